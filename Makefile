@@ -1,0 +1,45 @@
+# Three commands: make demo, make test, make bench. Everything they need they fetch themselves;
+# caches live outside of the checkout.
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shipkeeper
+UV_VERSION := 0.13.9
+UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
+PYTHON := $(or $(shell command -v python3.11 || command -v python3),python3)
+RUN := .venv/bin
+
+.PHONY: demo test bench fix lock clean
+
+demo: .venv/.ready
+	$(RUN)/shipkeeper demo
+
+test: .venv/.ready
+	$(RUN)/ruff format --check
+	$(RUN)/ruff check
+	$(RUN)/pyright
+	$(RUN)/lint-imports
+	$(RUN)/python -m pytest
+
+bench: .venv/.ready
+	$(RUN)/python bench
+
+fix: .venv/.ready
+	$(RUN)/ruff check --fix
+	$(RUN)/ruff format
+
+# requirements.lock pins every package by version and hash.
+lock: $(UV)
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev \
+		--output-file requirements.lock pyproject.toml
+
+$(UV):
+	$(PYTHON) -m venv $(CACHE)/uv-$(UV_VERSION)
+	$(CACHE)/uv-$(UV_VERSION)/bin/pip install --quiet uv==$(UV_VERSION)
+
+.venv/.ready: requirements.lock pyproject.toml $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv
+	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.lock
+	$(UV) pip install --quiet --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,1 @@
+"""Backup and restore of every resource: take, look, compare, restore."""

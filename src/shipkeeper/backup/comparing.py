@@ -1,0 +1,231 @@
+"""Two backups, or a backup and the cluster, read side by side."""
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Protocol
+
+from shipkeeper.backup.archive import Archive, Stored
+from shipkeeper.backup.contents import Unreadable
+from shipkeeper.backup.convert.chain import modern, modern_kind
+from shipkeeper.backup.difference import Comparison, ObjectChange, compare_objects
+from shipkeeper.backup.discovery import discover
+from shipkeeper.backup.kinds import GroupKind, Kind, Served, kinds_to_take
+from shipkeeper.backup.live import are_chosen, live_objects
+from shipkeeper.backup.manifest import Manifest, group_of
+from shipkeeper.backup.selection import Selection
+from shipkeeper.backup.skip import (
+    DECISIVE_KINDS,
+    NOTHING_AROUND,
+    Surroundings,
+    surroundings,
+    why_never,
+)
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.kube.connection import Connection
+from shipkeeper.store.values import ObjectId
+
+_BATCH = 500
+Name = tuple[str, str]
+Seen = tuple[Name, Manifest | None]
+"""An object by its name; without its manifest if it is, byte for byte, the one it is told as."""
+
+
+class Side(Protocol):
+    """One of the two that are compared."""
+
+    name: str
+    around: Surroundings
+    unreadable: dict[str, str]
+
+    def kinds(self, selection: Selection) -> dict[GroupKind, Kind]:
+        """The kinds that are chosen, by what they are called today."""
+        ...
+
+    def objects(
+        self, kind: Kind, selection: Selection, known: Mapping[Name, ObjectId]
+    ) -> AsyncGenerator[list[Seen]]:
+        """The objects of a kind that are chosen; `known` are contents that need not be read."""
+        ...
+
+
+class ArchiveSide:
+    """A backup."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+        self.name = f"backup {archive.backup.name}"
+        self.around = NOTHING_AROUND
+        self.unreadable = {each.what: each.message for each in archive.contents.unreadable}
+
+    async def prepare(self) -> None:
+        """Read what decides on other objects."""
+        found = await self.archive.find(Selection(kinds=DECISIVE_KINDS, cluster_scoped=True))
+        self.around = surroundings(manifest for _, manifest in found)
+
+    def kinds(self, selection: Selection) -> dict[GroupKind, Kind]:
+        """The kinds that are chosen, by what they are called today."""
+        chosen = (each.kind for each in self.archive.kinds(selection))
+        return {modern_kind(kind.api_version, kind.kind): kind for kind in chosen}
+
+    async def stored(self, kind: Kind, selection: Selection) -> dict[Name, Stored]:
+        """The objects of a kind by their names."""
+        of = self.archive.contents.of(kind.group_kind)
+        if of is None:
+            return {}
+        return {
+            (each.namespace, each.name): each
+            async for batch in self.archive.names(of, selection)
+            for each in batch
+        }
+
+    async def objects(
+        self, kind: Kind, selection: Selection, known: Mapping[Name, ObjectId]
+    ) -> AsyncGenerator[list[Seen]]:
+        """The objects of a kind that are chosen; `known` are contents that need not be read."""
+        found = list((await self.stored(kind, selection)).items())
+        same = [(name, None) for name, each in found if known.get(name) == each.id]
+        if same and not selection.selector:
+            yield [*same]
+            found = [(name, each) for name, each in found if known.get(name) != each.id]
+        for start in range(0, len(found), _BATCH):
+            batch = found[start : start + _BATCH]
+            manifests = await self.archive.read([each for _, each in batch])
+            yield [
+                (name, manifest)
+                for (name, _), manifest in zip(batch, manifests, strict=True)
+                if selection.has_labels(manifest)
+            ]
+
+
+class LiveSide:
+    """The cluster as it is now; kinds in the version that the other side has, if it is served."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.name = f"cluster {connection.credentials.server}"
+        self.around = NOTHING_AROUND
+        self.unreadable: dict[str, str] = {}
+        self._connection = connection
+        self._served = Served(())
+
+    async def prepare(self) -> None:
+        """Ask what is served, and read what decides on other objects."""
+        found = await discover(self._connection)
+        self._served = found.served
+        self.unreadable = {each.what: each.message for each in found.unreadable}
+        manifests: list[Manifest] = []
+        for kind in kinds_to_take(self._served):
+            if any(kind.is_called(word) for word in DECISIVE_KINDS):
+                async for page in live_objects(self._connection, kind):
+                    manifests += [each.manifest for each in page]
+        self.around = surroundings(manifests)
+
+    def kinds(self, selection: Selection) -> dict[GroupKind, Kind]:
+        """The kinds that are chosen, by what they are called today."""
+        chosen = selection.chosen_kinds(kinds_to_take(self._served))
+        return {modern_kind(kind.api_version, kind.kind): kind for kind in chosen}
+
+    def in_version_of(self, kind: Kind, other: Kind) -> Kind:
+        """The same kind in the version that the other side has, if that is served here."""
+        return self._served.find(other.api_version, other.kind) or kind
+
+    async def objects(
+        self, kind: Kind, selection: Selection, known: Mapping[Name, ObjectId]
+    ) -> AsyncGenerator[list[Seen]]:
+        """The objects of a kind that are chosen."""
+        pages = live_objects(self._connection, kind, selector=selection.selector)
+        async for page in pages:
+            yield [
+                ((each.namespace, each.name), each.manifest) for each in are_chosen(page, selection)
+            ]
+
+
+async def compare(
+    old: ArchiveSide, new: ArchiveSide | LiveSide, selection: Selection, *, everything: bool = False
+) -> Comparison:
+    """What changed from a backup to another one, or to the cluster.
+
+    What is never restored (Events, Leases, pods of controllers) is left out unless `everything`.
+    """
+    await old.prepare()
+    await new.prepare()
+    before, after = old.kinds(selection), new.kinds(selection)
+    not_compared = {**old.unreadable, **new.unreadable}
+    changes: list[ObjectChange] = []
+    for group_kind in sorted({*before, *after}):
+        comparing = _Kind(old, new, selection, everything)
+        try:
+            changes += await comparing.changes(before.get(group_kind), after.get(group_kind))
+        except ShipkeeperError as error:
+            kind = after.get(group_kind) or before[group_kind]
+            not_compared[kind.name] = Unreadable.because(kind.name, error).message
+    return Comparison(
+        old=old.name,
+        new=new.name,
+        changes=tuple(sorted(changes, key=lambda each: each.key)),
+        not_compared=not_compared,
+    )
+
+
+class _Kind:
+    """One kind on both sides."""
+
+    def __init__(
+        self,
+        old: ArchiveSide,
+        new: ArchiveSide | LiveSide,
+        selection: Selection,
+        everything: bool,
+    ) -> None:
+        self._old = old
+        self._new = new
+        self._selection = selection
+        self._everything = everything
+
+    async def changes(self, before: Kind | None, after: Kind | None) -> list[ObjectChange]:
+        if before and after and isinstance(self._new, LiveSide):
+            after = self._new.in_version_of(after, before)
+        left = await self._old.stored(before, self._selection) if before else {}
+        is_same_version = (
+            before is not None and after is not None and (before.api_version == after.api_version)
+        )
+        known = {name: each.id for name, each in left.items()} if is_same_version else {}
+        found: list[ObjectChange] = []
+        if after is not None:
+            async for batch in self._new.objects(after, self._selection, known):
+                found += await self._batch(after, batch, left)
+        rest = list(left.values())
+        for start in range(0, len(rest), _BATCH):
+            batch = rest[start : start + _BATCH]
+            for manifest in await self._old.archive.read(batch):
+                if self._selection.has_labels(manifest):
+                    found += self._pair(batch[0].kind, manifest, None)
+        return found
+
+    async def _batch(
+        self, kind: Kind, batch: list[Seen], left: dict[Name, Stored]
+    ) -> list[ObjectChange]:
+        """Compare some objects of the new side, and take their counterparts out of what is left."""
+        counterparts = {name: left.pop(name) for name, _ in batch if name in left}
+        wanted = [(name, manifest) for name, manifest in batch if manifest is not None]
+        to_read = [counterparts[name] for name, _ in wanted if name in counterparts]
+        manifests = await self._old.archive.read(to_read)
+        old = {
+            (each.namespace, each.name): manifest
+            for each, manifest in zip(to_read, manifests, strict=True)
+        }
+        return [
+            change
+            for name, manifest in wanted
+            for change in self._pair(kind, old.get(name), manifest)
+        ]
+
+    def _pair(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> list[ObjectChange]:
+        if not self._everything:
+            old = old and self._restorable(old, self._old.around)
+            new = new and self._restorable(new, self._new.around)
+        if old and new and old["apiVersion"] != new["apiVersion"]:
+            old, new = modern(old), modern(new)
+        change = compare_objects(kind.name, old, new)
+        return [change] if change else []
+
+    def _restorable(self, manifest: Manifest, around: Surroundings) -> Manifest | None:
+        return None if why_never(manifest, group_of(manifest), around) else manifest

@@ -1,0 +1,1 @@
+"""Objects of API versions that are no longer served, made into what is."""

@@ -1,0 +1,129 @@
+"""Pages of a kind's objects as the API server sends them, undecoded but for name and namespace."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TypeVar
+
+import msgspec
+
+from shipkeeper.backup.kinds import Kind
+from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.errors import MalformedAnswerError
+from shipkeeper.kube.request import RequestInfo
+from shipkeeper.model.base import KubeStruct
+from shipkeeper.model.meta import ListMeta
+
+
+class _Listed(KubeStruct, frozen=True, kw_only=True):
+    metadata: ListMeta = ListMeta()
+    items: list[msgspec.Raw] | None = None
+
+
+class _CountedMeta(ListMeta, frozen=True, kw_only=True):
+    remaining_item_count: int = 0
+
+
+class _Counted(KubeStruct, frozen=True, kw_only=True):
+    metadata: _CountedMeta = _CountedMeta()
+    items: list[msgspec.Raw] | None = None
+
+
+class _Name(KubeStruct, frozen=True, kw_only=True):
+    name: str
+    namespace: str = ""
+
+
+class _Named(KubeStruct, frozen=True, kw_only=True):
+    metadata: _Name
+
+
+T = TypeVar("T")
+_LISTED = msgspec.json.Decoder(_Listed)
+_COUNTED = msgspec.json.Decoder(_Counted)
+_NAMED = msgspec.json.Decoder(_Named)
+
+
+class RawObject(msgspec.Struct, frozen=True, gc=False):
+    """An object's JSON as it was sent; items of built-in kinds lack apiVersion and kind."""
+
+    namespace: str
+    name: str
+    body: memoryview | bytes
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some objects of a kind, and the revision of the list that they are of."""
+
+    objects: list[RawObject]
+    revision: str
+
+
+class Glance(msgspec.Struct, frozen=True):
+    """The revision at which a kind's storage stands now, and how many objects there are."""
+
+    revision: str
+    objects: int
+
+
+async def glance(connection: Connection, kind: Kind, namespace: str = "") -> Glance:
+    """List one object only."""
+    path = kind.resource.path(namespace)
+    found = _decode(_COUNTED, path, await connection.send("GET", path, query={"limit": "1"}))
+    metadata = found.metadata
+    return Glance(metadata.resource_version, len(found.items or ()) + metadata.remaining_item_count)
+
+
+async def pages(
+    connection: Connection,
+    kind: Kind,
+    *,
+    namespace: str = "",
+    selector: str = "",
+    revision: str = "",
+) -> AsyncGenerator[Page]:
+    """Every object as it was at just this revision, or as the newest list has it if none is given.
+
+    ExpiredError when the server no longer keeps the revision.
+    """
+    path = kind.resource.path(namespace)
+    query = {"limit": str(connection.page_size)} if connection.page_size else {}
+    if selector:
+        query["labelSelector"] = selector
+    exactly = {"resourceVersion": revision, "resourceVersionMatch": "Exact"} if revision else {}
+    asked = query | exactly
+    while True:
+        body = await connection.send("GET", path, query=asked)
+        listed = _decode(_LISTED, path, body)
+        yield Page(
+            [_raw_object(path, raw) for raw in listed.items or ()], listed.metadata.resource_version
+        )
+        if not listed.metadata.continue_:
+            return
+        # The token holds the revision; the server takes no other beside it.
+        asked = query | {"continue": listed.metadata.continue_}
+
+
+async def one_ahead(source: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
+    """The same pages; each next one is asked for while the one before is worked on."""
+    async with aclosing(source):
+        coming = asyncio.ensure_future(anext(source, None))
+        try:
+            while (page := await coming) is not None:
+                coming = asyncio.ensure_future(anext(source, None))
+                yield page
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+
+def _raw_object(path: str, raw: msgspec.Raw) -> RawObject:
+    metadata = _decode(_NAMED, path, raw).metadata
+    return RawObject(metadata.namespace, metadata.name, memoryview(raw))
+
+
+def _decode(decoder: msgspec.json.Decoder[T], path: str, body: bytes | msgspec.Raw) -> T:
+    try:
+        return decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise MalformedAnswerError(RequestInfo.of("GET", path), error) from error

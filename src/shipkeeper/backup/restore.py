@@ -1,0 +1,107 @@
+"""A restore from end to end: look, plan, run; go on after a stop."""
+
+from collections.abc import Callable
+
+import msgspec
+
+from shipkeeper.backup.archive import Archive
+from shipkeeper.backup.assess import Prepared, assess, context
+from shipkeeper.backup.discovery import discover
+from shipkeeper.backup.owners import Owners
+from shipkeeper.backup.restore_options import RestoreOptions
+from shipkeeper.backup.restore_plan import Action, plan_restore, request_of
+from shipkeeper.backup.restoring import RestoreContext, restore_actions, webhook_actions
+from shipkeeper.backup.webhooks import MUTATING, VALIDATING
+from shipkeeper.backup.writing import ObjectWriter
+from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.progress import Sink
+from shipkeeper.engine.run import Circumstances, Run, RunResult
+from shipkeeper.engine.session import cluster_identity, drive, open_session
+from shipkeeper.engine.tenure import NAMESPACE
+from shipkeeper.errors import UsageError
+from shipkeeper.kube.access import Permission, require_permissions
+from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.resources import LEASES
+from shipkeeper.kube.steady import SteadyConnection
+from shipkeeper.kube.writer import Writer
+
+
+async def prepare(
+    connection: Connection, archive: Archive, repository: str, options: RestoreOptions
+) -> Prepared:
+    """Compare backup and cluster and plan what was asked for; writes nothing."""
+    found = await assess(connection, archive, options)
+    request = request_of(repository, archive.backup.name, options)
+    plan = plan_restore(request, found.candidates, found.extras, found.muted)
+    return Prepared(plan, found)
+
+
+async def execute(
+    connection: Connection,
+    archive: Archive,
+    journal: Journal,
+    prepared: Prepared,
+    tell: Sink,
+    count: Callable[[int], None],
+) -> RunResult:
+    """Run a plan, or go on with the interrupted run of the same request.
+
+    NotPermittedError, before anything is written, if the user may not do a part of it.
+    """
+    await require_permissions(connection, _permissions(prepared))
+    async with open_session(connection, journal, prepared.plan, tell) as session:
+        plan = session.run.plan
+        options = msgspec.convert(plan.request["options"], RestoreOptions)
+        steady = SteadyConnection(connection, session.tenure)
+        reader, writer = Reader(steady), Writer(steady)
+        served_now = (await discover(steady)).served
+        served, around = await context(archive, served_now, options.selection)
+        owners = Owners(reader, served)
+        shared = RestoreContext(
+            archive=archive,
+            options=options,
+            served=served,
+            around=around,
+            writer=ObjectWriter(reader, writer, owners, options.existing),
+            tell=tell,
+            count=count,
+        )
+        actions = restore_actions(shared, reader, writer)
+        heeding = Circumstances(permit=session.tenure.firm)
+        return await Run(session.run.id, plan, actions, journal, tell, heeding).execute()
+
+
+async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> None:
+    """Give a restore up: webhooks that it quieted are put back; what was made stays."""
+    if run.outcome in (Outcome.SUCCEEDED, Outcome.ABORTED):
+        raise UsageError(f"run {run.id} has ended: {run.outcome}", reason="RunEnded")
+    if run.cluster != await cluster_identity(Reader(connection)):
+        raise UsageError(
+            f"run {run.id} began in another cluster: {run.cluster}",
+            reason="OtherCluster",
+            hint="choose that cluster with --context",
+        )
+    quieted = [step for step in run.plan.steps if step.items and step.undo]
+    plan = msgspec.structs.replace(run.plan, steps=tuple(quieted))
+    async with drive(connection, journal, run, tell) as session:
+        steady = SteadyConnection(connection, session.tenure)
+        actions = webhook_actions(Reader(steady), Writer(steady))
+        await Run(session.run.id, plan, actions, journal, tell).abort()
+
+
+def _permissions(prepared: Prepared) -> list[Permission]:
+    needed = [Permission(verb="patch", resource=LEASES, namespace=NAMESPACE)]
+    written = {
+        each.key.partition("/")[0]
+        for each in prepared.assessment.candidates
+        if each.action in (Action.CREATE, Action.UPDATE, Action.RECREATE)
+    }
+    for kind in prepared.assessment.kinds:
+        if kind.name in written:
+            needed += [
+                Permission(verb=verb, resource=kind.resource) for verb in ("create", "patch")
+            ]
+    if prepared.assessment.muted:
+        needed += [Permission(verb="patch", resource=each) for each in (VALIDATING, MUTATING)]
+    return needed

@@ -1,0 +1,203 @@
+"""Taking a backup: every kind, many at once, all of one moment, the bytes passed through.
+
+All kinds are listed at one revision of etcd, which the API server answers from etcd's history
+(`resourceVersionMatch=Exact`); ADR 14 says why not by watching each kind up to it.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import msgspec
+
+from shipkeeper.backup.contents import (
+    Contents,
+    KindContents,
+    Moment,
+    Unreadable,
+    encode_contents,
+    encode_name,
+)
+from shipkeeper.backup.kinds import Kind
+from shipkeeper.backup.outline import Outline, outline
+from shipkeeper.backup.pages import Page, RawObject, one_ahead, pages
+from shipkeeper.backup.selection import Selection
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.errors import ExpiredError
+from shipkeeper.store.values import Backup, Entry, ObjectId
+from shipkeeper.store.writer import BackupWriter
+
+# How many kinds are listed at a time. More make nothing faster: one kind's pages follow each
+# other, and a large cluster has a handful of large kinds.
+_AT_ONCE = 8
+# How often everything is listed anew because the server threw the revision away meanwhile.
+_ATTEMPTS = 3
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a backup is: objects and bytes so far, and how many objects there are about."""
+
+    objects: int
+    of_objects: int
+    content_bytes: int
+
+
+Tell = Callable[[Progress], None]
+
+
+async def take(
+    connection: Connection, writer: BackupWriter, selection: Selection, tell: Tell
+) -> tuple[Backup, Contents]:
+    """Store everything that is chosen and make the backup visible, complete or not.
+
+    What could not be read is named in its contents.
+    """
+    began_at = datetime.now(UTC)
+    for attempt in range(1, _ATTEMPTS + 1):
+        plan = await outline(connection, selection)
+        is_last = attempt == _ATTEMPTS
+        taking = _Taking(connection, writer, selection, plan, tell, may_scatter=is_last)
+        try:
+            taken = await taking.all_kinds()
+        except ExpiredError:
+            continue
+        break
+    else:
+        raise AssertionError("the last attempt does without a common revision")
+    contents = Contents(
+        cluster=plan.cluster,
+        server=plan.server,
+        version=plan.version,
+        began_at=began_at,
+        revision=plan.revision,
+        selection=selection,
+        kinds=tuple(each.contents for each in taken),
+        unreadable=(*plan.unreadable, *taking.unreadable),
+    )
+    for each in taken:
+        await writer.append(each.contents.section, each.entries)
+    return await writer.commit(encode_contents(contents)), contents
+
+
+class _Stored(msgspec.Struct, frozen=True, gc=False):
+    namespace: str
+    name: str
+    entry: Entry
+
+
+class _Taken(msgspec.Struct, frozen=True):
+    contents: KindContents
+    entries: list[Entry]
+
+
+class _Taking:
+    """One attempt at listing and storing everything at one revision."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        writer: BackupWriter,
+        selection: Selection,
+        plan: Outline,
+        tell: Tell,
+        *,
+        may_scatter: bool,
+    ) -> None:
+        self._connection = connection
+        self._writer = writer
+        self._selection = selection
+        self._plan = plan
+        self._tell = tell
+        self._may_scatter = may_scatter
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._objects = 0
+        self._bytes = 0
+        self.unreadable: list[Unreadable] = []
+
+    async def all_kinds(self) -> list[_Taken]:
+        """Every kind that could be read; the large ones are begun first."""
+        largest_first = sorted(self._plan.kinds, key=lambda each: -each[1].objects)
+        tasks = [asyncio.create_task(self._guarded(kind)) for kind, _ in largest_first]
+        try:
+            taken = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return sorted(
+            (each for each in taken if each is not None), key=lambda each: each.contents.section
+        )
+
+    async def _guarded(self, kind: Kind) -> _Taken | None:
+        async with self._gate:
+            try:
+                return await self._as_well_as_possible(kind)
+            except ShipkeeperError as error:
+                if isinstance(error, ExpiredError) and not self._may_scatter:
+                    raise
+                self.unreadable.append(Unreadable.because(kind.name, error))
+                return None
+
+    async def _as_well_as_possible(self, kind: Kind) -> _Taken:
+        if kind.name in self._plan.apart:
+            return await self._kind(kind, Moment.APART)
+        try:
+            return await self._kind(kind, Moment.COMMON, self._plan.revision)
+        except ExpiredError:
+            if not self._may_scatter:
+                raise
+            return await self._kind(kind, Moment.OWN)
+
+    async def _kind(self, kind: Kind, moment: Moment, revision: str = "") -> _Taken:
+        found: list[_Stored] = []
+        seen = revision
+        for namespace in self._places(kind):
+            listing = pages(
+                self._connection,
+                kind,
+                namespace=namespace,
+                selector=self._selection.selector,
+                revision=revision,
+            )
+            async with aclosing(one_ahead(listing)) as listed:
+                async for page in listed:
+                    seen = page.revision
+                    found += await self._store(kind, page)
+        found.sort(key=lambda each: (each.namespace, each.name))
+        contents = KindContents(kind=kind, objects=len(found), moment=moment, revision=seen)
+        return _Taken(contents, [each.entry for each in found])
+
+    def _places(self, kind: Kind) -> Sequence[str]:
+        """The namespaces to list, each by itself; the empty one stands for all."""
+        return (
+            self._selection.namespaces if kind.namespaced and self._selection.namespaces else ("",)
+        )
+
+    async def _store(self, kind: Kind, page: Page) -> list[_Stored]:
+        chosen = page.objects
+        if not self._selection.is_everything:
+            chosen = [
+                each
+                for each in page.objects
+                if self._selection.has_key(kind, each.namespace, each.name)
+            ]
+        ids = await self._writer.put([each.body for each in chosen])
+        self._count(chosen)
+        return [_stored(each, id_) for each, id_ in zip(chosen, ids, strict=True)]
+
+    def _count(self, stored: list[RawObject]) -> None:
+        self._objects += len(stored)
+        self._bytes += sum(len(each.body) for each in stored)
+        self._tell(
+            Progress(
+                objects=self._objects,
+                of_objects=max(self._plan.objects, self._objects),
+                content_bytes=self._bytes,
+            )
+        )
+
+
+def _stored(raw: RawObject, id_: ObjectId) -> _Stored:
+    entry = Entry(encode_name(raw.namespace, raw.name), (id_,), len(raw.body))
+    return _Stored(raw.namespace, raw.name, entry)

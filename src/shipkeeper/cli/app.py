@@ -1,0 +1,32 @@
+"""The commands, by name; each is imported when it is used."""
+
+from cyclopts import App, Parameter
+
+app = App(
+    name="shipkeeper",
+    help="Looks after Kubernetes clusters.",
+    default_parameter=Parameter(negative=(), show_default=False),
+    help_formatter="plain",
+    version_flags=[],
+    suppress_keyboard_interrupt=False,
+)
+
+_COMMANDS = {
+    "nodes": ("shipkeeper.cli.nodes:nodes", "List nodes, or explain one."),
+    "cordon": ("shipkeeper.cli.cordon:cordon", "Mark nodes as unschedulable."),
+    "uncordon": ("shipkeeper.cli.cordon:uncordon", "Mark nodes as schedulable."),
+    "drain": ("shipkeeper.cli.drain:drain", "Drain nodes in preparation for maintenance."),
+    "maintain": ("shipkeeper.cli.maintain:maintain", "Maintain a fleet of nodes."),
+    "backup": ("shipkeeper.cli.backup:backup", "Back a cluster up and bring it back."),
+    "runs": ("shipkeeper.cli.runs:runs", "List the runs of the journal, or show one."),
+    "resume": ("shipkeeper.cli.resume:resume", "Go on with an interrupted run."),
+    "abort": ("shipkeeper.cli.resume:abort", "Give a run up and uncordon what it cordoned."),
+    "sandbox": ("shipkeeper.cli.sandbox:sandbox", "A real control plane on this machine."),
+    "demo": ("shipkeeper.cli.demo:demo", "Show a rolling maintenance in a sandbox."),
+}
+
+for name, (path, summary) in _COMMANDS.items():
+    app.command(path, name=name, help=summary)
+app.register_install_completion_command(  # pyright: ignore[reportUnknownMemberType]
+    help="Install shell completion."
+)

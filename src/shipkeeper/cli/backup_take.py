@@ -1,0 +1,133 @@
+"""`shipkeeper backup init|create|import`: what adds to a repository."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from shipkeeper.backup import take as taking
+from shipkeeper.backup.contents import Contents, Unreadable
+from shipkeeper.backup.folder import import_folder
+from shipkeeper.backup.opening import create_repository, open_repository
+from shipkeeper.backup.outline import outline
+from shipkeeper.backup.report import backup_row, contents_report, outline_report
+from shipkeeper.cli.backup_flags import (
+    EVERYTHING,
+    HERE,
+    RepositoryFlags,
+    SelectionFlags,
+    default_identity,
+    default_key,
+)
+from shipkeeper.cli.backup_progress import progress_line
+from shipkeeper.cli.flags import CURRENT, Cluster, Output
+from shipkeeper.cli.output import say, show, write
+from shipkeeper.errors import IncompleteError
+from shipkeeper.kube.connection import connect
+from shipkeeper.model.words import counted
+
+DryRun = Annotated[
+    Literal["none", "client"],
+    Parameter(requires_equals=True, help="client: show what would be done, and do nothing."),
+]
+
+
+async def init(
+    *,
+    recipient: Annotated[
+        tuple[str, ...],
+        Parameter(help="Seal to this age recipient (age1…) instead of a new identity."),
+    ] = (),
+    dry_run: DryRun = "none",
+    repository: RepositoryFlags = HERE,
+) -> None:
+    """Make a repository, the key to add backups with, and the identity to read them with."""
+    named = replace(
+        repository,
+        key=repository.key or str(default_key()),
+        identity=repository.identity or str(default_identity()),
+    )
+    place = named.place()
+    if dry_run == "client":
+        write(f"repository {place.url} created (dry run)\n")
+        return
+    made = await create_repository(place, recipient)
+    write(f"repository {place.url} created: {made}\n")
+    say(f"the key to add backups is {place.key}")
+    if not recipient:
+        say(f"the identity to read them is {place.identity}: keep a copy of it elsewhere")
+
+
+async def create(
+    *,
+    dry_run: DryRun = "none",
+    output: Output = None,
+    objects: SelectionFlags = EVERYTHING,
+    repository: RepositoryFlags = HERE,
+    cluster: Cluster = CURRENT,
+) -> None:
+    """Back a cluster up: every kind that it serves, all of one moment.
+
+    Exit code 3, and the names of what is missing, if a part of it could not be read.
+    """
+    selection = objects.selection()
+    place = repository.place()
+    async with connect(cluster.options()) as connection:
+        if dry_run == "client":
+            planned = await outline(connection, selection)
+            show(outline_report(planned), output)
+            _complain(_lacking(planned.unreadable, "would be"))
+            return
+        async with open_repository(place) as opened, opened.writing() as writer:
+            with progress_line() as progress:
+                made, contents = await taking.take(connection, writer, selection, progress)
+    show(contents_report(backup_row(made, contents), datetime.now(UTC)), output)
+    _complain(incompleteness(contents))
+
+
+async def import_(
+    folder: Path,
+    /,
+    *,
+    dry_run: DryRun = "none",
+    output: Output = None,
+    repository: RepositoryFlags = HERE,
+) -> None:
+    """Make a backup of the YAML files that `shipkeeper backup export` wrote."""
+    async with open_repository(repository.place()) as opened:
+        made, contents = await import_folder(opened, folder, dry_run=dry_run == "client")
+    if made is None:
+        write(f"{counted(contents.objects, 'object')} imported (dry run)\n")
+    else:
+        show(contents_report(backup_row(made, contents), datetime.now(UTC)), output)
+
+
+def incompleteness(contents: Contents) -> IncompleteError | None:
+    """What a backup lacks, if it does."""
+    scattered = tuple(
+        Unreadable(
+            what=each.kind.name,
+            reason="OwnMoment",
+            message="is of a moment of its own, as the server kept none for long enough",
+        )
+        for each in contents.scattered
+    )
+    return _lacking((*contents.unreadable, *scattered), "is")
+
+
+def _lacking(missing: tuple[Unreadable, ...], word: str) -> IncompleteError | None:
+    if not missing:
+        return None
+    return IncompleteError(
+        f"the backup {word} incomplete: "
+        + "; ".join(f"{each.what}: {each.message}" for each in missing),
+        reason=missing[0].reason,
+        hint="mend what it names, or leave it out with --exclude-kind, then run it again",
+    )
+
+
+def _complain(error: IncompleteError | None) -> None:
+    if error is not None:
+        raise error

@@ -1,0 +1,52 @@
+"""`shipkeeper resume` and `shipkeeper abort`: on with an interrupted run, or back."""
+
+from shipkeeper.backup import restore
+from shipkeeper.backup.restore_plan import PROCEDURE as RESTORE
+from shipkeeper.cli.execution import conclude, open_journal, see_through
+from shipkeeper.cli.flags import CURRENT, Cluster, Output
+from shipkeeper.cli.metrics import UNMEASURED, MetricsFlags
+from shipkeeper.cli.output import say, write
+from shipkeeper.cli.words import KubectlWords
+from shipkeeper.engine.progress import quiet
+from shipkeeper.errors import UsageError
+from shipkeeper.kube.connection import connect
+from shipkeeper.nodes import procedure
+
+
+async def resume(
+    run: str,
+    /,
+    *,
+    output: Output = None,
+    metrics: MetricsFlags = UNMEASURED,
+    cluster: Cluster = CURRENT,
+) -> None:
+    """Go on with an interrupted run where it stopped; nothing is done twice."""
+    journal = open_journal()
+    record = journal.run(run)
+    if record.procedure == RESTORE:
+        raise UsageError(
+            f"run {run} is a restore, which needs its repository",
+            reason="NeedsRepository",
+            hint=f"run the same `shipkeeper backup restore {record.plan.request['backup']}` again",
+        )
+    in_words = record.procedure == "drain" and not output
+    async with connect(cluster.options()) as connection:
+        result = await see_through(
+            lambda tell: procedure.resume(connection, journal, record, tell),
+            in_words=in_words,
+            metrics=metrics,
+        )
+    conclude(journal, result, output, in_words=in_words)
+
+
+async def abort(run: str, /, *, cluster: Cluster = CURRENT) -> None:
+    """Give a run up: nodes that it cordoned are uncordoned, webhooks that it quieted are back."""
+    journal = open_journal()
+    record = journal.run(run)
+    async with connect(cluster.options()) as connection:
+        if record.procedure == RESTORE:
+            await restore.abort(connection, journal, record, quiet)
+        else:
+            await procedure.abort(connection, journal, record, KubectlWords(write, say))
+    write(f"run/{run} aborted\n")

@@ -1,0 +1,1 @@
+"""What every procedure shares: plan, verdict, run, journal, lock, progress."""

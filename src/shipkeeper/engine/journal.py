@@ -1,0 +1,313 @@
+"""The journal: what was asked for, what was begun and what was done, durable in local SQLite.
+
+Each entry is on disk before `write` returns (WAL, synchronous=FULL), so that a run that was killed
+at any point knows what it had begun. Entries written at the same moment share one commit.
+"""
+
+import asyncio
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shipkeeper.engine.plan import Plan
+from shipkeeper.engine.review import Revision
+from shipkeeper.errors import ShipkeeperError
+
+# What entries are about that tell of the plan itself: no step has this id.
+PLAN = "plan"
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+create table if not exists runs (
+    id text primary key, procedure text not null, cluster text not null, request text not null,
+    plan text not null, started_at text not null, finished_at text, outcome text, revised text
+);
+create table if not exists entries (
+    sequence integer primary key autoincrement, run text not null references runs (id),
+    step text not null, item text not null, phase text not null, detail text not null,
+    written_at text not null
+);
+create index if not exists entries_of_run on entries (run, sequence);
+"""
+
+
+class JournalError(ShipkeeperError):
+    """The journal cannot be read or written; nothing is done that it does not hold."""
+
+
+class Phase(StrEnum):
+    """Where a step or an item stands."""
+
+    BEFORE = "Before"
+    AFTER = "After"
+    FAILED = "Failed"
+    UNDONE = "Undone"
+
+
+class Outcome(StrEnum):
+    """How a run ended; an interrupted one can be resumed, one being aborted only aborted."""
+
+    SUCCEEDED = "Succeeded"
+    INCOMPLETE = "Incomplete"
+    FAILED = "Failed"
+    BLOCKED = "Blocked"
+    INTERRUPTED = "Interrupted"
+    ABORTING = "Aborting"
+    ABORTED = "Aborted"
+
+
+UNFINISHED = frozenset({None, Outcome.INTERRUPTED, Outcome.ABORTING})
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a run: a phase of a step (empty item), or of one of its items."""
+
+    run: str
+    step: str
+    phase: Phase
+    item: str = ""
+    detail: dict[str, Any] = {}
+    written_at: datetime | None = None
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A run as the journal keeps it; `outcome` is None while it runs, or if it was killed.
+
+    `plan` is what it goes by now, `revised_from` what it began with if that was another.
+    """
+
+    id: str
+    procedure: str
+    cluster: str
+    plan: Plan
+    started_at: datetime
+    finished_at: datetime | None = None
+    outcome: Outcome | None = None
+    revised_from: Plan | None = None
+
+    @property
+    def began_with(self) -> Plan:
+        """The plan that was shown when the run began."""
+        return self.revised_from or self.plan
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it did not come to its end: it can be resumed, or at least aborted."""
+        return self.outcome in UNFINISHED
+
+
+class Journal:
+    """The runs of this user on this machine."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pending: list[tuple[Entry, asyncio.Future[None]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._using = threading.Lock()
+        self._database = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            # Commits happen in a worker thread; `_using` keeps them apart.
+            database = sqlite3.connect(self.path, timeout=30, check_same_thread=False)
+            database.execute("pragma journal_mode = wal")
+            database.execute("pragma synchronous = full")
+            self._require_known_schema(database)
+            database.executescript(_SCHEMA)
+            database.execute(f"pragma user_version = {_SCHEMA_VERSION}")
+        except (OSError, sqlite3.Error) as error:
+            raise self._error(error) from error
+        return database
+
+    def _require_known_schema(self, database: sqlite3.Connection) -> None:
+        if database.execute("pragma user_version").fetchone()[0] > _SCHEMA_VERSION:
+            raise JournalError(
+                f"the journal {self.path} was written by a newer shipkeeper",
+                reason="JournalTooNew",
+                hint="use that version, or set XDG_STATE_HOME to begin another journal",
+            )
+
+    @contextmanager
+    def _transaction(self) -> Generator[sqlite3.Connection]:
+        try:
+            with self._using, self._database:
+                yield self._database
+        except sqlite3.Error as error:
+            raise self._error(error) from error
+
+    def close(self) -> None:
+        """Let go of the file; what was written stays."""
+        with self._using:
+            self._database.close()
+
+    def begin(self, run: RunRecord) -> None:
+        """Write a run down before its first step."""
+        with self._transaction() as database:
+            database.execute(
+                "insert into runs (id, procedure, cluster, request, plan, started_at) "
+                "values (?, ?, ?, ?, ?, ?)",
+                (
+                    run.id,
+                    run.procedure,
+                    run.cluster,
+                    _canonical(run.plan.request),
+                    msgspec.json.encode(run.plan).decode(),
+                    run.started_at.isoformat(),
+                ),
+            )
+
+    def revise(self, run: str, revision: Revision) -> None:
+        """Write down that a run goes on by another plan, and what changed."""
+        with self._transaction() as database:
+            database.execute(
+                "update runs set revised = ? where id = ?",
+                (msgspec.json.encode(revision.plan).decode(), run),
+            )
+            database.execute(
+                "insert into entries (run, step, item, phase, detail, written_at) "
+                "values (?, ?, '', ?, ?, ?)",
+                (
+                    run,
+                    PLAN,
+                    Phase.AFTER,
+                    json.dumps({"changes": revision.changes}),
+                    datetime.now(UTC).isoformat(),
+                ),
+            )
+
+    def finish(self, run: str, outcome: Outcome) -> None:
+        """Write down how a run ended."""
+        with self._transaction() as database:
+            database.execute(
+                "update runs set finished_at = ?, outcome = ? where id = ?",
+                (datetime.now(UTC).isoformat(), outcome, run),
+            )
+
+    async def write(self, entry: Entry) -> None:
+        """Append an entry; it is on disk when this returns. Raises JournalError."""
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pending.append((entry, written))
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush())
+        await asyncio.shield(written)
+
+    async def _flush(self) -> None:
+        while self._pending:
+            batch, self._pending = self._pending, []
+            error = await asyncio.to_thread(self._commit, [entry for entry, _ in batch])
+            for _, written in batch:
+                if written.done():
+                    continue
+                if error is None:
+                    written.set_result(None)
+                else:
+                    written.set_exception(error)
+
+    def _commit(self, entries: list[Entry]) -> JournalError | None:
+        now = datetime.now(UTC).isoformat()
+        rows = [
+            (each.run, each.step, each.item, each.phase, json.dumps(each.detail), now)
+            for each in entries
+        ]
+        try:
+            with self._transaction() as database:
+                database.executemany(
+                    "insert into entries (run, step, item, phase, detail, written_at) "
+                    "values (?, ?, ?, ?, ?, ?)",
+                    rows,
+                )
+        except JournalError as error:
+            return error
+        return None
+
+    def runs(self, *, cluster: str = "") -> list[RunRecord]:
+        """All runs, newest first, of one cluster or of all."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "select id, procedure, cluster, plan, started_at, finished_at, outcome, revised "
+                "from runs "
+                "where ? in ('', cluster) order by started_at desc, rowid desc",
+                (cluster,),
+            ).fetchall()
+        return [_run(row) for row in rows]
+
+    def run(self, id_: str) -> RunRecord:
+        """One run by its id; JournalError if there is none."""
+        found = next((run for run in self.runs() if run.id == id_), None)
+        if found is None:
+            raise JournalError(
+                f"no run {id_} in the journal {self.path}",
+                reason="RunNotFound",
+                hint="see the runs with: shipkeeper runs",
+            )
+        return found
+
+    def unfinished(self, cluster: str, procedure: str, request: dict[str, Any]) -> RunRecord | None:
+        """The newest run of the same request, if it did not come to its end."""
+        same = (
+            run
+            for run in self.runs(cluster=cluster)
+            if run.procedure == procedure and _canonical(run.plan.request) == _canonical(request)
+        )
+        newest = next(same, None)
+        return newest if newest is not None and newest.is_unfinished else None
+
+    def entries(self, run: str, *, step: str = "") -> list[Entry]:
+        """What was written down of a run, or of one step of it, oldest first."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "select step, item, phase, detail, written_at from entries where run = ? "
+                "and ? in ('', step) order by sequence",
+                (run, step),
+            ).fetchall()
+        return [
+            Entry(
+                run=run,
+                step=step,
+                item=item,
+                phase=Phase(phase),
+                detail=json.loads(detail),
+                written_at=datetime.fromisoformat(written_at),
+            )
+            for step, item, phase, detail, written_at in rows
+        ]
+
+    def _error(self, error: Exception) -> JournalError:
+        return JournalError(
+            f"cannot write the journal {self.path}: {error}",
+            reason="JournalUnwritable",
+            hint="nothing was begun that is not in the journal; free space or mend permissions, "
+            "then run the same command again",
+        )
+
+
+def _canonical(request: dict[str, Any]) -> str:
+    return json.dumps(request, sort_keys=True)
+
+
+_Row = tuple[str, str, str, str, str, str | None, str | None, str | None]
+
+
+def _run(row: _Row) -> RunRecord:
+    id_, procedure, cluster, plan, started_at, finished_at, outcome, revised = row
+    first = msgspec.json.decode(plan, type=Plan)
+    return RunRecord(
+        id=id_,
+        procedure=procedure,
+        cluster=cluster,
+        plan=msgspec.json.decode(revised, type=Plan) if revised else first,
+        revised_from=first if revised else None,
+        started_at=datetime.fromisoformat(started_at),
+        finished_at=datetime.fromisoformat(finished_at) if finished_at else None,
+        outcome=Outcome(outcome) if outcome else None,
+    )

@@ -1,0 +1,358 @@
+"""Running a plan: step after step, each journaled, checked against the world, and observed.
+
+Killed at any point and started again with the same journal, a run does what is left and nothing
+twice: a step that the journal holds as done is passed over, one that was begun is first observed.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from shipkeeper.engine.brake import Brake
+from shipkeeper.engine.journal import Entry, Journal, Outcome, Phase
+from shipkeeper.engine.plan import Plan, Step
+from shipkeeper.engine.progress import (
+    PlanRevised,
+    Sink,
+    StepDone,
+    StepFailed,
+    StepStarted,
+    StepUndone,
+)
+from shipkeeper.engine.review import Review, Reviewer, Revision
+from shipkeeper.engine.schedule import Ending, Schedule
+from shipkeeper.engine.verdict import Effect, Verdict
+from shipkeeper.errors import BlockedError, ShipkeeperError
+
+
+class StandingError(ShipkeeperError):
+    """A step failed in a way that leaves its rollback undone: what it would undo must stand."""
+
+
+class StepRecord:
+    """What the journal holds of one step, and the pen to add to it; `others` are all by step."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        run: str,
+        step: str,
+        entries: list[Entry],
+        others: Mapping[str, "StepRecord"],
+    ) -> None:
+        self._journal = journal
+        self._run = run
+        self._step = step
+        self.others = others
+        self.items: dict[str, Phase] = {}
+        self.phase: Phase | None = None
+        self.detail: dict[str, Any] = {}
+        for entry in entries:
+            self._remember(entry)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether something of this step may stand: it was begun, and not taken back since."""
+        return self.phase not in (None, Phase.UNDONE)
+
+    async def write(self, phase: Phase, *, item: str = "", **detail: Any) -> None:
+        """Write one entry of this step, or of one of its items, down."""
+        entry = Entry(run=self._run, step=self._step, item=item, phase=phase, detail=detail)
+        await self._journal.write(entry)
+        self._remember(entry)
+
+    def _remember(self, entry: Entry) -> None:
+        if entry.item:
+            self.items[entry.item] = entry.phase
+        else:
+            self.phase = entry.phase
+            self.detail = {**self.detail, **entry.detail}
+
+
+class Action(Protocol):
+    """How steps of one kind are done."""
+
+    async def check(self, step: Step) -> Verdict | None:
+        """Look at the live cluster: the verdict that forbids the step, or None."""
+        ...
+
+    async def perform(self, step: Step, record: StepRecord) -> None:
+        """Bring the effect about; told by the record what an earlier attempt began."""
+        ...
+
+    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
+        """Observe the effect: None if it is there, else what is missing."""
+        ...
+
+    async def undo(self, step: Step) -> bool:
+        """Take the effect back; False if there was nothing to take back."""
+        ...
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How one step ended: Done, Failed, Blocked, Skipped or Interrupted."""
+
+    step: str
+    state: str
+    verdict: Verdict | None = None
+
+
+class RunResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """How a run ended, step by step, in the plan's order."""
+
+    run: str
+    outcome: Outcome
+    steps: tuple[StepResult, ...]
+
+    @property
+    def failures(self) -> tuple[Verdict, ...]:
+        """Why steps failed or were blocked."""
+        return tuple(result.verdict for result in self.steps if result.verdict is not None)
+
+
+async def _at_once() -> None:
+    """Nothing is waited for."""
+
+
+class Circumstances(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run heeds beside its plan; by itself nothing.
+
+    The brake holds back what claims something, `permit` is asked before each step that changes
+    something, the reviewer may have the plan made anew, and `settle` is awaited before the end of
+    the run is written down, for nobody goes on with it after that.
+    """
+
+    brake: Brake | None = None
+    permit: Callable[[], Awaitable[None]] = _at_once
+    reviewer: Reviewer | None = None
+    settle: Callable[[], Awaitable[None]] = _at_once
+
+
+class Run:
+    """One execution of one plan; `settle` is awaited before its end is written down."""
+
+    def __init__(
+        self,
+        id_: str,
+        plan: Plan,
+        actions: Mapping[str, Action],
+        journal: Journal,
+        tell: Sink,
+        heeding: Circumstances | None = None,
+    ) -> None:
+        self.id = id_
+        self.plan = plan
+        self._actions = actions
+        self._journal = journal
+        self._tell = tell
+        heeding = heeding or Circumstances()
+        self._brake = heeding.brake or Brake(None)
+        self._review = Review(heeding.reviewer)
+        self._permit = heeding.permit
+        self._settle = heeding.settle
+        self._schedule = Schedule(plan)
+        self._results: dict[str, StepResult] = {}
+        self._records: dict[str, StepRecord] = {}
+        self._read_records()
+        self._doubtful = self._find_doubtful()
+
+    def _read_records(self) -> None:
+        entries: defaultdict[str, list[Entry]] = defaultdict(list)
+        for entry in self._journal.entries(self.id):
+            entries[entry.step].append(entry)
+        for step in self.plan.steps:
+            self._records[step.id] = record = self._record(step, entries[step.id])
+            # What was done on the ground of something that was taken back must be done again.
+            if any(self._records[id_].phase is Phase.UNDONE for id_ in step.after):
+                record.phase = record.phase and Phase.UNDONE
+
+    def _record(self, step: Step, entries: list[Entry]) -> StepRecord:
+        return StepRecord(self._journal, self.id, step.id, entries, self._records)
+
+    def _find_doubtful(self) -> set[str]:
+        """Steps that were done, and perhaps taken back by the failure of another."""
+        return {
+            id_
+            for step in self.plan.steps
+            if self._records[step.id].phase is Phase.FAILED
+            for id_ in step.rollback
+        }
+
+    async def execute(self) -> RunResult:
+        """Do every step as soon as those before it are done; steps without order run side by side.
+
+        A cancellation stops all steps where they are, marks the run Interrupted and goes on up.
+        """
+        try:
+            await self._execute_steps()
+            await self._settle()
+        except asyncio.CancelledError:
+            self._journal.finish(self.id, Outcome.INTERRUPTED)
+            raise
+        result = self._result()
+        self._journal.finish(self.id, result.outcome)
+        return result
+
+    async def _execute_steps(self) -> None:
+        running: dict[asyncio.Task[StepResult], Step] = {}
+        self._take_up()
+        try:
+            while True:
+                revision = self._review.advance(self.plan, self._begun)
+                if revision is not None:
+                    self._revise(revision)
+                is_paused = self._brake.is_on or self._review.holds_back
+                for step in self._schedule.begin(is_paused=is_paused):
+                    running[asyncio.create_task(self._step(step))] = step
+                if not running and not self._goes_on():
+                    return
+                finished = await self._first_of(running)
+                for task in finished:
+                    self._conclude(running.pop(task), task.result())
+        finally:
+            await self._review.close()
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _first_of(
+        self, running: Mapping["asyncio.Task[StepResult]", Step]
+    ) -> set["asyncio.Task[StepResult]"]:
+        """The steps that have ended; none if the brake, or a review, has something to say."""
+        brake = asyncio.create_task(self._brake.change())
+        waits = {brake, *self._review.waits(), *running}
+        try:
+            finished, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            brake.cancel()
+        return {task for task in running if task in finished}
+
+    def _goes_on(self) -> bool:
+        """With nothing under way: whether the brake or a review holds steps back.
+
+        Else the end is reached: what is left has to wait for what failed, and is skipped.
+        """
+        if self._schedule.is_over:
+            return False
+        if self._brake.is_on or self._review.holds_back:
+            return True
+        self._schedule.skip_unbegun()
+        return not self._schedule.is_over
+
+    def _revise(self, revision: Revision) -> None:
+        """Go on by another plan, once it is on record."""
+        self._journal.revise(self.id, revision)
+        self._schedule = self._schedule.revised(revision.plan)
+        self.plan = revision.plan
+        for step in self.plan.steps:
+            if step.id not in self._records:
+                self._records[step.id] = self._record(step, [])
+        self._tell(PlanRevised(revision.plan, revision.changes))
+
+    def _begun(self) -> frozenset[str]:
+        """The ids of the steps that this attempt or an earlier one has begun."""
+        earlier = {id_ for id_, record in self._records.items() if record.phase is not None}
+        return self._schedule.begun | earlier
+
+    def _take_up(self) -> None:
+        """Let steps hold what an earlier attempt had claimed."""
+        begun = {id_ for id_, record in self._records.items() if record.is_begun}
+        done = {id_ for id_, record in self._records.items() if record.phase is Phase.AFTER}
+        self._schedule.take_up(begun, done)
+
+    def _conclude(self, step: Step, result: StepResult) -> None:
+        self._results[step.id] = result
+        self._schedule.end(step, Ending(result.state))
+
+    async def _step(self, step: Step) -> StepResult:
+        record = self._records[step.id]
+        if record.phase is Phase.AFTER and step.id not in self._doubtful:
+            self._tell(StepDone(step, already=True))
+            return StepResult(step=step.id, state="Done")
+        rollback = step.rollback
+        try:
+            verdict = await self._attempt(step, record)
+        except StandingError as error:
+            verdict, rollback = _verdict_of(step, error, Effect.WARN), ()
+        except BlockedError as error:
+            verdict = _verdict_of(step, error, Effect.BLOCK)
+        except ShipkeeperError as error:
+            verdict = _verdict_of(step, error, Effect.WARN)
+        if verdict is None:
+            self._tell(StepDone(step))
+            return StepResult(step=step.id, state="Done")
+        return await self._failed(step, record, verdict, rollback)
+
+    async def _attempt(self, step: Step, record: StepRecord) -> Verdict | None:
+        action = self._actions[step.action]
+        refused = await action.check(step)
+        if refused is not None:
+            return refused
+        self._tell(StepStarted(step))
+        if not record.is_begun:
+            await record.write(Phase.BEFORE)
+        await self._permit()
+        await action.perform(step, record)
+        missing = await action.verify(step, record)
+        if missing is None:
+            await record.write(Phase.AFTER)
+        return missing
+
+    async def _failed(
+        self, step: Step, record: StepRecord, verdict: Verdict, rollback: tuple[str, ...]
+    ) -> StepResult:
+        self._tell(StepFailed(step, verdict))
+        await record.write(Phase.FAILED, reason=verdict.reason, message=verdict.message)
+        for id_ in rollback:
+            await self._undo(self.plan.step(id_))
+        self._schedule.give_back(rollback)
+        state = "Blocked" if verdict.blocks else "Failed"
+        return StepResult(step=step.id, state=state, verdict=verdict)
+
+    async def _undo(self, step: Step) -> None:
+        record = self._records[step.id]
+        if await self._actions[step.action].undo(step):
+            await record.write(Phase.UNDONE)
+            self._tell(StepUndone(step))
+
+    async def abort(self) -> None:
+        """Take back what can be taken back of an interrupted run, last step first.
+
+        Once begun it can only be ended, for a step that is taken back may still look done.
+        """
+        self._journal.finish(self.id, Outcome.ABORTING)
+        for step in reversed(self.plan.steps):
+            if self._records[step.id].is_begun:
+                await self._undo(step)
+        await self._settle()
+        self._journal.finish(self.id, Outcome.ABORTED)
+
+    def _result(self) -> RunResult:
+        results = tuple(
+            self._results.get(step.id, StepResult(step=step.id, state=Ending.SKIPPED))
+            for step in self.plan.steps
+        )
+        return RunResult(run=self.id, outcome=_outcome(results, self.plan), steps=results)
+
+
+def _outcome(results: tuple[StepResult, ...], plan: Plan) -> Outcome:
+    states = {result.state for result in results}
+    if "Failed" in states:
+        return Outcome.FAILED
+    if "Blocked" in states:
+        return Outcome.BLOCKED
+    is_whole = not plan.blockers and Ending.SKIPPED not in states
+    return Outcome.SUCCEEDED if is_whole else Outcome.INCOMPLETE
+
+
+def _verdict_of(step: Step, error: ShipkeeperError, effect: Effect) -> Verdict:
+    return Verdict(
+        target=step.target,
+        effect=effect,
+        reason=error.reason,
+        message=error.message,
+        remedy=error.hint,
+    )

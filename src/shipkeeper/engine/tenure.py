@@ -1,0 +1,200 @@
+"""The cluster's lock while a run holds it: renewed, and known to be held or not.
+
+When the API server is away (its only node reboots) nobody can renew, and nobody can take over. The
+run then waits instead of ending: it changes nothing from the moment on at which another *might*
+hold the lock, and goes on once a renewal shows that none did.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from shipkeeper.engine.progress import Note, Sink
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.kube.errors import (
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    UnauthorizedError,
+)
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.resources import LEASES
+from shipkeeper.kube.writer import Writer
+from shipkeeper.model.lease import Lease
+
+NAMESPACE = "kube-system"
+NAME = "shipkeeper"
+_REFUSALS = (ForbiddenError, UnauthorizedError)
+
+
+class LockLostError(ShipkeeperError):
+    """The lock could not be kept; the run stopped where it was."""
+
+
+class LeaseTimes(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a renewal lasts, how often it is done, and how long one may fail.
+
+    `patience` is for an API server that is away, `refused` for one that is there and does not let
+    us: while it starts it knows no permissions yet.
+    """
+
+    duration: timedelta = timedelta(seconds=15)
+    renew_every: timedelta = timedelta(seconds=5)
+    again_after: timedelta = timedelta(seconds=1)
+    patience: timedelta = timedelta(minutes=10)
+    refused: timedelta = timedelta(minutes=1)
+
+    @property
+    def firm(self) -> float:
+        """The seconds after a renewal in which a change may be begun."""
+        return (self.duration - self.renew_every).total_seconds()
+
+
+class Tenure:
+    """The lock while it is held; made right after its Lease was taken."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        writer: Writer,
+        identity: str,
+        lease: Lease,
+        tell: Sink,
+        times: LeaseTimes,
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._identity = identity
+        self._lease = lease
+        self._tell = tell
+        self._times = times
+        self._clock: Callable[[], float] = asyncio.get_running_loop().time
+        self._renewed_at = self._clock()
+        self._is_wanted = asyncio.Event()
+        self._renewed = asyncio.Condition()
+        self._is_away = False
+        self._refused_at: float | None = None
+
+    @property
+    def is_firm(self) -> bool:
+        """Whether nobody else can hold the lock before a change that is begun now is done."""
+        return self._clock() - self._renewed_at < self._times.firm
+
+    async def firm(self) -> None:
+        """Return as soon as a change may be begun."""
+        while not self.is_firm:
+            await self.proven()
+
+    async def proven(self) -> None:
+        """Renew now; return once a renewal succeeded that was begun after this was called."""
+        asked_at = self._clock()
+        self._is_wanted.set()
+        async with self._renewed:
+            await self._renewed.wait_for(lambda: self._renewed_at >= asked_at)
+
+    async def keep(self) -> None:
+        """Renew until cancelled; LockLostError when somebody took it, or it fails for too long."""
+        every = self._times.renew_every.total_seconds()
+        pause = every
+        while True:
+            await self._until_due(pause)
+            began = self._clock()
+            try:
+                async with asyncio.timeout(every):
+                    await self._renew()
+            except LockLostError:
+                raise
+            except (ShipkeeperError, TimeoutError) as error:
+                self._failed(error)
+                pause = min(every, self._times.again_after.total_seconds())
+            else:
+                await self._succeeded(began)
+                pause = every
+
+    async def _until_due(self, pause: float) -> None:
+        """Wait for the next renewal; one that is asked for comes at once, but after a failure."""
+        if self._is_away:
+            await asyncio.sleep(pause)
+        else:
+            try:
+                async with asyncio.timeout(pause):
+                    await self._is_wanted.wait()
+            except TimeoutError:
+                pass
+        self._is_wanted.clear()
+
+    async def _renew(self) -> None:
+        try:
+            self._lease = await self._patch({"renewTime": now()})
+        except ConflictError as error:
+            # A renewal whose answer was lost conflicts with itself; only another holder is a loss.
+            self._lease = await self._reader.get(LEASES, NAME, NAMESPACE)
+            if self._lease.spec.holder_identity != self._identity:
+                raise _lost(f"{self._lease.spec.holder_identity or 'another'} took it") from error
+            self._lease = await self._patch({"renewTime": now()})
+        except NotFoundError as error:
+            raise _lost("its Lease was deleted") from error
+
+    async def _succeeded(self, began: float) -> None:
+        if self._is_away:
+            away = self._clock() - self._renewed_at
+            self._tell(Note(f"the API server serves again after {away:.0f}s; going on"))
+        self._is_away, self._refused_at = False, None
+        async with self._renewed:
+            self._renewed_at = began
+            self._renewed.notify_all()
+
+    def _failed(self, error: ShipkeeperError | TimeoutError) -> None:
+        why = str(error) or "no answer in time"
+        if self._has_lasted_too_long(is_refused=isinstance(error, _REFUSALS)):
+            overdue = self._clock() - self._renewed_at
+            raise _lost(f"it could not be renewed for {overdue:.0f}s ({why})") from error
+        if not self._is_away:
+            text = f"the lock cannot be renewed ({why}); waiting until the API server serves again"
+            self._tell(Note(text, is_warning=True))
+        self._is_away = True
+
+    def _has_lasted_too_long(self, *, is_refused: bool) -> bool:
+        now = self._clock()
+        self._refused_at = (self._refused_at or now) if is_refused else None
+        if self._refused_at and now - self._refused_at > self._times.refused.total_seconds():
+            return True
+        return now - self._renewed_at > self._times.patience.total_seconds()
+
+    async def release(self) -> None:
+        """Let the next run in at once; ShipkeeperError if that fails: it runs out by itself."""
+        nobody = {"holderIdentity": None, "renewTime": None, "acquireTime": None}
+        try:
+            await self._patch(nobody)
+        except ConflictError:
+            # A renewal that was cancelled may have been carried out all the same.
+            self._lease = await self._reader.get(LEASES, NAME, NAMESPACE)
+            if self._lease.spec.holder_identity == self._identity:
+                await self._patch(nobody)
+
+    async def _patch(self, spec: dict[str, Any]) -> Lease:
+        return await patch_lease(self._writer, self._lease, spec)
+
+
+async def patch_lease(writer: Writer, lease: Lease, spec: dict[str, Any]) -> Lease:
+    """Change a Lease that must be as it was read; ConflictError if it is not."""
+    metadata = {"resourceVersion": lease.metadata.resource_version}
+    return await writer.patch(
+        LEASES, NAME, {"metadata": metadata, "spec": spec}, namespace=NAMESPACE
+    )
+
+
+def now() -> str:
+    """The time as a Lease has it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _lost(why: str) -> LockLostError:
+    return LockLostError(
+        f"this run lost the cluster's lock: {why}; it stopped where it was",
+        reason="LockLost",
+        hint="run the same command again to go on",
+    )

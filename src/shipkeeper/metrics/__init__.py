@@ -1,0 +1,1 @@
+"""The way out to metrics servers: asking one, and giving them what they ask for."""

@@ -1,0 +1,1 @@
+"""Node maintenance: cordon, drain, update, uncordon, node after node."""

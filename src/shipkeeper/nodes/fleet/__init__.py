@@ -1,0 +1,1 @@
+"""Planning the maintenance of a whole fleet: waves, capacity, steering, rehearsal."""

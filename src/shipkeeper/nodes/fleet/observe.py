@@ -1,0 +1,116 @@
+"""Reading a whole cluster for a maintenance: who is where, and where everybody could go."""
+
+import asyncio
+from collections.abc import Iterable
+
+import msgspec
+
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.resources import (
+    DAEMON_SETS,
+    NODES,
+    PERSISTENT_VOLUME_CLAIMS,
+    PERSISTENT_VOLUMES,
+    PODS,
+    VOLUME_ATTACHMENTS,
+    Resource,
+)
+from shipkeeper.model.node import Node
+from shipkeeper.model.scheduling import NodeSelector, SchedulablePod
+from shipkeeper.model.selector import parse_selector
+from shipkeeper.model.storage import PersistentVolume, PersistentVolumeClaim
+from shipkeeper.nodes.kured import find_locks
+from shipkeeper.nodes.observe import ClusterState
+from shipkeeper.nodes.outside import Outside
+
+SCHEDULABLE_PODS = Resource("", PODS.version, PODS.plural, PODS.kind, SchedulablePod)
+
+
+class FleetState(ClusterState, frozen=True, kw_only=True, dict=True):
+    """The nodes of a maintenance with their pods, and the whole cluster around them.
+
+    `volumes` holds, for pods whose volumes are bound to nodes, what these volumes demand of a node,
+    by the pod's key; `attached` by the same the volumes of a pod that its node holds for it.
+    """
+
+    cluster: tuple[Node, ...]
+    everything: tuple[SchedulablePod, ...]
+    volumes: dict[str, tuple[NodeSelector, ...]]
+    attached: dict[str, tuple[str, ...]] = {}
+
+
+async def observe_fleet(
+    reader: Reader, nodes: tuple[Node, ...], *, pod_selector: str = ""
+) -> FleetState:
+    """All nodes and pods of the cluster; the pods of these nodes that the selector matches."""
+    budget_resource = await reader.budget_resource()
+    cluster, pods, budgets, daemon_sets, eviction_version = await asyncio.gather(
+        reader.list(NODES),
+        reader.list(SCHEDULABLE_PODS),
+        reader.list(budget_resource),
+        reader.list(DAEMON_SETS),
+        reader.eviction_version(),
+    )
+    storage = await _storage(reader, pods.items)
+    names, selector = {node.name for node in nodes}, parse_selector(pod_selector)
+    return FleetState(
+        nodes=nodes,
+        pods=tuple(
+            pod
+            for pod in pods.items
+            if pod.spec.node_name in names and selector.matches(pod.metadata.labels)
+        ),
+        budgets=tuple(budgets.items),
+        daemon_sets=frozenset(each.key for each in daemon_sets.items),
+        eviction_version=eviction_version,
+        budget_version=budget_resource.version,
+        outside=Outside(kured=find_locks(daemon_sets.items)),
+        cluster=tuple(sorted(cluster.items, key=lambda node: node.name)),
+        everything=tuple(sorted(pods.items, key=lambda pod: pod.key)),
+        volumes=storage.volumes,
+        attached=storage.attached,
+    )
+
+
+class _Storage(msgspec.Struct, frozen=True, kw_only=True):
+    volumes: dict[str, tuple[NodeSelector, ...]] = {}
+    attached: dict[str, tuple[str, ...]] = {}
+
+
+async def _storage(reader: Reader, pods: Iterable[SchedulablePod]) -> _Storage:
+    """What the pods' claims come to; nothing is asked where there are none."""
+    claiming = [pod for pod in pods if pod.claims]
+    if not claiming:
+        return _Storage()
+    volumes, claims, attachments = await asyncio.gather(
+        reader.list(PERSISTENT_VOLUMES),
+        reader.list(PERSISTENT_VOLUME_CLAIMS),
+        reader.list(VOLUME_ATTACHMENTS),
+    )
+    demands = _demands(claims.items, volumes.items)
+    bound = {claim.key: claim.spec.volume_name for claim in claims.items}
+    places = {(each.volume, each.spec.node_name) for each in attachments.items}
+    demanded: dict[str, tuple[NodeSelector, ...]] = {}
+    attached: dict[str, tuple[str, ...]] = {}
+    for pod in claiming:
+        keys = [f"{pod.namespace}/{claim}" for claim in pod.claims]
+        names = [bound[key] for key in keys if bound.get(key)]
+        if found := tuple(demands[key] for key in keys if key in demands):
+            demanded[pod.key] = found
+        if held := tuple(name for name in names if (name, pod.spec.node_name) in places):
+            attached[pod.key] = held
+    return _Storage(volumes=demanded, attached=attached)
+
+
+def _demands(
+    claims: Iterable[PersistentVolumeClaim], volumes: Iterable[PersistentVolume]
+) -> dict[str, NodeSelector]:
+    """What the volume behind each claim demands of a node, by the claim's key."""
+    by_name = {volume.name: volume for volume in volumes}
+    found: dict[str, NodeSelector] = {}
+    for claim in claims:
+        volume = by_name.get(claim.spec.volume_name)
+        affinity = volume.spec.node_affinity if volume else None
+        if affinity is not None and affinity.required is not None:
+            found[claim.key] = msgspec.convert(affinity.required, NodeSelector)
+    return found

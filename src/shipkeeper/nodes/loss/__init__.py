@@ -1,0 +1,1 @@
+"""The loss of a node that nobody planned: what would come back, when, and what would not."""

@@ -1,0 +1,1 @@
+"""Backup repositories on object storage: deduplicated, encrypted, signed."""

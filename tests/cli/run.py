@@ -1,0 +1,28 @@
+"""Running the command as a user does."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from shipkeeper.sandbox.sandbox import Sandbox
+
+SHIPKEEPER = str(Path(sys.executable).parent / "shipkeeper")
+
+
+async def run_cli(
+    sandbox: Sandbox, *arguments: str, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run shipkeeper as a sandbox's administrator, unless the environment says otherwise."""
+    return await asyncio.to_thread(
+        subprocess.run,
+        [SHIPKEEPER, *arguments],
+        env={**os.environ, "KUBECONFIG": str(sandbox.kubeconfig), **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )

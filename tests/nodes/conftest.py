@@ -1,0 +1,28 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shipkeeper.kube.connection import connect
+from shipkeeper.sandbox.sandbox import Sandbox
+from tests.nodes.world import World, options_of
+
+
+@pytest.fixture
+async def world(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[World]:
+    """A corner of a real cluster, at both ends of the version range in turn."""
+    async with (
+        connect(options_of(sandbox)) as connection,
+        World(sandbox, connection, tmp_path) as found,
+    ):
+        yield found
+
+
+@pytest.fixture
+async def newest_world(newest: Sandbox, tmp_path: Path) -> AsyncIterator[World]:
+    """A corner of a real cluster of the newest version."""
+    async with (
+        connect(options_of(newest)) as connection,
+        World(newest, connection, tmp_path) as found,
+    ):
+        yield found

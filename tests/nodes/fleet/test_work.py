@@ -1,0 +1,226 @@
+"""What is done to a drained node, on real control planes: hooks, waiting, and what if it fails."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipkeeper.engine.journal import Outcome
+from shipkeeper.engine.progress import Note
+from shipkeeper.engine.run import RunResult
+from shipkeeper.kube.resources import NODES
+from shipkeeper.kube.writer import STRATEGIC_PATCH
+from shipkeeper.model.pod import Toleration
+from shipkeeper.nodes.awaited import parse_awaited
+from shipkeeper.nodes.comeback import closing_taints
+from shipkeeper.nodes.options import DrainOptions, IfWorkFails, MaintenanceOptions
+from shipkeeper.nodes.procedure import prepare
+from shipkeeper.sandbox import workloads
+from tests.cli.run import SHIPKEEPER
+from tests.cli.user import User
+from tests.nodes.world import World
+
+
+def maintenance(**wishes: Any) -> MaintenanceOptions:
+    return MaintenanceOptions(drain=DrainOptions(ignore_daemonsets=True), **wishes)
+
+
+async def begun(world: World, running: "asyncio.Task[RunResult]", node: str) -> None:
+    """Wait until a node is at its work: nothing is told of that, but its pods are gone by then."""
+    async with asyncio.timeout(60):
+        while not running.done() and not _is_at_work(world, node):
+            await asyncio.sleep(0.05)
+
+
+def _is_at_work(world: World, node: str) -> bool:
+    runs = world.journal.runs()
+    steps = [each.step for each in world.journal.entries(runs[0].id)] if runs else []
+    return steps.count(f"{node}/update") > 1
+
+
+async def test_a_hook_is_told_what_it_needs_and_its_secrets_are_masked(
+    newest_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = newest_world
+    (node,) = await world.add_nodes(1)
+    monkeypatch.setenv("PASS", "open-sesame")
+    user = User(world.sandbox, tmp_path)
+    hook = 'echo "$NODE_NAME $NODE_ADDRESS $RUN $PASS"; echo "$PASS" | rev'
+    done = await user.run("maintain", "run", node, "--hook", hook, "--secret-env", "PASS")
+    assert done.returncode == 0, done.stderr
+    address = (await world.node(node)).address("InternalIP")
+    (record,) = (user.state / "shipkeeper" / "runs").glob(f"*/{node}")
+    run = record.parent.name
+    assert f"{node}: {node} {address} {run} •••" in done.stderr
+    assert (record / "output.log").read_text().splitlines()[0] == f"{node} {address} {run} •••"
+    kept = b"".join(path.read_bytes() for path in user.state.rglob("*") if path.is_file())
+    assert b"emases-nepo" in kept
+    assert b"open-sesame" not in kept
+    # It must be there again to go on with, and nothing is begun without it.
+    monkeypatch.delenv("PASS")
+    refused = await user.run("maintain", "run", node, "--hook", hook, "--secret-env", "PASS")
+    assert refused.returncode == 2
+    assert "$PASS is not set" in refused.stderr
+
+
+async def test_a_hook_that_hangs_or_is_killed_has_its_verdict(newest_world: World) -> None:
+    world = newest_world
+    first, second = await world.add_nodes(2)
+    result = await world.maintain(
+        first, options=maintenance(command="echo begun; exec sleep 600", time_limit=1)
+    )
+    (verdict,) = result.failures
+    assert verdict.reason == "CommandTimedOut"
+    assert "took longer than 1 s; it was ended" in verdict.message
+    assert any(isinstance(e, Note) and e.message == f"{first}: begun" for e in world.events)
+    result = await world.maintain(second, options=maintenance(command="echo x; kill -9 $$ "))
+    (verdict,) = result.failures
+    assert verdict.reason == "CommandLost"
+    for node in (first, second):
+        assert (await world.node(node)).spec.unschedulable
+
+
+async def test_what_somebody_else_does_is_waited_for(world: World) -> None:
+    (node,) = await world.add_nodes(1)
+    options = maintenance(wait_for=(parse_awaited("reboot"), parse_awaited("kernel=6.12.9")))
+    running = asyncio.create_task(world.maintain(node, options=options))
+    await begun(world, running, node)
+    before = await world.node(node)
+    assert before.spec.unschedulable
+    # The right kernel without a reboot is not enough.
+    info = {"status": {"nodeInfo": {"kernelVersion": "6.12.9"}}}
+    await world.writer.patch(NODES, node, info, subresource="status")
+    await asyncio.sleep(0.5)
+    assert not running.done()
+    await asyncio.to_thread(
+        world.sandbox.hollow.reboot, node, down_for=0.5, kernel_version="6.12.9"
+    )
+    result = await running
+    assert result.outcome is Outcome.SUCCEEDED, result.failures
+    after = await world.node(node)
+    assert after.status.node_info.boot_id != before.status.node_info.boot_id
+    assert not after.spec.unschedulable
+
+
+async def test_what_never_changes_is_named_and_what_is_so_is_left_alone(
+    newest_world: World, tmp_path: Path
+) -> None:
+    world = newest_world
+    old, new = await world.add_nodes(2)
+    info = {"status": {"nodeInfo": {"kernelVersion": "6.99.1"}}}
+    await world.writer.patch(NODES, new, info, subresource="status")
+    user = User(world.sandbox, tmp_path)
+    wish = ("--wait-for", "kernel=6.99.1", "--wait-limit", "1s")
+    done = await user.run("maintain", "run", old, new, *wish)
+    kernel = (await world.node(old)).status.node_info.kernel_version
+    assert done.returncode == 1
+    assert f"{old} still waits for kernel=6.99.1 (its kernel is still {kernel})" in done.stderr
+    assert f"node/{new}: it has kernel=6.99.1 already" in done.stderr
+    assert new not in done.stdout
+    done = await user.run("maintain", "run", new, *wish)
+    assert done.returncode == 0, done.stderr
+    assert [uri for uri in user.writes() if f"/nodes/{new}" in uri] == []
+    _, plan = await prepare(
+        world.connection, (new,), "", maintenance(wait_for=(parse_awaited("kernel"),))
+    )
+    assert plan.steps
+
+
+async def test_a_node_whose_work_failed_is_returned_if_that_was_asked_for(
+    newest_world: World, tmp_path: Path
+) -> None:
+    world = newest_world
+    first, second, foreign = await world.add_nodes(3)
+    await world.writer.patch(NODES, foreign, {"spec": {"unschedulable": True}})
+    await world.up(world.deployment("web", 2))
+    user = User(world.sandbox, tmp_path)
+    choice = ("--hook", 'test "$NODE_NAME" != ' + first, "--on-failure", "continue")
+    plan = await user.run("maintain", "plan", first, *choice, "--if-work-fails", "returned")
+    assert "if that fails, new pods are accepted again" in plan.stdout
+    done = await user.run(
+        "maintain", "run", first, second, foreign, *choice, "--if-work-fails", "returned"
+    )
+    assert done.returncode == 1
+    rows = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
+    assert "Failed" in rows[first]
+    assert rows[first].endswith("; it takes pods again")
+    assert "Done" in rows[second]
+    assert not (await world.node(first)).spec.unschedulable
+    assert (await world.node(foreign)).spec.unschedulable
+    kept = await user.run("maintain", "run", first, *choice)
+    assert "; it stays cordoned" in kept.stdout
+    assert (await world.node(first)).spec.unschedulable
+
+
+async def test_a_node_that_is_not_ready_is_not_returned(newest_world: World) -> None:
+    world = newest_world
+    (node,) = await world.add_nodes(1)
+    go = world.directory / "go"
+    options = maintenance(
+        command=f"until [ -e {go} ]; do sleep 0.05; done; exit 3",
+        if_work_fails=IfWorkFails.RETURNED,
+    )
+    running = asyncio.create_task(world.maintain(node, options=options))
+    await begun(world, running, node)
+    await show(world, node, "Ready", "False")
+    go.touch()
+    (verdict,) = (await running).failures
+    assert verdict.message.endswith("it is not Ready, so it is not returned")
+    assert (await world.node(node)).spec.unschedulable
+
+
+async def show(world: World, node: str, condition: str, status: str) -> None:
+    """Let a node show a condition."""
+    shown = {"type": condition, "status": status, "reason": "Test", "message": "as the test wants"}
+    await world.writer.patch(
+        NODES,
+        node,
+        {"status": {"conditions": [shown]}},
+        subresource="status",
+        content_type=STRATEGIC_PATCH,
+    )
+
+
+async def test_a_node_is_back_only_when_pods_can_run_there(newest_world: World) -> None:
+    world = newest_world
+    (node,) = await world.add_nodes(1)
+    go = world.directory / "go"
+    options = maintenance(
+        command=f"until [ -e {go} ]; do sleep 0.05; done", ready_timeout=2.0, max_failed=None
+    )
+    running = asyncio.create_task(world.maintain(node, options=options))
+    await begun(world, running, node)
+    await show(world, node, "NetworkUnavailable", "True")
+    async with asyncio.timeout(30):
+        while not closing_taints(await world.node(node)):
+            await asyncio.sleep(0.1)
+    go.touch()
+    (verdict,) = (await running).failures
+    assert verdict.reason == "NodeTainted"
+    assert "node.kubernetes.io/network-unavailable" in verdict.message
+    assert (await world.node(node)).spec.unschedulable
+
+
+async def test_daemon_sets_must_be_back_after_a_reboot(world: World, tmp_path: Path) -> None:
+    slow, quick = await world.add_nodes(2)
+    shape = world.shape(tolerations=(Toleration(operator="Exists"),))
+    await world.up(workloads.daemon_set("agent", world.name, shape=shape))
+    # One is Ready again too late, the other takes its time.
+    await asyncio.to_thread(world.sandbox.hollow.set_ready_delay, slow, 600.0)
+    await asyncio.to_thread(world.sandbox.hollow.set_ready_delay, quick, 1.0)
+    state = world.sandbox.directory.parents[2]
+    reboot = (
+        f"XDG_STATE_HOME={state} {SHIPKEEPER} sandbox host reboot --sandbox {world.sandbox.name} "
+        '"$NODE_NAME" --down-for 0.2s'
+    )
+    options = maintenance(command=reboot, expect_reboot=True, ready_timeout=15.0)
+    result = await world.maintain(quick, options=options)
+    assert result.outcome is Outcome.SUCCEEDED, result.failures
+    (pod,) = await world.pods(quick)
+    assert pod.is_ready
+    result = await world.maintain(slow, options=options)
+    (verdict,) = result.failures
+    assert verdict.reason == "DaemonSetNotReady"
+    assert f"{world.name}/agent" in verdict.message
+    assert (await world.node(slow)).spec.unschedulable

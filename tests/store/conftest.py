@@ -1,0 +1,42 @@
+"""Every backend in turn."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from shipkeeper.sandbox.assets.engines import NotServedError
+from shipkeeper.store.blobs import Blobs
+from shipkeeper.store.location import open_location
+from tests.store import s3
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real S3 server; where none can be built the test is skipped, but in CI it fails."""
+    try:
+        s3.server_binary()
+    except NotServedError as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(f"no S3 server: {error}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", s3.ACCESS)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", s3.SECRET)
+        with s3.serving(tmp_path_factory.mktemp("s3")) as endpoint:
+            yield endpoint
+
+
+@pytest.fixture(params=["memory", "folder", "s3"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    """An empty place on each backend."""
+    match request.param:
+        case "memory":
+            return open_location("memory://")
+        case "folder":
+            return open_location(str(tmp_path / "repository"))
+        case _:
+            endpoint = request.getfixturevalue("s3_endpoint")
+            return open_location(f"s3://{s3.BUCKET}/{uuid4().hex}", endpoint=endpoint)
