@@ -8,8 +8,9 @@ from typing import Any
 MIB = 1024 * 1024
 ACL = "system.posix_acl_access"
 # Version 2: user rw-, user 4242 r--, group r--, mask r--, other ---.
-_ACL = bytes.fromhex("02000000 01000600ffffffff 02000400 92100000 04000400ffffffff")
-_ACL += bytes.fromhex("10000400ffffffff 20000000ffffffff")
+_RULES = bytes.fromhex(
+    "02000000 01000600ffffffff 02000400 92100000 04000400ffffffff10000400ffffffff 20000000ffffffff"
+)
 
 
 def furnish(folder: Path, small_files: int = 20) -> None:
@@ -27,7 +28,7 @@ def furnish(folder: Path, small_files: int = 20) -> None:
     (folder / "soft").symlink_to("../no/where")
     os.mkfifo(folder / "pipe", 0o600)
     (folder / "acl").write_text("kept from some")
-    os.setxattr(folder / "acl", ACL, _ACL)
+    os.setxattr(folder / "acl", ACL, _RULES)
     with (folder / "sparse").open("wb") as sparse:
         sparse.seek(64 * MIB)
         sparse.write(os.urandom(2 * MIB))

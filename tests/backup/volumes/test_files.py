@@ -160,9 +160,8 @@ async def test_what_cannot_be_read_is_named(
     folder = tmp_path / "closed"
     folder.mkdir()
     shutil.copytree(Path(__file__).parent, folder / "tests")
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        os.chmod(parent, 0o755)  # noqa: PTH101 - quick, and the loop is the test's own
     (folder / "secret\n").write_text("x")
     (folder / "secret\n").chmod(0o600)
     host = SshHost("127.0.0.1", server.options(user="keeper"))
@@ -184,7 +183,7 @@ async def test_a_restore_that_is_stopped_leaves_the_old_or_says_so(
     deaths = deaths_of(programs.exchange(Root(path=str(folder)), "one"))
     assert len(deaths) > 7
     for dying in deaths:
-        monkeypatch.setattr("shipkeeper.backup.volumes.writing.exchange", lambda *_, dying=dying: dying)
+        monkeypatch.setattr("shipkeeper.backup.volumes.writing.exchange", always(dying))
         with pytest.raises(Exception, match=r"\w"):
             await restore(repository, made, host, folder)
         ready = (folder / STAGE / "ready").exists()
@@ -203,6 +202,11 @@ async def test_a_restore_that_is_stopped_leaves_the_old_or_says_so(
         old = seen(folder)
 
 
+def always(program: str) -> Callable[[Root, str], str]:
+    """The same program whatever it is about."""
+    return lambda root, of: program
+
+
 def deaths_of(program: str) -> list[str]:
     """The exchange killed before each of its commands, and among the files that it moves."""
     lines = program.splitlines()
@@ -212,7 +216,9 @@ def deaths_of(program: str) -> list[str]:
     return [
         *("\n".join([*lines[:point], "kill -KILL $$", *lines[point:]]) for point in points),
         program.replace('-exec mv -f -t "$2" -- {} +', one.format('"$2"')),
-        program.replace("each $stage/new .", f"{{ find $stage/new -mindepth 1 {one.format('.')}; }}"),
+        program.replace(
+            "each $stage/new .", f"{{ find $stage/new -mindepth 1 {one.format('.')}; }}"
+        ),
     ]
 
 

@@ -1,4 +1,4 @@
-"""The shell programs that read and write a volume's files on a host, and what their ends mean. Pure."""
+"""The shell programs that read and write files on a host, and what their ends mean. Pure."""
 
 import shlex
 from importlib import resources

@@ -1,4 +1,4 @@
-"""What a backup says of each volume: what it is, how it could be saved, and what became of it. Pure."""
+"""What a backup says of each volume: what it is, and what became of it. Pure."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -68,9 +68,9 @@ class Volume(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 class SavedFiles(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """The files of a volume in the store.
 
-    `headers_bytes` and `content_bytes` are as in the tar stream that they come back by. Of `changed`
-    nothing but a torn copy could be had, `missing` could not be read, `left_out` are sockets and
-    other file systems mounted below; each is a name and what is the matter with it.
+    Of `changed` nothing but a torn copy could be had, `missing` could not be read, `left_out` are
+    sockets and other file systems mounted below; each is a name and what is the matter with it.
+    `content_bytes` are without holes, `stream_bytes` those of the tar stream they come back by.
     """
 
     section: str

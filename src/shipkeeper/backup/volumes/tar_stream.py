@@ -1,7 +1,7 @@
 """A tar stream taken apart into headers and pieces of content, and put together again. Pure.
 
-Content is cut where the file's own offset is a multiple of a mebibyte, wherever the file lies in the
-stream and however many holes it has: what did not change is the same pieces in the next backup.
+Content is cut where the file's own offset is a multiple of a mebibyte, wherever the file lies in
+the stream and however many holes it has: what did not change is the same pieces again.
 """
 
 from collections.abc import Generator, Iterable, Iterator
