@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,15 +21,6 @@ from tests.backup.volumes.folder import MIB, furnish, seen
 from tests.hosts.sshd import SshServer
 
 SECTION = "volumes/1"
-
-
-@pytest.fixture(scope="module")
-async def server() -> AsyncIterator[SshServer]:
-    """A real sshd that the tests of this module share; its disks need not outlive a power cut."""
-    async with SshServer() as server:
-        (server.home / "bin" / "sync").write_text("#!/bin/sh\n")
-        (server.home / "bin" / "sync").chmod(0o755)
-        yield server
 
 
 @pytest.fixture
@@ -69,7 +60,7 @@ async def restore(
 ) -> None:
     source = Source(repository, await repository.snapshot(saved[1]))
     root = Root(path=str(to))
-    await write_files(source, saved[0], host, root, of, fresh=fresh, count=ignore)
+    await write_files(source, saved[0], host, root, of, fresh=fresh, makes=fresh, count=ignore)
 
 
 async def test_everything_comes_back_in_place_and_elsewhere(

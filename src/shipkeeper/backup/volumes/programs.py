@@ -95,17 +95,18 @@ class Root(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
 
 def save(root: Root, *, again: bool = False) -> str:
     """Write the files as a tar stream; `again` only those that its input names."""
-    settings = f"flags={shlex.quote(' '.join(TAR_FLAGS))} again={'yes' if again else 'no'}\n"
+    settings = f"flags={shlex.quote(' '.join(TAR_FLAGS))} again={_word(again)}\n"
     return root.enter + settings + _read("save.sh")
 
 
-def stage(root: Root, of: str, needed_bytes: int, *, fresh: bool) -> str:
+def stage(root: Root, of: str, needed_bytes: int, *, fresh: bool, makes: bool) -> str:
     """Unpack a tar stream beside what is there."""
+    made = makes and bool(root.path)
     settings = (
         f"flags={shlex.quote(' '.join(_UNPACK_FLAGS))} of={shlex.quote(of)} "
-        f"needed_kb={needed_bytes // 1024 + 1} fresh={'yes' if fresh else 'no'}\n"
+        f"needed_kb={needed_bytes // 1024 + 1} fresh={_word(fresh)} make={_word(made)}\n"
     )
-    return root.make * fresh + root.enter + settings + _read("stage.sh")
+    return root.make * made + root.enter + settings + _read("stage.sh")
 
 
 def exchange(root: Root, of: str) -> str:
@@ -125,6 +126,10 @@ def failure(host: str, root: Root, exit_code: int, errors: str) -> VolumeError:
     return VolumeError(
         f"{where}: {last[0]}", reason="CommandFailed", hint="look at that directory on the host"
     )
+
+
+def _word(yes: bool) -> str:
+    return "yes" if yes else "no"
 
 
 def _read(name: str) -> str:

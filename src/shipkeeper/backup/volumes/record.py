@@ -7,6 +7,8 @@ import msgspec
 
 from shipkeeper.backup.volumes.programs import Root
 
+BACKUP_LABEL = "shipkeeper.dev/backup"
+"""On snapshots that we made; its value is the name of the backup that they belong to."""
 SECTION = "volumes"
 """The store's section that lists them; the files of each are in one of its own."""
 

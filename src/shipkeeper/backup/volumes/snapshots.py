@@ -7,16 +7,13 @@ from contextlib import suppress
 from typing import Any
 
 from shipkeeper.backup.volumes.programs import VolumeError
-from shipkeeper.backup.volumes.record import SavedSnapshot, Volume
+from shipkeeper.backup.volumes.record import BACKUP_LABEL, SavedSnapshot, Volume
 from shipkeeper.backup.volumes.world import SNAPSHOT_GROUP
 from shipkeeper.kube.errors import ConflictError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import Resource
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.meta import KubeObject
-
-BACKUP_LABEL = "shipkeeper.dev/backup"
-"""On what we made; its value is the name of the backup that it belongs to."""
 
 _POLL_SECONDS = 0.5
 

@@ -1,11 +1,12 @@
 # shellcheck shell=sh
 # Unpacks a tar stream beside the files of a directory, in a folder of its own that nobody looks at.
-# Needs: find_root, flags, of (what is restored), needed_kb, fresh (yes: the directory must be new).
+# Needs: find_root, flags, of (what is restored), needed_kb, fresh (yes: the directory must be empty),
+# make (yes: make_root makes it).
 LC_ALL=C
 export LC_ALL
 [ "$(id -u)" = 0 ] || exit 74
 tar --version 2>/dev/null | grep -q GNU || exit 72
-if [ "$fresh" = yes ]; then
+if [ "$make" = yes ]; then
     make_root || exit 71
 fi
 find_root || exit 71

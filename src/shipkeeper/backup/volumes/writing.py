@@ -28,11 +28,20 @@ class Source(msgspec.Struct, frozen=True):
 
 
 async def write_files(
-    source: Source, saved: SavedFiles, host: Host, root: Root, of: str, *, fresh: bool, count: Count
+    source: Source,
+    saved: SavedFiles,
+    host: Host,
+    root: Root,
+    of: str,
+    *,
+    fresh: bool,
+    makes: bool,
+    count: Count,
 ) -> None:
     """Bring a volume's files back in place of what is there; `of` names this one restore.
 
-    Everything is unpacked beside the old files first. A `fresh` directory must be new or empty.
+    Everything is unpacked beside the old files first. A `fresh` directory must be new or empty;
+    with `makes` it is made if it is not there.
     VolumeError or HostError; killed anywhere and done again, it ends as if it had never been.
     """
     again = await _read_again(source, saved)
@@ -45,7 +54,7 @@ async def write_files(
         """Nothing is printed."""
 
     async with host.session() as session:
-        program = stage(root, of, saved.content_bytes, fresh=fresh)
+        program = stage(root, of, saved.content_bytes, fresh=fresh, makes=makes)
         answer = await session.stream(program, ignore, feed)
         if answer.exit_code != 0 or answer.errors.strip():
             raise failure(host.name, root, answer.exit_code or 1, answer.errors)
