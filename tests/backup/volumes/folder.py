@@ -30,9 +30,9 @@ def furnish(folder: Path, small_files: int = 20) -> None:
     (folder / "acl").write_text("kept from some")
     os.setxattr(folder / "acl", ACL, _RULES)
     with (folder / "sparse").open("wb") as sparse:
-        sparse.seek(64 * MIB)
+        sparse.seek(8 * MIB)
         sparse.write(os.urandom(2 * MIB))
-        sparse.truncate(200 * MIB)
+        sparse.truncate(24 * MIB)
     (folder / "many").mkdir()
     for number in range(small_files):
         (folder / "many" / f"{number:06}").write_bytes(b"%d %d" % (number, number * number))
