@@ -10,11 +10,20 @@ from shipkeeper.backup.assess import Assessment, Prepared, assess, context
 from shipkeeper.backup.discovery import discover
 from shipkeeper.backup.owners import Owners
 from shipkeeper.backup.restore_options import RestoreOptions
-from shipkeeper.backup.restore_plan import PROVIDE, Action, plan_restore, request_of
+from shipkeeper.backup.restore_plan import (
+    PROVIDE,
+    WRITES,
+    Action,
+    Candidate,
+    plan_restore,
+    request_of,
+    skipped,
+)
 from shipkeeper.backup.restoring import RestoreContext, restore_actions, webhook_actions
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.volumes.destination import Return, VolumeStep, Wishes, plan_volumes
 from shipkeeper.backup.volumes.filling import Filler, by_id
+from shipkeeper.backup.volumes.record import VolumeRecord
 from shipkeeper.backup.volumes.saving import OpenHosts
 from shipkeeper.backup.volumes.world import observe
 from shipkeeper.backup.webhooks import MUTATING, VALIDATING
@@ -39,16 +48,22 @@ async def prepare(
 ) -> Prepared:
     """Compare backup and cluster and plan what was asked for; writes nothing."""
     found = await assess(connection, archive, options)
-    volumes = await _volumes(connection, archive, options, found)
+    records = await archive.volumes() if options.volumes is not Return.NONE else ()
+    volumes = await _volumes(connection, archive.backup.name, records, options, found)
+    found = _without_volumes_of(found, records, volumes)
     request = request_of(repository, archive.backup.name, options)
     plan = plan_restore(request, found.candidates, found.extras, found.muted, volumes)
     return Prepared(plan, found, volumes)
 
 
 async def _volumes(
-    connection: Connection, archive: Archive, options: RestoreOptions, found: Assessment
+    connection: Connection,
+    backup: str,
+    records: tuple[VolumeRecord, ...],
+    options: RestoreOptions,
+    found: Assessment,
 ) -> tuple[VolumeStep, ...]:
-    if options.volumes is Return.NONE:
+    if not records:
         return ()
     coming = {
         f"{options.namespaces.get(namespace, namespace)}/{name}"
@@ -59,14 +74,34 @@ async def _volumes(
     }
     wishes = Wishes(
         how=options.volumes,
-        backup=archive.backup.name,
+        backup=backup,
         selection=options.selection,
         only=options.only_volumes,
         places=options.volume_places,
         namespaces=options.namespaces,
         coming=coming,
     )
-    return plan_volumes(await archive.volumes(), await observe(connection, Selection()), wishes)
+    return plan_volumes(records, await observe(connection, Selection()), wishes)
+
+
+def _without_volumes_of(
+    found: Assessment, records: tuple[VolumeRecord, ...], volumes: tuple[VolumeStep, ...]
+) -> Assessment:
+    """A claim that is made from a snapshot gets another volume than it had: that one stays away."""
+    made = {each.volume for each in volumes if each.is_claim}
+    keys = {
+        f"persistentvolumes//{each.volume.volume}" for each in records if each.volume.id in made
+    }
+    candidates = tuple(
+        _left_out(each) if each.key in keys and each.action in WRITES else each
+        for each in found.candidates
+    )
+    return msgspec.structs.replace(found, candidates=candidates)
+
+
+def _left_out(volume: Candidate) -> Candidate:
+    verdict = skipped(volume.key, "FromSnapshot", "its claim is made anew, from a snapshot")
+    return msgspec.structs.replace(volume, action=Action.SKIP, verdict=verdict)
 
 
 async def execute(

@@ -1,13 +1,17 @@
 """Volumes of a real cluster saved and brought back by the command line."""
 
+import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from shipkeeper.kube.resources import PODS
+from shipkeeper.backup.volumes.programs import STAGE
+from shipkeeper.kube.resources import PERSISTENT_VOLUME_CLAIMS, PODS
 from shipkeeper.nodes.work_pod import RUN_LABEL
-from tests.backup.volumes.folder import furnish, seen
+from tests.backup.volumes.folder import MIB, furnish, seen
+from tests.backup.volumes.snapshotter import CONTENTS, DRIVER, SNAPSHOTS, snapshotter
 from tests.backup.volumes.yard import Yard, of_claim, volumes_of
 
 
@@ -125,3 +129,81 @@ async def test_a_failing_hook_is_named_and_the_one_after_it_runs(
     slow = ("--hook-before", "sleep 30", "--hook-timeout", "1s", "--hook-on-error", "continue")
     made = await yard.create(*words, *slow, code=3)
     assert "took longer than 1 s" in made["said"]
+
+
+async def test_a_restore_that_is_killed_leaves_the_old_files_and_goes_on(
+    yard: Yard, data: Path
+) -> None:
+    name, claim = yard.world.name, f"claim/{yard.world.name}/data"
+    (data / "huge").write_bytes(os.urandom(60 * MIB))
+    await yard.init()
+    await yard.claim("data", {"local": {"path": str(data)}})
+    first = (await yard.create("--volume", claim, *yard.ssh))["name"]
+    before = seen(data)
+    (data / "huge").write_bytes(b"old")
+    (data / "more").touch()
+    old = seen(data)
+    words = ("restore", first, "-n", name, "--volumes", "in-place", *yard.ssh)
+    killed = yard.start(*words)
+    async with asyncio.timeout(60):
+        while not (data / STAGE / "new" / "huge").exists():
+            assert killed.poll() is None
+            await asyncio.sleep(0.01)
+    killed.kill()
+    killed.wait()
+    now = {path: found for path, found in seen(data).items() if not path.startswith(STAGE)}
+    assert {**now, ".": 0} == {**old, ".": 0}
+    # Nothing of an unfinished restore is taken along.
+    made = await yard.create("--volume", claim, *yard.ssh)
+    assert volumes_of(made)[claim]["files"]["files"] == len(old)
+    done = await yard.run(*words)
+    assert done.returncode == 0, done.stderr
+    assert seen(data) == before
+
+
+async def test_snapshots_of_a_driver_come_back_with_their_claims(yard: Yard) -> None:
+    name = yard.world.name
+    await yard.init()
+    async with snapshotter(yard.world) as played:
+        await yard.claim("disk", {"csi": {"driver": DRIVER, "volumeHandle": name}})
+        played.works = False
+        words = ("--volumes", "all", "--snapshot-timeout", "1s")
+        made = await yard.create(*words, code=3)
+        assert "is not ready after 1 s: nobody has begun with it" in made["said"]
+        played.works = True
+        made = await yard.create("--volumes", "all")
+        record = volumes_of(made)[f"claim/{name}/disk"]
+        saved = record["snapshot"]
+        assert record["state"] == "Saved"
+        assert (saved["driver"], saved["restoreSize"]) == (DRIVER, "1Gi")
+        assert saved["handle"] == f"handle-{saved['name']}"
+
+        # Beside the claim that is there, and in place of one that is not.
+        there = await yard.run("restore", "-n", name, "--volumes", "in-place")
+        assert there.returncode == 3
+        assert "a snapshot fills a claim only when it is made" in there.stderr
+        done = await yard.run("restore", "-n", name, "--volumes", "new")
+        assert done.returncode == 0, done.stderr
+        beside = await source_of(yard, f"disk-restored-{made['name'][:6]}")
+        writer = yard.world.writer
+        patch = {"metadata": {"finalizers": None}}
+        await writer.patch(PERSISTENT_VOLUME_CLAIMS, "disk", patch, namespace=name)
+        await writer.delete(PERSISTENT_VOLUME_CLAIMS, "disk", namespace=name)
+        done = await yard.run("restore", "-n", name, "--volumes", "in-place")
+        assert done.returncode == 0, done.stderr
+        assert await source_of(yard, "disk") == beside
+        snapshot = await yard.world.reader.get_raw(SNAPSHOTS, beside, name)
+        content = snapshot["spec"]["source"]["volumeSnapshotContentName"]
+        spec = (await yard.world.reader.get_raw(CONTENTS, content))["spec"]
+        assert (spec["source"]["snapshotHandle"], spec["deletionPolicy"]) == (
+            saved["handle"],
+            "Retain",
+        )
+
+
+async def source_of(yard: Yard, claim: str) -> str:
+    """The name of the snapshot that a claim is made from."""
+    found = await yard.world.reader.get_raw(PERSISTENT_VOLUME_CLAIMS, claim, yard.world.name)
+    source = found["spec"]["dataSource"]
+    assert (source["kind"], source["apiGroup"]) == ("VolumeSnapshot", "snapshot.storage.k8s.io")
+    return str(source["name"])

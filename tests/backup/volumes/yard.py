@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from shipkeeper.backup.volumes.world import VOLUMES
 from shipkeeper.kube.resources import PERSISTENT_VOLUME_CLAIMS
 from shipkeeper.kube.writer import Writer
+from tests.cli.run import SHIPKEEPER
 from tests.cli.user import User
 from tests.hosts.sshd import SshServer
 from tests.nodes.world import World
@@ -50,6 +52,16 @@ class Yard:
     async def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a backup command."""
         return await self.user.run("backup", *words, "--repo", str(self.repository))
+
+    def start(self, *words: str) -> "subprocess.Popen[bytes]":
+        """A backup command that is at work."""
+        command = (SHIPKEEPER, "backup", *words, "--repo", str(self.repository))
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self.user.kubeconfig),
+            "XDG_STATE_HOME": str(self.user.state),
+        }
+        return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL)
 
     async def create(self, *words: str, code: int = 0) -> dict[str, Any]:
         """Make a backup of this world's namespace; what the command printed."""

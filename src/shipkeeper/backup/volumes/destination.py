@@ -146,8 +146,9 @@ class _Planner:
     def _in_place(self, record: VolumeRecord) -> VolumeStep:
         volume = record.volume
         claim = self._claim(volume)
-        id_ = f"claim/{claim}" if volume.claim else volume.id
-        now = self._there.get(id_) or self._there.get(volume.id)
+        _, is_one_of_several, node = volume.id.partition("@")
+        id_ = f"claim/{claim}{is_one_of_several}{node}" if volume.claim else volume.id
+        now = self._there.get(id_)
         if now is not None and now.way is Way.FILES:
             return self._over(record, now)
         if volume.type == "hostPath" and not volume.claim:
