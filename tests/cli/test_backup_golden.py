@@ -99,7 +99,7 @@ DATA = Volume(
 VOLUMES = (
     VolumeRecord(
         volume=DATA,
-        state=State.FAILED,
+        state=State.PARTIAL,
         reason="FilesChanged",
         message="1 changed while read: log: file changed as we read it",
         files=SavedFiles(

@@ -131,7 +131,7 @@ def incompleteness(
     unsaved = tuple(
         Unreadable(what=each.volume.id, reason=each.reason, message=each.message)
         for each in volumes
-        if each.state is State.FAILED or (each.state is State.SAVED and each.reason)
+        if each.state is not State.LISTED and each.reason
     )
     return _lacking((*contents.unreadable, *scattered, *unsaved), "is")
 

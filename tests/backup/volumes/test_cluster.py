@@ -87,6 +87,7 @@ async def test_volumes_and_hooks_from_backup_to_restore(yard: Yard, data: Path, 
     (data / "d" / "large").unlink()
     (logs / "log").write_text("all is lost\n")
     for way in (yard.ssh, yard.pod):
+        written = yard.user.writes()
         for flags in (("--dry-run=client",), ()):
             words = ("restore", "-n", name, "--volumes", "in-place", *way, *flags)
             done = await yard.run(*words)
@@ -94,6 +95,8 @@ async def test_volumes_and_hooks_from_backup_to_restore(yard: Yard, data: Path, 
             if flags:
                 assert f"claim/{name}/data" in done.stdout
                 assert "pods use it meanwhile" in done.stdout
+                assert yard.user.writes() == written
+                assert seen(data) != before
         assert seen(data) == before
         assert (logs / "log").read_text() == "all is well\n"
         (data / "spoilt").touch()

@@ -220,7 +220,7 @@ def test_where_files_come_back_to() -> None:
     saved = record(found(there)["claim/shop/data"])
     assert planned(saved, there) == ("Update", "w1:/d", "")
     assert planned(saved, world(LOCAL, USER)) == ("Update", "w1:/d", "InUse")
-    assert planned(record(saved.volume, State.FAILED), there) == ("Update", "w1:/d", "NotWhole")
+    assert planned(record(saved.volume, State.PARTIAL), there) == ("Update", "w1:/d", "NotWhole")
     assert planned(saved, there, Return.NEW) == ("Create", "w1:/d.restored-012345", "")
     places = {"claim/shop/data": "w2:/e"}
     assert planned(saved, there, places=places) == ("Create", "w2:/e", "")

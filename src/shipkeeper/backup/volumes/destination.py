@@ -97,7 +97,11 @@ class _Planner:
         """What becomes of one."""
         how = self._snapshot if record.snapshot else self._files
         step = how(record)
-        if step.doing is not Doing.REFUSE and step.verdict is None and record.state is State.FAILED:
+        if (
+            step.doing is not Doing.REFUSE
+            and step.verdict is None
+            and record.state is State.PARTIAL
+        ):
             verdict = _verdict(record, Effect.WARN, "NotWhole", f"saved in part: {record.message}")
             step = msgspec.structs.replace(step, verdict=verdict)
         return step
@@ -206,7 +210,7 @@ def _done(record: VolumeRecord, doing: Doing, where: str) -> VolumeStep:
 
 def _refused(record: VolumeRecord, reason: str, message: str, remedy: str) -> VolumeStep:
     verdict = _verdict(record, Effect.BLOCK, reason, message, remedy)
-    return VolumeStep(volume=record.volume.id, doing=Doing.REFUSE, verdict=verdict)
+    return VolumeStep(volume=record.volume.id, doing=Doing.REFUSE, early=True, verdict=verdict)
 
 
 def _verdict(

@@ -34,8 +34,10 @@ class State(StrEnum):
 
     LISTED = "Listed"
     SAVED = "Saved"
+    PARTIAL = "Partial"
+    """Saved but for files that are missing, or torn; `message` names them."""
     FAILED = "Failed"
-    """Not at all, or not in full; `message` says why."""
+    """Asked for, and not saved; `message` says why."""
 
 
 class Volume(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -136,6 +138,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel", om
 class VolumeCounts(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """How many volumes a backup lists, and what became of them; none is named here.
 
+    `failed` are those that were asked for and are not there, or not in full.
     `hooks_failed` are commands in pods that did not do what they should before or after.
     """
 

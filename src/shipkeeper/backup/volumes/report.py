@@ -37,8 +37,8 @@ def unnamed_line(records: Sequence[VolumeRecord]) -> str:
     if not quiet:
         return ""
     return (
-        f"{counted(len(quiet), 'other volume')} that end with their pods or are the nodes' own: "
-        "see them with -o json"
+        f"{counted(len(quiet), 'volume')} more, such as emptyDirs and directories of nodes that no "
+        "pod asks to have saved: see -o json"
     )
 
 
@@ -47,7 +47,7 @@ def counts_line(counts: VolumeCounts) -> str:
     if not counts.listed:
         return ""
     return (
-        f"{counted(counts.listed, 'volume')}: {counts.saved} saved, {counts.failed} failed; "
+        f"{counted(counts.listed, 'volume')}: {counts.saved} saved, {counts.failed} not, or in part; "
         f"{counted(counts.files, 'file')}, {size(counts.content_bytes)}"
     )
 

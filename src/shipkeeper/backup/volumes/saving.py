@@ -125,7 +125,7 @@ def _counts(records: Sequence[VolumeRecord], failed_hooks: int) -> VolumeCounts:
     return VolumeCounts(
         listed=len(records),
         saved=states.count(State.SAVED),
-        failed=states.count(State.FAILED),
+        failed=states.count(State.FAILED) + states.count(State.PARTIAL),
         hooks_failed=failed_hooks,
         files=sum(each.files for each in files),
         content_bytes=sum(each.content_bytes for each in files),
@@ -249,7 +249,7 @@ class _Round:
         )
         return VolumeRecord(
             volume=volume,
-            state=State.SAVED if saved.is_whole else State.FAILED,
+            state=State.SAVED if saved.is_whole else State.PARTIAL,
             reason="" if saved.is_whole else "FilesChanged" if saved.changed else "FilesMissing",
             message=saved.trouble,
             files=saved,
