@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,26 @@ async def test_a_failing_hook_is_named_and_the_one_after_it_runs(
     slow = ("--hook-before", "sleep 30", "--hook-timeout", "1s", "--hook-on-error", "continue")
     made = await yard.create(*words, *slow, code=3)
     assert "took longer than 1 s" in made["said"]
+
+
+async def test_an_interrupted_backup_still_runs_the_hooks_after_it(yard: Yard, data: Path) -> None:
+    diary = yard.directory / "diary"
+    (data / "huge").write_bytes(os.urandom(150 * MIB))
+    await yard.init()
+    await yard.claim("data", {"hostPath": {"path": str(data)}})
+    hooks = {
+        "hook.shipkeeper.dev/before": f"echo before >>{diary}",
+        "hook.shipkeeper.dev/after": f"sleep 1; echo after >>{diary}",
+    }
+    await yard.pod_with("db", [of_claim("data")], hooks)
+    command = yard.start("create", "-n", yard.world.name, "--volumes", "all", *yard.ssh)
+    async with asyncio.timeout(60):
+        while not diary.exists():
+            await asyncio.sleep(0.01)
+    command.send_signal(signal.SIGINT)
+    assert await asyncio.to_thread(command.wait, 60) == 130
+    assert diary.read_text() == "before\nafter\n"
+    assert (await yard.run("list", "-o", "name")).stdout == ""
 
 
 async def test_a_restore_that_is_killed_leaves_the_old_files_and_goes_on(

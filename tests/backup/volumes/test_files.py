@@ -15,7 +15,7 @@ from shipkeeper.backup.volumes.record import SavedFiles
 from shipkeeper.backup.volumes.writing import Source, write_files
 from shipkeeper.hosts.ssh import SshHost
 from shipkeeper.store.repository import Repository
-from shipkeeper.store.values import Backup
+from shipkeeper.store.values import MAX_PARTS, Backup
 from shipkeeper.store.verify import verify
 from tests.backup.volumes.folder import MIB, furnish, seen
 from tests.hosts.sshd import SshServer
@@ -63,9 +63,16 @@ async def restore(
     await write_files(source, saved[0], host, root, of, fresh=fresh, makes=fresh, count=ignore)
 
 
+@pytest.mark.parametrize("most_parts", [2, MAX_PARTS])
 async def test_everything_comes_back_in_place_and_elsewhere(
-    repository: Repository, host: SshHost, folder: Path, tmp_path: Path
+    repository: Repository,
+    host: SshHost,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    most_parts: int,
 ) -> None:
+    monkeypatch.setattr("shipkeeper.backup.volumes.reading.MAX_PARTS", most_parts)
     before = seen(folder)
     made = await save(repository, host, folder)
     assert made[0].is_whole
@@ -157,7 +164,7 @@ async def test_what_cannot_be_read_is_named(
     (folder / "secret\n").chmod(0o600)
     host = SshHost("127.0.0.1", server.options(user="keeper"))
     saved, _ = await save(repository, host, folder)
-    assert saved.missing == ("secret\n: Cannot open: Permission denied",)
+    assert saved.missing == ("secret\\n: Cannot open: Permission denied",)
     with pytest.raises(VolumeError, match="is not there") as error:
         await save(repository, host, folder / "not")
     assert error.value.reason == "VolumeNotThere"

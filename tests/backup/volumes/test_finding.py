@@ -268,5 +268,6 @@ def test_what_tar_says_is_sorted_by_file() -> None:
         "tar: Exiting with failure status due to previous errors\n"
     )
     assert [each.name for each in said.changed] == [b"./d/log"]
+    assert [each.name for each in said.gone] == [b"./gone"]
     assert [each.name for each in said.left_out] == [b"./sock", b"./proc/"]
-    assert [str(each) for each in said.missing] == ['a\né": Cannot open: Permission denied']
+    assert [str(each) for each in said.missing] == ['a\\né": Cannot open: Permission denied']

@@ -8,6 +8,7 @@ from typing import cast
 import msgspec
 
 _LINE = re.compile(r'^(?:\S*/)?tar: "((?:[^"\\]|\\.)*)": (.*)$')
+_SAID = re.compile(r"^(?:\S*/)?tar: ")
 _CHANGED = ("file changed as we read it", "File shrank by")
 # What is gone by the time it would be read is not part of the volume any more.
 _GONE = ("File removed before we read it",)
@@ -25,11 +26,12 @@ class Complaint(msgspec.Struct, frozen=True):
 
 
 class Complaints(msgspec.Struct, frozen=True, kw_only=True):
-    """Files that changed while they were read, that could not be read, and that are left out."""
+    """Files that changed while they were read, could not be read, are left out, or went away."""
 
     changed: tuple[Complaint, ...] = ()
     missing: tuple[Complaint, ...] = ()
     left_out: tuple[Complaint, ...] = ()
+    gone: tuple[Complaint, ...] = ()
 
 
 def read_complaints(errors: str) -> Complaints:
@@ -42,6 +44,7 @@ def read_complaints(errors: str) -> Complaints:
     return Complaints(
         changed=_those(found, _CHANGED),
         left_out=_those(found, _LEFT_OUT),
+        gone=_those(found, _GONE),
         missing=tuple(
             each for each in found if not each.message.startswith(_CHANGED + _GONE + _LEFT_OUT)
         ),
@@ -49,8 +52,16 @@ def read_complaints(errors: str) -> Complaints:
 
 
 def shown(name: bytes) -> str:
-    """A file's name for people, without the leading `./`."""
-    return name.removeprefix(b"./").decode("utf-8", "backslashreplace") or "."
+    """A file's name for people, without the leading `./`; nothing in it moves a cursor."""
+    text = name.removeprefix(b"./").decode("utf-8", "backslashreplace") or "."
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
+def is_troubled(errors: str) -> bool:
+    """Whether tar complained at all; others write to standard error, too (sudo, login scripts)."""
+    return any(_SAID.match(line) for line in errors.splitlines())
 
 
 def _those(found: Iterable[Complaint], beginnings: tuple[str, ...]) -> tuple[Complaint, ...]:

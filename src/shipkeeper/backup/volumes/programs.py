@@ -114,6 +114,11 @@ def exchange(root: Root, of: str) -> str:
     return f"{root.enter}of={shlex.quote(of)}\n{_read('exchange.sh')}"
 
 
+def discard(root: Root) -> str:
+    """Throw away what was unpacked, unless it is being exchanged."""
+    return f"{root.enter}find_root && [ ! -e {STAGE}/ready ] && rm -rf {STAGE}\n"
+
+
 def failure(host: str, root: Root, exit_code: int, errors: str) -> VolumeError:
     """The error of a program that ended with an exit code which is not 0."""
     where = f"{root} on {host}"

@@ -46,9 +46,10 @@ def counts_line(counts: VolumeCounts) -> str:
     """What is known of the volumes without a key that reads."""
     if not counts.listed:
         return ""
+    kept = f"{counted(counts.files, 'file')}, {size(counts.content_bytes)}"
     return (
-        f"{counted(counts.listed, 'volume')}: {counts.saved} saved, {counts.failed} not, or in part; "
-        f"{counted(counts.files, 'file')}, {size(counts.content_bytes)}"
+        f"{counted(counts.listed, 'volume')}: {counts.saved} saved, "
+        f"{counts.failed} not or in part; {kept}"
     )
 
 

@@ -172,7 +172,8 @@ class _Round:
         except BaseException:
             # The hooks that come after are run all the same.
             for task in tasks:
-                task.cancel()
+                if not task.cancelling():
+                    task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
         return {record.volume.id: record for records in done for record in records}

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 import msgspec
 
+from shipkeeper.backup.volumes.complaints import is_troubled
 from shipkeeper.backup.volumes.member import padded, read_member
-from shipkeeper.backup.volumes.programs import Root, exchange, failure, stage
+from shipkeeper.backup.volumes.programs import Root, discard, exchange, failure, stage
 from shipkeeper.backup.volumes.reading import Count
 from shipkeeper.backup.volumes.record import SavedFiles
 from shipkeeper.backup.volumes.tar_stream import END, stream_bytes
@@ -16,6 +17,7 @@ from shipkeeper.store.values import Entry
 
 _READ_BYTES = 8 * 1024 * 1024
 _READ_PARTS = 2000
+_UNPACKED_BADLY = 77
 # So many pieces of a mebibyte are a chunk of a large file.
 _LAST = 8
 
@@ -56,8 +58,11 @@ async def write_files(
     async with host.session() as session:
         program = stage(root, of, saved.content_bytes, fresh=fresh, makes=makes)
         answer = await session.stream(program, ignore, feed)
-        if answer.exit_code != 0 or answer.errors.strip():
-            raise failure(host.name, root, answer.exit_code or 1, answer.errors)
+        if answer.exit_code == 0 and is_troubled(answer.errors):
+            await session.stream(discard(root), ignore)
+            raise failure(host.name, root, _UNPACKED_BADLY, answer.errors)
+        if answer.exit_code != 0:
+            raise failure(host.name, root, answer.exit_code, answer.errors)
         answer = await session.stream(exchange(root, of), ignore)
         if answer.exit_code != 0:
             raise failure(host.name, root, answer.exit_code, answer.errors)
