@@ -134,7 +134,7 @@ async def execute(
             hosts = await stack.enter_async_context(open_hosts(connection))
             records = by_id(await archive.volumes())
             filler = Filler(
-                reader, writer, archive, records, hosts, session.run.id, options.namespaces
+                reader, writer, archive, records, hosts, session.run.id, options.namespaces, tell
             )
         shared = RestoreContext(
             archive=archive,

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from shipkeeper.backup.volumes.reading import read_files
 from shipkeeper.backup.volumes.record import SavedFiles
 from shipkeeper.backup.volumes.writing import Source, write_files
 from shipkeeper.hosts.ssh import SshHost
+from shipkeeper.store.prune import prune
 from shipkeeper.store.repository import Repository
 from shipkeeper.store.values import MAX_PARTS, Backup
 from shipkeeper.store.verify import verify
@@ -107,6 +109,21 @@ async def test_the_second_time_almost_nothing_is_stored(
     assert third
     # One piece of a mebibyte, and what lists it.
     assert third.added_bytes < MIB + 100_000
+
+
+async def test_a_prune_leaves_the_files_of_backups_that_stay(
+    repository: Repository, host: SshHost, folder: Path, tmp_path: Path
+) -> None:
+    gone = (await save(repository, host, folder))[1].name
+    (folder / "d" / "large").write_bytes(os.urandom(MIB))
+    kept = await save(repository, host, folder)
+    await repository.forget([gone])
+    for _ in range(2):
+        await prune(repository, timedelta(0))
+    assert [each.name for each in await repository.backups()] == [kept[1].name]
+    assert (await verify(repository)).findings == ()
+    await restore(repository, kept, host, tmp_path / "new", fresh=True)
+    assert seen(tmp_path / "new") == seen(folder)
 
 
 async def test_a_file_that_changes_while_it_is_read_is_read_again(

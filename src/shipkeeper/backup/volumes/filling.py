@@ -1,6 +1,7 @@
 """Bringing volumes back: files into directories of hosts, snapshots into claims."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,17 +14,21 @@ from shipkeeper.backup.volumes.destination import place_of, suffix
 from shipkeeper.backup.volumes.finding import Finding, find_volumes
 from shipkeeper.backup.volumes.programs import Root, VolumeError
 from shipkeeper.backup.volumes.record import VolumeRecord, Way
+from shipkeeper.backup.volumes.report import size
 from shipkeeper.backup.volumes.saving import Hosts
 from shipkeeper.backup.volumes.snapshots import Snapshots, data_source
 from shipkeeper.backup.volumes.world import SNAPSHOT_VERSIONS, observe
 from shipkeeper.backup.volumes.writing import write_files
+from shipkeeper.engine.progress import Note, Sink
 from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES, PERSISTENT_VOLUME_CLAIMS
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.words import counted
 
 _AT_ONCE = 4
 _POLL_SECONDS = 1.0
+_TELL_SECONDS = 5.0
 
 
 class Filler:
@@ -38,6 +43,7 @@ class Filler:
         hosts: Hosts,
         run: str,
         namespaces: Mapping[str, str],
+        tell: Sink,
         bound_within: float = 300.0,
     ) -> None:
         self._reader = reader
@@ -47,6 +53,7 @@ class Filler:
         self._hosts = hosts
         self._run = run
         self._namespaces = namespaces
+        self._tell = tell
         self._bound_within = bound_within
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._one_a_node: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -91,7 +98,7 @@ class Filler:
                 f"{self._run}/{id_}",
                 fresh=fresh,
                 makes=fresh or record.volume.type == "hostPath",
-                count=lambda files, size: None,
+                count=_Told(id_, self._tell),
             )
 
     async def _mounted(self, record: VolumeRecord) -> tuple[str, Root]:
@@ -151,6 +158,24 @@ class Filler:
             reason="NoSnapshots",
             hint="install the snapshot CRDs and the driver's snapshotter first",
         )
+
+
+class _Told:
+    """Says now and then how far the files of one volume are."""
+
+    def __init__(self, volume: str, tell: Sink) -> None:
+        self._volume = volume
+        self._tell = tell
+        self._files = self._bytes = 0
+        self._due = time.monotonic() + _TELL_SECONDS
+
+    def __call__(self, files: int, bytes_: int) -> None:
+        self._files += files
+        self._bytes += bytes_
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _TELL_SECONDS
+            what = f"{counted(self._files, 'file')}, {size(self._bytes)}"
+            self._tell(Note(f"{self._volume}: {what} so far"))
 
 
 def _restored(record: VolumeRecord) -> str:
