@@ -1,0 +1,141 @@
+"""The RBAC authorizer over stored roles and bindings, indexed by subject. Pure.
+
+The API server walks every ClusterRoleBinding and then every RoleBinding of the namespace for each
+request; here a subject leads straight to its own grants. The answers are the same, save that the
+first of several allowing bindings is not defined on either side.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from shipkeeper.access.attributes import Attributes, User, service_account_name
+from shipkeeper.access.decision import NO_OPINION, Decision, Opinion
+from shipkeeper.access.rule import Compiled, spell
+from shipkeeper.model.rbac import GROUP, Binding, Role, Subject
+
+RoleKey = tuple[str, str]
+
+
+class Grant:
+    """One binding, and the rules of its role; a role that is missing has none."""
+
+    __slots__ = ("binding", "is_missing", "rules")
+
+    def __init__(self, binding: Binding, rules: tuple[Compiled, ...], *, is_missing: bool) -> None:
+        self.binding = binding
+        self.rules = rules
+        self.is_missing = is_missing
+
+    @property
+    def namespace(self) -> str:
+        """Where it counts; empty is everywhere."""
+        return self.binding.namespace
+
+    @property
+    def role(self) -> str:
+        """The role, as it is spoken of."""
+        ref = self.binding.role_ref
+        where = f"{self.binding.namespace}/" if ref.kind == "Role" else ""
+        return f"{ref.kind.lower()}/{where}{ref.name}"
+
+    def allowing(self, asked: Attributes) -> Compiled | None:
+        """The first rule that allows what is asked."""
+        for rule in self.rules:
+            if rule.allows(asked):
+                return rule
+        return None
+
+
+# The grants of one subject, by the namespace where they count.
+_Scoped = dict[str, list[Grant]]
+
+
+class Rbac:
+    """Who is granted what."""
+
+    def __init__(self, roles: Iterable[Role], bindings: Iterable[Binding]) -> None:
+        self.roles: dict[RoleKey, Role] = {(role.namespace, role.name): role for role in roles}
+        compiled = {
+            key: tuple(Compiled(rule) for rule in role.rules or ())
+            for key, role in self.roles.items()
+        }
+        self.grants: list[Grant] = []
+        self._by_user: dict[str, _Scoped] = {}
+        self._by_group: dict[str, _Scoped] = {}
+        for binding in bindings:
+            key = binding.role_key
+            grant = Grant(binding, compiled.get(key, ()), is_missing=key not in self.roles)
+            self.grants.append(grant)
+            self._index(grant)
+
+    def _index(self, grant: Grant) -> None:
+        for subject in grant.binding.subjects or ():
+            found = subject_name(subject, grant.namespace)
+            if found is not None:
+                is_group, name = found
+                scoped = (self._by_group if is_group else self._by_user).setdefault(name, {})
+                scoped.setdefault(grant.namespace, []).append(grant)
+
+    def authorize(self, asked: Attributes) -> Opinion:
+        """Allow if a rule of a role that is bound to somebody allows it, else no opinion."""
+        missing: list[Grant] | None = None
+        for grant in self.grants_of(asked.user, asked.namespace):
+            if grant.is_missing:
+                missing = [*(missing or ()), grant]
+                continue
+            rule = grant.allowing(asked)
+            if rule is not None:
+                by = f"{grant.binding.label} grants {grant.role}"
+                return Opinion(Decision.ALLOW, f"RBAC: allowed by {by}", "", spell(rule.rule))
+        return _unanswered(missing) if missing else NO_OPINION
+
+    def grants_of(self, user: User, namespace: str) -> Iterator[Grant]:
+        """What somebody is granted everywhere, then what in a namespace."""
+        scoped: list[_Scoped] = []
+        if user.name in self._by_user:
+            scoped.append(self._by_user[user.name])
+        scoped += [self._by_group[group] for group in user.groups if group in self._by_group]
+        for each in scoped:
+            yield from each.get("", ())
+        if namespace:
+            for each in scoped:
+                yield from each.get(namespace, ())
+
+    def every_grant_of(self, user: User) -> Iterator[Grant]:
+        """What somebody is granted anywhere."""
+        seen: set[int] = set()
+        scoped = [self._by_user.get(user.name, {})]
+        scoped += [self._by_group.get(group, {}) for group in user.groups]
+        for each in scoped:
+            for grants in each.values():
+                for grant in grants:
+                    if id(grant) not in seen:
+                        seen.add(id(grant))
+                        yield grant
+
+
+def subject_name(subject: Subject, namespace: str) -> tuple[bool, str] | None:
+    """Whether a subject is a group, and the user's or group's name; None if it means nobody.
+
+    A ServiceAccount without a namespace is of the binding's own.
+    """
+    match subject.kind:
+        case "User":
+            return False, subject.name
+        case "Group":
+            return True, subject.name
+        case "ServiceAccount":
+            where = subject.namespace or namespace
+            return (False, service_account_name(where, subject.name)) if where else None
+        case _:
+            return None
+
+
+def _unanswered(missing: list[Grant]) -> Opinion:
+    names = list(dict.fromkeys(_not_found(grant) for grant in missing))
+    said = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
+    return Opinion(Decision.NO_OPINION, f"RBAC: {said}")
+
+
+def _not_found(grant: Grant) -> str:
+    ref = grant.binding.role_ref
+    return f'{ref.kind.lower()}.{GROUP} "{ref.name}" not found'

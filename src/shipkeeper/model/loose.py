@@ -1,0 +1,12 @@
+"""Objects of which only their outline is known: a spec and a status of any shape."""
+
+from typing import Any
+
+from shipkeeper.model.meta import KubeObject
+
+
+class LooseObject(KubeObject, frozen=True, kw_only=True):
+    """An object whose spec and status are taken as they come."""
+
+    spec: dict[str, Any] = {}
+    status: dict[str, Any] = {}
