@@ -253,12 +253,16 @@ def flags_of(command: Iterable[str]) -> dict[str, str]:
 
 def chain_of_pod(spec: Mapping[str, Any], files: Mapping[str, str]) -> ChainConfig:
     """The chain of an API server's (static) pod."""
-    words = [
+    return from_flags(flags_of(command_of(spec)), files)
+
+
+def command_of(spec: Mapping[str, Any]) -> list[str]:
+    """The words that a pod's containers are started with."""
+    return [
         word
         for container in spec.get("containers") or ()
         for word in (*(container.get("command") or ()), *(container.get("args") or ()))
     ]
-    return from_flags(flags_of(words), files)
 
 
 def _refused(why: str) -> ChainError:

@@ -30,6 +30,8 @@ _OWN_VERBS = frozenset({"get", "create", "update", "patch", "delete"})
 # First minors with: field selectors in authorization, ResourceClaims, ResourceSlices,
 # ServiceAccounts to get, PodCertificateRequests known and served.
 _SELECTORS, _CLAIMS, _SLICES, _ACCOUNTS, _REQUESTS_KNOWN, _REQUESTS = 32, 26, 31, 34, 34, 37
+# First minor that knows the health of volumes, behind a gate that is off.
+_CSI_HEALTH = 37
 
 _Judge = Callable[[str, Attributes], str]
 """Why a node may not do something; empty if it may."""
@@ -71,7 +73,7 @@ class Node:
             ("storage.k8s.io", "volumeattachments"): self._gets(ATTACHMENT),
             ("", "serviceaccounts"): self._service_account,
             ("coordination.k8s.io", "leases"): _lease,
-            ("storage.k8s.io", "csinodes"): _csi_node,
+            ("storage.k8s.io", "csinodes"): self._csi_node,
         }
         if minor >= _CLAIMS:
             judges["resource.k8s.io", "resourceclaims"] = self._gets(RESOURCE_CLAIM)
@@ -166,6 +168,13 @@ class Node:
             case _:
                 return _SILENT
 
+    def _csi_node(self, node: str, asked: Attributes) -> str:
+        if asked.subresource and self._minor >= _CSI_HEALTH:
+            if asked.subresource == "status":
+                return "CSINode status access requires CSIVolumeHealth feature"
+            return "cannot authorize CSINode subresources"
+        return _csi_node(node, asked)
+
     def _certificate_request(self, node: str, asked: Attributes) -> str:
         if self._minor < _REQUESTS:
             return _SILENT
@@ -214,10 +223,10 @@ def _lease(node: str, asked: Attributes) -> str:
 
 
 def _csi_node(node: str, asked: Attributes) -> str:
-    if asked.subresource:
-        return "cannot authorize CSINode subresources"
     if asked.verb not in _OWN_VERBS:
         return "can only get, create, update, patch, or delete a CSINode"
+    if asked.subresource:
+        return "cannot authorize CSINode subresources"
     if asked.verb != "create" and asked.name != node:
         return "can only access CSINode with the same name as the requesting node"
     return ""

@@ -9,7 +9,7 @@ import msgspec
 import yaml
 
 from shipkeeper.access.assembly import Manifest, assemble, from_manifests, type_of
-from shipkeeper.access.kinds import EVERY_KIND, GRAPH_KINDS, RBAC_KINDS, PolicyKind
+from shipkeeper.access.kinds import GRAPH_KINDS, RBAC_KINDS, PolicyKind
 from shipkeeper.access.policy import NEWEST, Policy, Unread
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.connection import Requests
@@ -96,6 +96,3 @@ def _objects(document: Manifest) -> Iterator[Manifest]:
             yield from _objects(item)
     else:
         yield document
-
-
-__all__ = ["DECISIVE", "EVERY_KIND", "FolderError", "observe", "read_folder", "read_manifests"]
