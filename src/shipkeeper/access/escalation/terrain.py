@@ -6,7 +6,7 @@ from typing import Any
 from shipkeeper.access.attributes import service_account_name, split_service_account
 from shipkeeper.access.policy import Policy
 from shipkeeper.access.rbac import subject_name
-from shipkeeper.access.references import containers
+from shipkeeper.access.references import containers, many, one
 from shipkeeper.access.who_can import known_nodes
 from shipkeeper.model.loose import LooseObject
 
@@ -114,9 +114,6 @@ def _token_accounts(policy: Policy) -> dict[str, set[str]]:
 def _is_privileged(pod: LooseObject) -> bool:
     """Whether whoever is in the pod is as good as on its node."""
     spec: dict[str, Any] = pod.spec
-    if spec.get("hostPID") or any("hostPath" in volume for volume in spec.get("volumes") or ()):
+    if spec.get("hostPID") or any("hostPath" in volume for volume in many(spec, "volumes")):
         return True
-    contexts: list[dict[str, Any]] = [
-        container.get("securityContext") or {} for container in containers(spec)
-    ]
-    return any(context.get("privileged") for context in contexts)
+    return any(one(each, "securityContext").get("privileged") for each in containers(spec))
