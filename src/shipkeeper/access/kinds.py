@@ -4,10 +4,7 @@ import msgspec
 
 
 class PolicyKind(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind: where it is served, and since which minor version.
-
-    Of Secrets and such only the metadata are read.
-    """
+    """A kind: where it is served, and since which minor version."""
 
     kind: str
     group: str = ""
@@ -15,7 +12,6 @@ class PolicyKind(msgspec.Struct, frozen=True, kw_only=True):
     plural: str
     namespaced: bool = True
     since: int = 0
-    outline: bool = False
 
     @property
     def path(self) -> str:
@@ -59,7 +55,7 @@ CERTIFICATE_REQUEST = PolicyKind(
 NAMESPACE = PolicyKind(kind="Namespace", plural="namespaces", namespaced=False)
 NODE = PolicyKind(kind="Node", plural="nodes", namespaced=False)
 SERVICE_ACCOUNT = PolicyKind(kind="ServiceAccount", plural="serviceaccounts")
-SECRET = PolicyKind(kind="Secret", plural="secrets", outline=True)
+SECRET = PolicyKind(kind="Secret", plural="secrets")
 NETWORK_POLICY = PolicyKind(
     kind="NetworkPolicy", group="networking.k8s.io", plural="networkpolicies"
 )

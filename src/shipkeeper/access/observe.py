@@ -16,7 +16,6 @@ from shipkeeper.kube.connection import Requests
 from shipkeeper.kube.errors import ForbiddenError, NotFoundError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import Resource
-from shipkeeper.model.meta import KubeObject
 from shipkeeper.model.version import Version
 
 DECISIVE = (*RBAC_KINDS, *GRAPH_KINDS)
@@ -25,12 +24,6 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 class FolderError(ShipkeeperError):
     """A folder, or a file in it, cannot be read as manifests."""
-
-
-class _Outline(KubeObject, frozen=True, kw_only=True):
-    """Of a Secret no more than who it is, and its type."""
-
-    type: str = ""
 
 
 async def observe(connection: Requests, wanted: Iterable[PolicyKind] = DECISIVE) -> Policy:
@@ -47,8 +40,9 @@ async def observe(connection: Requests, wanted: Iterable[PolicyKind] = DECISIVE)
 
 
 async def _list(reader: Reader, kind: PolicyKind) -> tuple[list[Any], str]:
-    type_: type[KubeObject] = _Outline if kind.outline else type_of(kind)
-    resource = Resource(kind.group, kind.version, kind.plural, kind.kind, type_, kind.namespaced)
+    resource = Resource(
+        kind.group, kind.version, kind.plural, kind.kind, type_of(kind), kind.namespaced
+    )
     try:
         return (await reader.list(resource)).items, ""
     except (ForbiddenError, NotFoundError) as error:

@@ -117,7 +117,7 @@ def _joined(policy: Policy, roles: dict[RoleKey, Role]) -> Iterator[Finding]:
 
 def _legacy_tokens(policy: Policy) -> Iterator[Finding]:
     for secret in policy.of_kind("Secret"):
-        if getattr(secret, "type", "") == _TOKEN_TYPE and secret.namespace != "kube-system":
+        if secret.type == _TOKEN_TYPE and secret.namespace != "kube-system":
             yield _finding(
                 "legacy-token",
                 "A token that never ends, in a Secret",

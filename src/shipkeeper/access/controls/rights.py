@@ -105,7 +105,7 @@ _ESCALATION = Control(
 
 def right_findings(policy: Policy) -> Iterator[Finding]:
     """The answers of group 5.1; what the system binds itself does not count."""
-    why_not = next(filter(None, map(policy.lacks, _RBAC_KINDS)), "")
+    why_not = "; ".join(policy.lacks(kind) for kind in _RBAC_KINDS if policy.lacks(kind))
     grants = [grant for grant in Rbac(policy.roles, policy.bindings).grants if _counts(grant)]
     yield _ADMIN.judged(_admins(grants), why_not)
     yield _WILDCARDS.judged(_wildcards(policy.roles), why_not)
@@ -151,7 +151,7 @@ def _mounted(policy: Policy) -> Iterator[str]:
     off = {
         account.key
         for account in policy.of_kind("ServiceAccount")
-        if getattr(account, "automount", None) is False
+        if account.automount_service_account_token is False
     }
     for pod in policy.pods:
         account = str(pod.spec.get("serviceAccountName") or "default")

@@ -105,7 +105,7 @@ def _token_accounts(policy: Policy) -> dict[str, set[str]]:
         account = secret.metadata.annotations.get(_TOKEN_OF, "")
         guess = _TOKEN_NAME.match(secret.name)
         name = account or (guess["account"] if guess else "")
-        if name and getattr(secret, "type", _TOKEN_TYPE) in ("", _TOKEN_TYPE):
+        if name and secret.type in ("", _TOKEN_TYPE):
             user = service_account_name(secret.namespace, name)
             found.setdefault(secret.namespace, set()).add(user)
     return found
