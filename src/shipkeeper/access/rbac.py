@@ -45,8 +45,47 @@ class Grant:
         return None
 
 
-# The grants of one subject, by the namespace where they count.
-_Scoped = dict[str, list[Grant]]
+class _Bundle:
+    """What one subject is granted in one place, by verb: most rules need not be looked at."""
+
+    __slots__ = ("any_verb", "by_verb", "grants", "missing")
+
+    def __init__(self, grants: list[Grant]) -> None:
+        self.grants = grants
+        self.missing = [grant for grant in grants if grant.is_missing]
+        self.by_verb: dict[str, list[tuple[Compiled, Grant]]] = {}
+        self.any_verb: list[tuple[Compiled, Grant]] = []
+        for grant in grants:
+            for rule in grant.rules:
+                if rule.any_verb:
+                    self.any_verb.append((rule, grant))
+                for verb in rule.verbs:
+                    self.by_verb.setdefault(verb, []).append((rule, grant))
+
+    def allowing(self, asked: Attributes) -> tuple[Compiled, Grant] | None:
+        """The first rule that allows what is asked, and the grant that it is of."""
+        for candidates in (self.by_verb.get(asked.verb, ()), self.any_verb):
+            for found in candidates:
+                if found[0].allows(asked):
+                    return found
+        return None
+
+
+class _Scoped:
+    """The grants of one subject by the namespace where they count; bundled when first asked."""
+
+    __slots__ = ("_bundles", "places")
+
+    def __init__(self) -> None:
+        self.places: dict[str, list[Grant]] = {}
+        self._bundles: dict[str, _Bundle] = {}
+
+    def bundle(self, namespace: str) -> _Bundle | None:
+        """What counts in one place."""
+        found = self._bundles.get(namespace)
+        if found is None and namespace in self.places:
+            found = self._bundles[namespace] = _Bundle(self.places[namespace])
+        return found
 
 
 class Rbac:
@@ -72,41 +111,36 @@ class Rbac:
             found = subject_name(subject, grant.namespace)
             if found is not None:
                 is_group, name = found
-                scoped = (self._by_group if is_group else self._by_user).setdefault(name, {})
-                scoped.setdefault(grant.namespace, []).append(grant)
+                index = self._by_group if is_group else self._by_user
+                scoped = index.setdefault(name, _Scoped())
+                scoped.places.setdefault(grant.namespace, []).append(grant)
 
     def authorize(self, asked: Attributes) -> Opinion:
         """Allow if a rule of a role that is bound to somebody allows it, else no opinion."""
-        missing: list[Grant] | None = None
-        for grant in self.grants_of(asked.user, asked.namespace):
-            if grant.is_missing:
-                missing = [*(missing or ()), grant]
-                continue
-            rule = grant.allowing(asked)
-            if rule is not None:
-                by = f"{grant.binding.label} grants {grant.role}"
-                return Opinion(Decision.ALLOW, f"RBAC: allowed by {by}", "", spell(rule.rule))
+        missing: list[Grant] = []
+        scoped = self._scoped(asked.user)
+        for namespace in ("", asked.namespace) if asked.namespace else ("",):
+            for each in scoped:
+                bundle = each.bundle(namespace)
+                if bundle is None:
+                    continue
+                found = bundle.allowing(asked)
+                if found is not None:
+                    return _allowed(*found)
+                missing += bundle.missing
         return _unanswered(missing) if missing else NO_OPINION
 
-    def grants_of(self, user: User, namespace: str) -> Iterator[Grant]:
-        """What somebody is granted everywhere, then what in a namespace."""
-        scoped: list[_Scoped] = []
+    def _scoped(self, user: User) -> list[_Scoped]:
+        found = [self._by_group[group] for group in user.groups if group in self._by_group]
         if user.name in self._by_user:
-            scoped.append(self._by_user[user.name])
-        scoped += [self._by_group[group] for group in user.groups if group in self._by_group]
-        for each in scoped:
-            yield from each.get("", ())
-        if namespace:
-            for each in scoped:
-                yield from each.get(namespace, ())
+            found.append(self._by_user[user.name])
+        return found
 
     def every_grant_of(self, user: User) -> Iterator[Grant]:
         """What somebody is granted anywhere."""
         seen: set[int] = set()
-        scoped = [self._by_user.get(user.name, {})]
-        scoped += [self._by_group.get(group, {}) for group in user.groups]
-        for each in scoped:
-            for grants in each.values():
+        for each in self._scoped(user):
+            for grants in each.places.values():
                 for grant in grants:
                     if id(grant) not in seen:
                         seen.add(id(grant))
@@ -128,6 +162,11 @@ def subject_name(subject: Subject, namespace: str) -> tuple[bool, str] | None:
             return (False, service_account_name(where, subject.name)) if where else None
         case _:
             return None
+
+
+def _allowed(rule: Compiled, grant: Grant) -> Opinion:
+    by = f"{grant.binding.label} grants {grant.role}"
+    return Opinion(Decision.ALLOW, f"RBAC: allowed by {by}", "", spell(rule.rule))
 
 
 def _unanswered(missing: list[Grant]) -> Opinion:

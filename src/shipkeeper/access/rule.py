@@ -48,11 +48,11 @@ class Compiled:
             return False
         if not asked.resource_request:
             return self._has_path(asked.path)
-        return (
-            (self.any_group or asked.group in self.groups)
-            and self.has_resource(asked.combined, asked.subresource)
-            # A nameless request is never one for a named object.
-            and (not self.names or asked.name in self.names)
+        # A nameless request is never one for a named object.
+        if self.names and asked.name not in self.names:
+            return False
+        return (self.any_group or asked.group in self.groups) and self.has_resource(
+            asked.combined, asked.subresource
         )
 
     def has_resource(self, combined: str, subresource: str) -> bool:
