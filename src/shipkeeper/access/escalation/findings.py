@@ -59,7 +59,7 @@ def _finding(chain: Chain, route: Route, first: Edge, bindings: dict[str, Bindin
     cut = first.bindings[-1] if first.bindings else ""
     path = next((edge.path for edge in route.edges if edge.path), 20 if name in _EVERYBODY else 0)
     return Finding(
-        id=f"path-{path:02}",
+        id=f"path-{path:02}" if path else "admin",
         title=_GAINS[route.goal],
         outcome=Outcome.FAIL,
         severity=_SEVERITY[route.goal],
