@@ -4,6 +4,7 @@ import asyncio
 import os
 import ssl
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ import pytest
 from shipkeeper.access.serving import ServeOptions, serving
 from shipkeeper.errors import UsageError
 from shipkeeper.sandbox.certificates import create_authority, issue_client, issue_server
+from shipkeeper.sandbox.sandbox import Sandbox
+from tests.access.servers import further_server
+from tests.access.world import ask as asked
+from tests.access.world import connected
 
 ALICE = '{"user":"alice","namespace":"*","resource":"pods","readonly":true}\n'
 
@@ -165,3 +170,38 @@ async def test_bad_certificates_are_told(place: Place) -> None:
     with pytest.raises(UsageError, match="cannot serve with these certificates"):
         async with serving(place.options(), print):
             pass
+
+
+async def test_a_real_server_asks_it(newest: Sandbox, place: Place, tmp_path: Path) -> None:
+    async with serving(place.options(client_ca=place.ca), print) as url:
+        certificate, key = place.client
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [
+                {"name": "w", "cluster": {"server": url, "certificate-authority": str(place.ca)}}
+            ],
+            "users": [
+                {
+                    "name": "u",
+                    "user": {"client-certificate": str(certificate), "client-key": str(key)},
+                }
+            ],
+            "contexts": [{"name": "c", "context": {"cluster": "w", "user": "u"}}],
+            "current-context": "c",
+        }
+        kubeconfig = tmp_path / "webhook.kubeconfig"
+        kubeconfig.write_bytes(msgspec.json.encode(content))
+        flags = [
+            "--authorization-mode=Webhook",
+            f"--authorization-webhook-config-file={kubeconfig}",
+            "--authorization-webhook-version=v1",
+        ]
+        async with AsyncExitStack() as stack:
+            running = further_server(newest, tmp_path / "server", flags)
+            server = await asyncio.to_thread(stack.enter_context, running)
+            connection = await stack.enter_async_context(connected(server.kubeconfig))
+            spec = review("alice")["spec"]
+            status = await asked(connection, spec)
+            assert (status.allowed, status.reason) == (True, "line 1")
+            assert not (await asked(connection, {**spec, "user": "bob"})).allowed
