@@ -105,6 +105,27 @@ def assemble(
     )
 
 
+def with_hosts(policy: Policy, pods: Iterable[Manifest], files: Mapping[str, str]) -> Policy:
+    """The policy with the static pods of hosts, and the chain that the API server's files give."""
+    kind = kinds.POD
+    added = tuple(
+        msgspec.convert(_in_kube_system(pod), type=LooseObject)
+        for pod in pods
+        if kind_of(pod) is kind
+    )
+    servers = api_server_pods(added)
+    known = msgspec.structs.replace(policy, pods=(*policy.pods, *added))
+    if not servers:
+        return known
+    chain = chain_of_pod(servers[0].spec, files)
+    unread = tuple(each for each in policy.unread if each.what != "authorizers")
+    return msgspec.structs.replace(known, chain=chain, is_chain_known=True, unread=unread)
+
+
+def _in_kube_system(pod: Manifest) -> Manifest:
+    return {**pod, "metadata": {**pod.get("metadata", {}), "namespace": "kube-system"}}
+
+
 def api_server_pods(pods: Iterable[LooseObject]) -> list[LooseObject]:
     """The API servers that run as (mirrored) pods."""
     key, value = _API_SERVER_LABEL

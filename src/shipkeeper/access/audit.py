@@ -6,6 +6,7 @@ import msgspec
 
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.controls.benchmark import benchmark
+from shipkeeper.access.controls.host import HostSurvey
 from shipkeeper.access.controls.hygiene import disorder
 from shipkeeper.access.escalation.findings import escalation_findings
 from shipkeeper.access.finding import Finding, Outcome, Severity
@@ -45,18 +46,26 @@ class Audit(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return max(found, key=lambda severity: severity.rank) if found else None
 
 
-def audit(policy: Policy, *, with_system: bool = False, baseline: Baseline | None = None) -> Audit:
+def audit(
+    policy: Policy,
+    *,
+    with_system: bool = False,
+    baseline: Baseline | None = None,
+    hosts: tuple[HostSurvey, ...] = (),
+) -> Audit:
     """Look at everything; what Kubernetes grants itself is looked at `with_system` alone."""
     accepted = {each.fingerprint: each for each in (baseline or Baseline()).accepted}
-    findings = [_marked(each, accepted) for each in _every(policy, with_system=with_system)]
+    findings = [_marked(each, accepted) for each in _every(policy, hosts, with_system=with_system)]
     findings.sort(key=_order)
     return Audit(source=policy.source, version=str(policy.version), findings=tuple(findings))
 
 
-def _every(policy: Policy, *, with_system: bool) -> Iterator[Finding]:
+def _every(
+    policy: Policy, hosts: tuple[HostSurvey, ...], *, with_system: bool
+) -> Iterator[Finding]:
     yield from escalation_findings(Chain(policy), with_system=with_system)
     yield from disorder(policy)
-    yield from benchmark(policy)
+    yield from benchmark(policy, hosts)
     yield from _gaps(policy)
 
 

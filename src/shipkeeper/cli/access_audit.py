@@ -7,18 +7,23 @@ import msgspec
 from cyclopts import Parameter
 
 from shipkeeper import __version__
+from shipkeeper.access.assembly import with_hosts
 from shipkeeper.access.audit import Audit, Baseline, baseline_of
 from shipkeeper.access.audit import audit as make_audit
 from shipkeeper.access.audit_report import audit_report
+from shipkeeper.access.controls.host import HostSurvey
 from shipkeeper.access.finding import Severity
 from shipkeeper.access.formats.junit import junit
 from shipkeeper.access.formats.page import page
 from shipkeeper.access.formats.sarif import sarif
 from shipkeeper.access.kinds import EVERY_KIND
+from shipkeeper.access.survey import survey
 from shipkeeper.cli.access_flags import LIVE, PolicyFlags, opened_policy
 from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.output import say, show, write
 from shipkeeper.errors import EXIT_FINDINGS, ShipkeeperError, UsageError
+from shipkeeper.hosts.options import Login, SshOptions
+from shipkeeper.hosts.ssh import SshHost
 from shipkeeper.model.words import counted
 
 
@@ -41,6 +46,12 @@ async def audit(
     include_system: Annotated[bool, Parameter(help="Also what Kubernetes grants itself.")] = False,
     baseline: Annotated[str, Parameter(help="A file of findings that are accepted.")] = "",
     write_baseline: Annotated[str, Parameter(help="Write such a file of all that fails now.")] = "",
+    host: Annotated[
+        tuple[str, ...],
+        Parameter(help="Also look at the files of this host, by SSH ([user@]host[:port])."),
+    ] = (),
+    ssh_identity: Annotated[str, Parameter(help="The SSH key to log in with.")] = "",
+    ssh_sudo: Annotated[bool, Parameter(help="Look at the files with sudo.")] = False,
     policy: PolicyFlags = LIVE,
     repository: RepositoryFlags = HERE,
 ) -> None:
@@ -51,7 +62,10 @@ async def audit(
     async with opened_policy(policy, repository, EVERY_KIND) as (found, _):
         pass
     known = _read_baseline(baseline) if baseline else None
-    made = make_audit(found, with_system=include_system, baseline=known)
+    surveys = await _surveys(host, ssh_identity, sudo=ssh_sudo)
+    for each in surveys:
+        found = with_hosts(found, each.static_pods(), each.texts)
+    made = make_audit(found, with_system=include_system, baseline=known, hosts=surveys)
     if write_baseline:
         _write_baseline(made, write_baseline)
     _show(made, output)
@@ -63,6 +77,20 @@ async def audit(
             reason="AuditFailed",
             hint="mend them, or accept them in a file for --baseline",
         )
+
+
+async def _surveys(hosts: tuple[str, ...], identity: str, *, sudo: bool) -> tuple[HostSurvey, ...]:
+    found: list[HostSurvey] = []
+    for each in hosts:
+        login = Login.parse(each)
+        options = SshOptions(
+            user=login.user,
+            port=login.port,
+            identities=(Path(identity),) if identity else (),
+            sudo=sudo,
+        )
+        found.append(await survey(SshHost(login.address, options)))
+    return tuple(found)
 
 
 def _show(made: Audit, output: str | None) -> None:

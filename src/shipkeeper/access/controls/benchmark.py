@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from shipkeeper.access.controls.control import Control
 from shipkeeper.access.controls.flags import flag_findings
+from shipkeeper.access.controls.host import HostSurvey
+from shipkeeper.access.controls.host_files import host_findings
 from shipkeeper.access.controls.rights import right_findings
 from shipkeeper.access.controls.workloads import workload_findings
 from shipkeeper.access.finding import Finding
@@ -25,12 +27,14 @@ _BY_HAND = (
 )
 
 
-def benchmark(policy: Policy) -> Iterator[Finding]:
-    """Every control that an API can answer, and those that it cannot, told as not evaluated."""
-    yield from flag_findings(policy)
+def benchmark(policy: Policy, hosts: tuple[HostSurvey, ...] = ()) -> Iterator[Finding]:
+    """Every control that an API and the hosts can answer; the others are not evaluated."""
+    told = {each.id: each for each in host_findings(hosts)} if hosts else {}
+    yield from told.values()
+    yield from (each for each in flag_findings(policy) if each.id not in told)
     yield from right_findings(policy)
     yield from workload_findings(policy)
-    for id_, title in _ON_HOSTS:
+    for id_, title in () if hosts else _ON_HOSTS:
         yield Control(id=id_, title=title).not_evaluated("it takes a look at the hosts")
     for id_, title in _BY_HAND:
         yield Control(id=id_, title=title).not_evaluated("it is for people to judge")
