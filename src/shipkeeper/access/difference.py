@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from shipkeeper.access.policy import Policy
-from shipkeeper.access.rbac import RoleKey, subject_name
+from shipkeeper.access.rbac import RoleKey, identity
 from shipkeeper.access.rule import merged, spell, uncovered
 from shipkeeper.model.rbac import Binding, PolicyRule, Role
 
@@ -77,9 +77,9 @@ def _rights(policy: Policy) -> _Rights:
 
 def _subjects(binding: Binding) -> Iterator[Subject]:
     for subject in binding.subjects or ():
-        named = subject_name(subject, binding.namespace)
-        if named is not None:
-            yield (subject.kind, named[1])
+        found = identity(subject, binding.namespace)
+        if found is not None:
+            yield found
 
 
 def _counting(rules: Iterable[PolicyRule], namespace: str) -> Iterator[PolicyRule]:

@@ -7,7 +7,7 @@ import msgspec
 from shipkeeper.access.attributes import AUTHENTICATED, User, authenticated
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.policy import Policy
-from shipkeeper.access.rbac import subject_name
+from shipkeeper.access.rbac import identity
 from shipkeeper.access.words import Question, ResourceName
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
@@ -93,7 +93,7 @@ def bound_subjects(policy: Policy) -> list[tuple[str, str]]:
     found: dict[tuple[str, str], None] = {}
     for binding in policy.bindings:
         for subject in binding.subjects or ():
-            named = subject_name(subject, binding.namespace)
+            named = identity(subject, binding.namespace)
             if named is not None:
-                found[subject.kind, named[1]] = None
+                found[named] = None
     return sorted(found)

@@ -7,7 +7,12 @@ first of several allowing bindings is not defined on either side.
 
 from collections.abc import Iterable, Iterator
 
-from shipkeeper.access.attributes import Attributes, User, service_account_name
+from shipkeeper.access.attributes import (
+    Attributes,
+    User,
+    service_account_name,
+    split_service_account,
+)
 from shipkeeper.access.decision import NO_OPINION, Decision, Opinion
 from shipkeeper.access.rule import Compiled, spell
 from shipkeeper.model.rbac import GROUP, Binding, Role, Subject
@@ -162,6 +167,17 @@ def subject_name(subject: Subject, namespace: str) -> tuple[bool, str] | None:
             return (False, service_account_name(where, subject.name)) if where else None
         case _:
             return None
+
+
+def identity(subject: Subject, namespace: str) -> tuple[str, str] | None:
+    """Kind and full name of whom a subject means; a ServiceAccount is one, however it is named."""
+    named = subject_name(subject, namespace)
+    if named is None:
+        return None
+    is_group, name = named
+    if is_group:
+        return "Group", name
+    return ("ServiceAccount" if split_service_account(name) else "User"), name
 
 
 def _allowed(rule: Compiled, grant: Grant) -> Opinion:
