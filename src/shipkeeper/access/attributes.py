@@ -12,7 +12,7 @@ SERVICE_ACCOUNT_PREFIX = "system:serviceaccount:"
 NODE_PREFIX = "system:node:"
 
 
-class User(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class User(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Somebody by name, with the groups that authentication found; none is ever added."""
 
     name: str = ""
@@ -28,7 +28,7 @@ class User(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return None
 
 
-class SelectorTerm(msgspec.Struct, frozen=True):
+class SelectorTerm(msgspec.Struct, frozen=True, gc=False):
     """One requirement of a field or label selector: In, NotIn, Exists or DoesNotExist."""
 
     key: str
@@ -36,7 +36,7 @@ class SelectorTerm(msgspec.Struct, frozen=True):
     values: tuple[str, ...] = ()
 
 
-class Attributes(msgspec.Struct, frozen=True, kw_only=True):
+class Attributes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One question; about a resource, or (`path` set, `resource_request` false) about a URL."""
 
     user: User
