@@ -21,8 +21,27 @@ from go_modules import download
 # The last patch of each minor, by https://kubernetes.io/releases/patch-releases/; those that are
 # still maintained as of the day this list was last changed.
 PATCHES = {
-    **{17: 17, 18: 20, 19: 16, 20: 15, 21: 14, 22: 17, 23: 17, 24: 17, 25: 16, 26: 15, 27: 16},
-    **{28: 15, 29: 15, 30: 14, 31: 14, 32: 13, 33: 13, 34: 13, 35: 10, 36: 6, 37: 2},
+    17: 17,
+    18: 20,
+    19: 16,
+    20: 15,
+    21: 14,
+    22: 17,
+    23: 17,
+    24: 17,
+    25: 16,
+    26: 15,
+    27: 16,
+    28: 15,
+    29: 15,
+    30: 14,
+    31: 14,
+    32: 13,
+    33: 13,
+    34: 13,
+    35: 10,
+    36: 6,
+    37: 2,
 }
 # Tags that module proxies lack; the ones before them say the same.
 _LACKING = {18: 19}
@@ -86,7 +105,12 @@ def _rows(module: str, folder: str, first: int) -> Iterator[dict[str, object]]:
     told = {
         minor: dict(_read(root, root / folder)) for minor, root in zip(minors, roots, strict=True)
     }
-    stays = {place for place, each in told[max(told)].items() if "Removed" not in each.minors}
+    newest = max(told)
+    stays = {
+        place
+        for place, each in told[newest].items()
+        if each.minors.get("Removed", newest + 1) > newest
+    }
     for place in sorted({place for each in told.values() for place in each}):
         row = _row(module, place, {minor: each.get(place) for minor, each in told.items()})
         if row is not None and (place.group, place.kind) not in PAYLOADS:
@@ -94,7 +118,7 @@ def _rows(module: str, folder: str, first: int) -> Iterator[dict[str, object]]:
 
 
 def _successor(place: Place, stays: set[Place]) -> str:
-    """The same kind in the most mature version that stays, where no lifecycle function names one."""
+    """The same kind in the most mature version that stays; empty if there is none."""
     versions = [
         each.version for each in stays if (each.group, each.kind) == (place.group, place.kind)
     ]

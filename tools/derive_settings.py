@@ -73,8 +73,8 @@ _FLAG = re.compile(
     r"[^\n\"]*?\"([a-z0-9][a-zA-Z0-9.-]*)\""
 )
 _CONSTANT = re.compile(r'\b\w+\s*=\s*"([a-z0-9]+(?:-[a-z0-9]+)+)"')
-# Flags whose code outlived their use: the last minor whose binaries took them. Sources: KEP-2845 for
-# the flags of klog, and the changelogs of 1.24 for insecure serving.
+# Flags whose code outlived their use: the last minor whose binaries took them. Sources: KEP-2845
+# for the flags of klog, and the changelog of 1.24 for insecure serving.
 _KLOG = (
     *("add-dir-header", "alsologtostderr", "log-backtrace-at", "log-dir", "log-file"),
     *("log-file-max-size", "logtostderr", "one-output", "skip-headers", "skip-log-headers"),
@@ -138,7 +138,7 @@ def _note(known: dict[str, list[int]], found: Iterable[str], minor: int) -> None
 
 
 def _trees(minor: int) -> dict[str, Path]:
-    modules = [each for each in _MODULES]
+    modules = list(_MODULES)
     with ThreadPoolExecutor(4) as pool:
         roots = list(pool.map(partial(_tree, minor), modules))
     return dict(zip(modules, roots, strict=True))

@@ -10,7 +10,7 @@ _USUAL_PLACE = "/usr/local/go/bin"
 
 
 def download(module: str, version: str) -> Path:
-    """The tree of a module at a version, kept in Go's own cache; RuntimeError if it cannot be had."""
+    """The tree of a module at a version, in Go's own cache; RuntimeError if it cannot be had."""
     path = f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{_USUAL_PLACE}"
     go = shutil.which("go", path=path)
     if go is None:

@@ -6,7 +6,7 @@ than the sum, because leaving the other nodes out of a lawful order leaves a law
 
 import random
 from collections import deque
-from functools import lru_cache
+from functools import cache
 
 from shipkeeper.upgrade import policy
 from shipkeeper.upgrade.shape import Member, Shape, Worker, breaches
@@ -24,7 +24,7 @@ def fewest_drains(shape: Shape, target: int) -> int:
     return sum(_for_one(control, each.kubelet, each.proxy or 0, target) for each in shape.workers)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _for_one(control: Control, kubelet: int, proxy: int, target: int) -> int:
     start = (control, kubelet, proxy)
     cost, waiting = {start: 0}, deque([start])
@@ -53,9 +53,11 @@ def _moves(state: State, target: int) -> list[tuple[int, State]]:
     found: list[tuple[int, State]] = []
     for number, (server, controller) in enumerate(members):
         rest = (*members[:number], *members[number + 1 :])
-        for changed in ((server + 1, controller), (server, controller + 1)):
-            if max(changed) <= target:
-                found.append((0, ((tuple(sorted((*rest, changed))), shared), kubelet, proxy)))
+        found += [
+            (0, ((tuple(sorted((*rest, changed))), shared), kubelet, proxy))
+            for changed in ((server + 1, controller), (server, controller + 1))
+            if max(changed) <= target
+        ]
     if shared:
         found.append((0, ((members, False), kubelet, proxy)))
     if 0 < proxy < target:

@@ -1,4 +1,4 @@
-"""Every order that is planned is proven, has the fewest drains, and known bad orders are refuted."""
+"""Every planned order is proven and has the fewest drains; known bad orders are refuted."""
 
 import random
 

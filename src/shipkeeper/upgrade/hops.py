@@ -1,4 +1,4 @@
-"""The order of an upgrade: one minor after the other, with as few drains as the policy allows; pure.
+"""The order of an upgrade: minor after minor, with as few drains as the policy allows; pure.
 
 Control planes go first, hop by hop. A kubelet is left where it is for as long as it may lag, and
 then goes straight to the version that all API servers have: each drain buys as many hops as it can,

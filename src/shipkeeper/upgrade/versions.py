@@ -69,7 +69,7 @@ def violations(versions: ClusterVersions, *, shared: bool = True) -> tuple[Viola
     """Every rule that is broken now; with `shared`, controllers may reach any API server."""
     found: defaultdict[tuple[Rule, Name, str], list[str]] = defaultdict(list)
     for rule, component in _broken(versions, shared=shared):
-        found[rule, component.name, component.text].append(component.node or MANAGED)
+        found[rule, component.name, component.text].append(_place(component))
     return tuple(
         Violation(
             rule=rule.name,
@@ -88,12 +88,10 @@ def _broken(versions: ClusterVersions, *, shared: bool) -> Iterator[tuple[Rule, 
     servers = {each.node: _minor(each) for each in versions.of(Name.API_SERVER)}
     kubelets = {each.node: _minor(each) for each in versions.of(Name.KUBELET)}
     if rule := judge_api_servers(oldest, newest):
-        for each in versions.of(Name.API_SERVER):
-            if _minor(each) == oldest:
-                yield rule, each
+        late = (each for each in versions.of(Name.API_SERVER) if _minor(each) == oldest)
+        yield from ((rule, each) for each in late)
     for each in versions.components:
-        minor = _minor(each)
-        if minor is None:
+        if (minor := _minor(each)) is None:
             continue
         found: Rule | None = None
         if each.name is Name.KUBELET:
@@ -101,9 +99,8 @@ def _broken(versions: ClusterVersions, *, shared: bool) -> Iterator[tuple[Rule, 
         elif each.name is Name.PROXY:
             found = judge_proxy(minor, kubelets.get(each.node), oldest, newest)
         elif each.name in CONTROLLERS:
-            own = servers.get(each.node)
-            reached = (oldest, newest) if shared or own is None else (own, own)
-            found = judge_controller(minor, *reached)
+            own = None if shared else servers.get(each.node)
+            found = judge_controller(minor, own or oldest, own or newest)
         elif each.name is Name.KUBECTL:
             found = judge_kubectl(minor, oldest, newest)
         if found is not None:
@@ -113,6 +110,12 @@ def _broken(versions: ClusterVersions, *, shared: bool) -> Iterator[tuple[Rule, 
 def _minor(component: Component) -> int | None:
     version = None if component.name in OF_THEIR_OWN else component.version
     return version.minor if version else None
+
+
+def _place(component: Component) -> str:
+    if component.name is Name.KUBECTL:
+        return "this machine"
+    return component.node or MANAGED
 
 
 def _remedy(rule: Rule, name: Name) -> str:
