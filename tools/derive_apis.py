@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,7 +102,7 @@ def main() -> None:
 def _rows(module: str, folder: str, first: int) -> Iterator[dict[str, object]]:
     minors = [minor for minor in PATCHES if minor >= first]
     with ThreadPoolExecutor(4) as pool:
-        roots = list(pool.map(lambda minor: download(module, tag_of(minor)), minors))
+        roots = list(pool.map(partial(download, module), map(tag_of, minors)))
     told = {
         minor: dict(_read(root, root / folder)) for minor, root in zip(minors, roots, strict=True)
     }
@@ -122,8 +123,9 @@ def _successor(place: Place, stays: set[Place]) -> str:
     versions = [
         each.version for each in stays if (each.group, each.kind) == (place.group, place.kind)
     ]
-    best = max(versions, key=_maturity, default="")
-    return f"{place.group}/{best} {place.kind}" if best else ""
+    best = max(versions, key=_maturity, default=place.version)
+    is_better = _maturity(best) > _maturity(place.version)
+    return f"{place.group}/{best} {place.kind}" if is_better else ""
 
 
 def _maturity(version: str) -> tuple[int, int, int]:

@@ -11,7 +11,7 @@ bytes.
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -121,7 +121,7 @@ def main() -> None:
     sys.stdout.write(_compact(document))
 
 
-def _compact(document: dict[str, object]) -> str:
+def _compact(document: Mapping[str, object]) -> str:
     """JSON with a line for each flag and gate."""
     text = json.dumps(document, indent=1)
     return re.sub(r"[\[{]\n\s+([^\[\]{}]*?)\n\s+[\]}]", _one_line, text) + "\n"

@@ -138,11 +138,15 @@ def system_map(name: str, key: str, value: Json) -> Json:
 
 
 def deployment(
-    name: str, replicas: int = 2, *, spec: Json | None = None, **annotations: str
+    name: str,
+    replicas: int = 2,
+    *,
+    spec: Json | None = None,
+    annotations: dict[str, str] | None = None,
 ) -> Json:
     labels = {"app": name}
     template = {
-        "metadata": {"labels": labels, "annotations": annotations},
+        "metadata": {"labels": labels, "annotations": annotations or {}},
         "spec": spec or _POD,
     }
     return bare(

@@ -31,7 +31,7 @@ def _claim(version: str, name: str) -> Json:
 
 
 def _template(version: str, name: str) -> Json:
-    spec = {"spec": {"devices": {}}}
+    spec: Json = {"spec": {"devices": {}}}
     return bare(f"{_RESOURCE}/{version}", "ResourceClaimTemplate", name, spec=spec)
 
 

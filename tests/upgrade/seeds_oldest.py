@@ -500,11 +500,16 @@ SEEDS: tuple[Seed, ...] = (
         "gluster-until-26",
         _volume("gluster-until-26", {"glusterfs": {"endpoints": "e", "path": "p"}}),
     ),
-    fine("named-flocker", deployment("named-flocker", 0, **{"example.com/flocker": "flocker"})),
+    fine(
+        "named-flocker",
+        deployment("named-flocker", 0, annotations={"example.com/flocker": "flocker"}),
+    ),
     fine(
         "seccomp-until-27",
         deployment(
-            "seccomp-until-27", 0, **{"seccomp.security.alpha.kubernetes.io/pod": "runtime/default"}
+            "seccomp-until-27",
+            0,
+            annotations={"seccomp.security.alpha.kubernetes.io/pod": "runtime/default"},
         ),
     ),
     on_node("containerd-node", "containerd://1.4.3"),

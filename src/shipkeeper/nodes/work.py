@@ -74,7 +74,7 @@ class Works:
             return await self._on_host(node, host, say)
         if options.ssh is not None:
             address = address_of(node, options.ssh.address)
-            ssh = SshHost(address, _login(options.ssh), self._handshakes)
+            ssh = SshHost(address, login_of(options.ssh), self._handshakes)
             return await self._on_host(node, ssh, say)
         if options.wait_for:
             await self._wait_for_change(node.name, before)
@@ -220,7 +220,8 @@ def address_of(node: Node, kind: str) -> str:
     return node.address(_ADDRESSES.get(kind, "")) or node.name
 
 
-def _login(access: SshAccess) -> SshOptions:
+def login_of(access: SshAccess) -> SshOptions:
+    """How a host is logged in to."""
     return SshOptions(
         user=access.user,
         port=access.port,

@@ -102,7 +102,9 @@ def of_kubeadm_config(text: str, target: str) -> tuple[str, tuple[ProgramArgumen
 
 def _extra_args(section: Any) -> dict[str, str]:
     """extraArgs, which is a mapping up to v1beta3 and a list of names and values since."""
-    given: object = section.get("extraArgs") if isinstance(section, dict) else None
+    if not isinstance(section, dict):
+        return {}
+    given: object = cast("dict[str, Any]", section).get("extraArgs")
     if isinstance(given, dict):
         return {str(key): str(value) for key, value in cast("dict[object, object]", given).items()}
     if isinstance(given, list):
