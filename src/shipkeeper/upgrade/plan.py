@@ -53,7 +53,7 @@ class UpgradeOutlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     drains: int
     states_proven: int
     refutations: tuple[str, ...]
-    waves: tuple[tuple[str, ...], ...]
+    node_waves: tuple[tuple[str, ...], ...]
     commands: dict[str, HostCommands]
     versions: dict[str, str]
     """The version that a step brings its target to, by the step's id."""
@@ -114,7 +114,7 @@ class _Planning:
             drains=drains(stages),
             states_proven=proof.states,
             refutations=refutations,
-            waves=tuple(self._waves),
+            node_waves=tuple(self._waves),
             commands=self._commands,
             versions=self._to,
             return_points=tuple(_return_points(steps, is_managed=self._versions.is_managed)),
@@ -382,7 +382,8 @@ class _Planning:
         return msgspec.structs.replace(found, effect=f"its kubelet and kubectl are {version}")
 
     def _members(self) -> list[str]:
-        return [each.node for each in self._versions.of(Name.API_SERVER) if each.node]
+        names = (each.node for each in self._versions.of(Name.API_SERVER) if each.node)
+        return list(dict.fromkeys(names))
 
     def _manager(self, name: str) -> str:
         return commands.manager_of(self._nodes[name], self._options.packages)

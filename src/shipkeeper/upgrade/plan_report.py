@@ -8,6 +8,7 @@ from shipkeeper.model.words import counted
 from shipkeeper.nodes.report import plan_report
 from shipkeeper.upgrade.plan import UpgradeOutlook, outlook_of
 
+_WAVES = (Column("WAVE"), Column("SIZE"), Column("NODES"))
 _RETURNS = (Column("UNTIL"), Column("WAY BACK"))
 
 
@@ -18,9 +19,19 @@ def upgrade_report(plan: Plan, now: datetime) -> Report:
     if outlook is None:
         return report
     returns = tuple((each.until, each.way or f"none: {each.why}") for each in outlook.return_points)
+    waves = tuple(
+        (str(number), str(len(wave)), " ".join(wave))
+        for number, wave in enumerate(outlook.node_waves, start=1)
+    )
     return Report(
         value=report.value,
-        body=(_summary(outlook), *report.body, _words(outlook), Table(_RETURNS, returns)),
+        body=(
+            _summary(outlook),
+            *report.body,
+            Table(_WAVES, waves),
+            _words(outlook),
+            Table(_RETURNS, returns),
+        ),
         names=report.names,
     )
 

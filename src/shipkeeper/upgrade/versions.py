@@ -128,7 +128,7 @@ def _remedy(rule: Rule, name: Name) -> str:
 
 def shape_of(versions: ClusterVersions, *, shared: bool) -> Shape:
     """The cluster as the planner sees it; nodes whose versions cannot be read are left out."""
-    servers = versions.of(Name.API_SERVER)
+    servers = {each.node: each for each in versions.of(Name.API_SERVER)}.values()
     proxies = {each.node: _minor(each) for each in versions.of(Name.PROXY)}
     members = tuple(_member(each, versions) for each in servers)
     workers = tuple(
