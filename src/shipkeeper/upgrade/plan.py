@@ -296,7 +296,7 @@ class _Planning:
         )
         yield package
         flags = self._options.flags
-        # A hop that was begun is gone on with as on a further member: kubeadm knows its target.
+        # Of a hop that was begun, too: what `apply` shares may be missing, and is written again.
         lines = (
             commands.apply_first(version, flags, is_forced=is_forced)
             if is_first
