@@ -22,6 +22,14 @@ def _control_plane(version: str) -> Iterator[Sandbox]:
     sandbox.down()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one file in one process, and all that share the lab in another."""
+    for item in items:
+        shares_lab = "lab" in getattr(item, "fixturenames", ())
+        group = "lab" if shares_lab else item.nodeid.split("::", 1)[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def newest() -> Iterator[Sandbox]:
     """A control plane of the newest supported version."""

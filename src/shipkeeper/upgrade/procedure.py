@@ -101,7 +101,7 @@ async def _execute(
 
 
 def _actions(plan: Plan, directory: Path) -> Actions:
-    return lambda requests, tell: upgrade_actions(requests, plan, directory, tell)
+    return lambda reader, writer, tell: upgrade_actions(reader, writer, plan, directory, tell)
 
 
 async def _require_same_cluster(connection: Connection, run: RunRecord) -> None:

@@ -14,7 +14,6 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.hosts.handshakes import Handshakes
 from shipkeeper.hosts.remote import RemoteCommand, RemoteOptions
 from shipkeeper.hosts.ssh import SshHost
-from shipkeeper.kube.connection import Requests
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import Writer
@@ -148,9 +147,8 @@ class ControlPlane(OnHost):
 class Verify:
     """After a hop: the versions that are really there, the policy, and every kind served."""
 
-    def __init__(self, connection: Requests, hop: Mapping[str, Version]) -> None:
-        self._connection = connection
-        self._reader = Reader(connection)
+    def __init__(self, reader: Reader, hop: Mapping[str, Version]) -> None:
+        self._reader = reader
         self._hop = hop
 
     async def check(self, step: Step) -> Verdict | None:
@@ -174,7 +172,7 @@ class Verify:
         broken = [each for each in violations(seen, shared=False) if each.component != Name.KUBECTL]
         if broken:
             return step_verdict(step, broken[0].rule, broken[0].message, Effect.BLOCK)
-        unreadable = (await discover(self._connection)).unreadable
+        unreadable = (await discover(self._reader.connection)).unreadable
         if unreadable:
             names = ", ".join(each.what for each in unreadable[:5])
             return step_verdict(step, "ApiIncomplete", f"these do not answer any more: {names}")
@@ -296,17 +294,16 @@ async def wait_for_versions(
 
 
 def upgrade_actions(
-    connection: Requests, plan: Plan, directory: Path, tell: Sink
+    reader: Reader, writer: Writer, plan: Plan, directory: Path, tell: Sink
 ) -> Mapping[str, Action]:
     """What the steps of `plan_upgrade` are done by, but for those of a maintenance."""
     options = options_of(plan.request)
-    reader, writer = Reader(connection), Writer(connection)
     hosts = Hosts(plan, options.nodes, directory, tell)
     hops = _versions_of(plan)
     return {
         "host": OnHost(reader, hosts),
         "control-plane": ControlPlane(reader, hosts, hops),
-        "verify": Verify(connection, hops),
+        "verify": Verify(reader, hops),
         "await": Await(reader, hops, options.nodes.wait_limit),
         "update": Kubelet(
             reader,
