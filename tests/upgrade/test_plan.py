@@ -81,6 +81,8 @@ def test_the_classic_order() -> None:
         *("cp1/preflight", "cp1/snapshot", "cp1/kubeadm-1", "cp1/control-plane-1"),
         "cluster/verify-1",
         *(f"w1/{each}" for each in ("cordon", "drain", "update", "ready", "uncordon")),
+        # Between the workers and the control plane's nodes, health must hold.
+        "fleet/gate-1",
         *(f"cp1/{each}" for each in ("cordon", "drain", "update", "ready", "uncordon")),
     ]
     assert outlook.hops == ("v1.37.2",)
