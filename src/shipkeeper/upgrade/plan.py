@@ -25,6 +25,20 @@ from shipkeeper.upgrade.versions import ClusterVersions, shape_of, violations
 PROCEDURE = "upgrade"
 CLUSTER = "cluster"
 _SNAPSHOT = "before-upgrade"
+_NOTHING_CHANGED = "nothing but packages of kubeadm was changed: shipkeeper upgrade abort"
+_BY_SNAPSHOT = (
+    "a host whose upgrade fails is put back by kubeadm itself; the cluster only by restoring etcd "
+    f"from {BACKUP_FOLDER}/{_SNAPSHOT}.db with the manifests of "
+    "/etc/kubernetes/tmp/kubeadm-backup-manifests-*, and what was written since is lost"
+)
+_NO_SNAPSHOT = (
+    "a host whose upgrade fails is put back by kubeadm itself, but etcd was not saved, "
+    "and kubeadm takes no control plane to an older minor"
+)
+_OLD_KUBELET = (
+    "a drained node takes the packages of its old kubelet back, as long as that may lag behind "
+    "the API servers; the control plane stays"
+)
 # Since this minor, kubeadm takes kubelets three minors back without --force.
 # Source: MaximumAllowedMinorVersionKubeletSkew of cmd/kubeadm at the tags 1.28 and 1.29.
 _KUBEADM_LONG_SKEW_FROM = 29
@@ -117,7 +131,7 @@ class _Planning:
             node_waves=tuple(self._waves),
             commands=self._commands,
             versions=self._to,
-            return_points=tuple(_return_points(steps, is_managed=self._versions.is_managed)),
+            return_points=tuple(self._return_points(steps)),
         )
         return Plan(
             procedure=PROCEDURE,
@@ -381,38 +395,30 @@ class _Planning:
         self._commands[found.id] = HostCommands(host=node.name, lines=lines)
         return msgspec.structs.replace(found, effect=f"its kubelet and kubectl are {version}")
 
+    def _return_points(self, steps: Sequence[Step]) -> Iterator[ReturnPoint]:
+        """How far one can go back: kubeadm takes no control plane to an older minor."""
+        if self._versions.is_managed:
+            yield ReturnPoint(until=steps[0].id if steps else "", why="the provider decides on it")
+            return
+        applies = [step.id for step in steps if step.action == "control-plane"]
+        if applies:
+            yield ReturnPoint(until=applies[0], way=_NOTHING_CHANGED)
+            has_snapshot = any(step.id.endswith("/snapshot") for step in steps)
+            yield ReturnPoint(
+                until=applies[-1],
+                way=_BY_SNAPSHOT if has_snapshot else "",
+                why="" if has_snapshot else _NO_SNAPSHOT,
+            )
+        kubelets = [step.id for step in steps if step.action == "update"]
+        if kubelets:
+            yield ReturnPoint(until=kubelets[-1], way=_OLD_KUBELET)
+
     def _members(self) -> list[str]:
         names = (each.node for each in self._versions.of(Name.API_SERVER) if each.node)
         return list(dict.fromkeys(names))
 
     def _manager(self, name: str) -> str:
         return commands.manager_of(self._nodes[name], self._options.packages)
-
-
-def _return_points(steps: Sequence[Step], *, is_managed: bool) -> Iterator[ReturnPoint]:
-    """How far one can go back: kubeadm takes no control plane to an older minor."""
-    if is_managed:
-        yield ReturnPoint(until=steps[0].id if steps else "", why="the provider decides on it")
-        return
-    applies = [step.id for step in steps if step.action == "control-plane"]
-    if applies:
-        yield ReturnPoint(
-            until=applies[0],
-            way="nothing but packages of kubeadm was changed: shipkeeper upgrade abort",
-        )
-        yield ReturnPoint(
-            until=applies[-1],
-            way="a host whose upgrade fails is put back by kubeadm itself; the cluster only by "
-            f"restoring etcd from {BACKUP_FOLDER}/{_SNAPSHOT}.db with the manifests of "
-            "/etc/kubernetes/tmp/kubeadm-backup-manifests-*, and what was written since is lost",
-        )
-    kubelets = [step.id for step in steps if step.action == "update"]
-    if kubelets:
-        yield ReturnPoint(
-            until=kubelets[-1],
-            way="a drained node takes the packages of its old kubelet back, as long as that may "
-            "lag behind the API servers",
-        )
 
 
 def _verdict(reason: str, message: str, remedy: str, effect: Effect = Effect.BLOCK) -> Verdict:

@@ -86,7 +86,11 @@ def _next(record: RunRecord, *, is_running: bool) -> str:
 
 def _way_back(history: RunHistory, outlook: UpgradeOutlook) -> str:
     """The way of the first point that was not passed yet."""
-    begun = {each.id for each in history.steps if each.state is not StepState.PENDING}
+    begun = {
+        each.id
+        for each in history.steps
+        if each.state is not StepState.PENDING and each.id in outlook.commands
+    }
     order = [each.id for each in history.steps]
     last = max((order.index(id_) for id_ in begun), default=-1)
     for point in outlook.return_points:

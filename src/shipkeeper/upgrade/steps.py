@@ -1,6 +1,7 @@
 """The steps of an upgrade that a maintenance has not: work on hosts, and what must be seen then."""
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from shipkeeper.upgrade.options import options_of
 from shipkeeper.upgrade.plan import HostCommands, commands_of
 from shipkeeper.upgrade.versions import ClusterVersions, violations
 
+_ERROR = re.compile(r"\[ERROR|^E: |\berror:|\bfailed\b|no such file|cannot", re.IGNORECASE)
 _LOOK_EVERY = 2.0  # seconds
 _SETTLE_SECONDS = 300.0
 
@@ -78,11 +80,9 @@ class Hosts:
         )
         result = await command.run()
         if result.exit_code:
-            said = [line for line in result.tail.splitlines() if not line.startswith("+ ")]
-            last = said[-1] if said else "it printed nothing"
             raise HostWorkError(
                 f"{node.name}: {_failing(result.tail)} ended with exit code "
-                f"{result.exit_code}: {last}",
+                f"{result.exit_code}: {_complaint(result.tail)}",
                 reason="CommandFailed",
                 hint=f"its output is in {command.output}; mend it and run the same command again: "
                 "what is done already is seen and left out",
@@ -93,6 +93,13 @@ def _failing(tail: str) -> str:
     """The last command that the shell showed before it ended."""
     shown = [line.removeprefix("+ ") for line in tail.splitlines() if line.startswith("+ ")]
     return repr(shown[-1]) if shown else "its script"
+
+
+def _complaint(tail: str) -> str:
+    """What a command said was wrong: the first error after its own line, else its last line."""
+    said = tail.rpartition("\n+ ")[2].splitlines()[1:]
+    errors = (line.strip() for line in said if _ERROR.search(line))
+    return next(errors, said[-1].strip() if said else "it printed nothing")
 
 
 class OnHost:
