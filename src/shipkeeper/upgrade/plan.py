@@ -277,7 +277,7 @@ class _Planning:
             action="verify",
             target=CLUSTER,
             effect=f"every API server, controller manager and scheduler is {version}, "
-            "every kind is served, and workloads are as healthy as before",
+            "the skew policy is kept, and every kind is served",
             after=(last,),
         )
 
