@@ -25,6 +25,7 @@ from tests.upgrade.packages import install, put_on, write_repository
 
 OLD, NEW = "v1.36.3", "v1.37.2"
 IGNORED = ("SystemVerification", "CoreDNSUnsupportedPlugins", "CoreDNSMigration", "CreateJob")
+LIMIT_SECONDS = 1500  # of a whole upgrade; kubeadm alone waits two minutes for its Job
 HOSTS = ("cp1", "w1", "w2")
 
 
@@ -138,7 +139,8 @@ def _killed_in_the_middle(lab: Lab, user: LabUser) -> None:
 
 
 def _to_the_end(lab: Lab, user: LabUser) -> None:
-    done = user.run("upgrade", "resume", "-o", "json")
+    with user.start("upgrade", "resume", "-o", "json") as done:
+        done.process.wait(LIMIT_SECONDS)
     assert not done.process.returncode, done.said
     assert done.result["outcome"] == "Succeeded"
     stands = user.run("upgrade", "status", "-o", "json").result
