@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from shipkeeper.sandbox.sandbox import Sandbox
+from tests.cli.user import User
 from tests.upgrade import seeds_newest, seeds_oldest
 from tests.upgrade.seeded import clear_away, plant, run_check, score
 from tests.upgrade.seeds import Seed
@@ -46,3 +47,26 @@ def _require_exchange(sandbox: Sandbox, target: int, folder: Path, found: Any) -
     suite = ElementTree.fromstring(run_check(sandbox, target, folder, "-o", "junit"))
     assert int(suite.attrib["failures"]) == len(found["findings"])
     assert suite.attrib["skipped"] == str(len(found["unchecked"]))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("versions",),
+        ("check", "--to=v1.38"),
+        ("plan", "--to=v1.38", "--wait"),
+        ("run", "--to=v1.38", "--wait", "--dry-run=client"),
+        ("run", "--to=v1.38", "--dry-run=client", "-o", "json"),
+    ],
+    ids=lambda command: "-".join(command[:2]),
+)
+async def test_what_only_looks_writes_nothing(
+    newest: Sandbox, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    user = User(newest, tmp_path)
+    done = await user.run("upgrade", *command)
+    assert done.returncode in (0, 4), done.stderr
+    assert done.stdout
+    assert user.writes() == []
+    assert user.writes(dry=True) == []
+    assert not user.state.exists()

@@ -253,7 +253,8 @@ class _Planning:
                 after=(last,) if last else (),
             )
             return
-        lag = version.minor - min(each.kubelet for each in shape.workers)
+        kubelets = (each.kubelet for each in shape.workers)
+        lag = version.minor - min(kubelets, default=version.minor)
         is_forced = version.minor < _KUBEADM_LONG_SKEW_FROM and lag > 1
         moves = [move for chain in stage.chains for move in chain]
         if any(move.change is Change.PIN for move in moves):
