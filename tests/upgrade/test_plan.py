@@ -12,7 +12,8 @@ from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, SshAccess
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.component import Component, Name
 from shipkeeper.upgrade.options import UpgradeOptions, options_of
-from shipkeeper.upgrade.plan import UpgradeOutlook, outlook_of, plan_upgrade
+from shipkeeper.upgrade.outlook import UpgradeOutlook, outlook_of
+from shipkeeper.upgrade.plan import plan_upgrade
 from shipkeeper.upgrade.versions import ClusterVersions
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -17,6 +16,7 @@ from shipkeeper.upgrade.commands import Lines
 from shipkeeper.upgrade.component import Name
 from shipkeeper.upgrade.hops import CONTROL_PLANE, Stage, drains, hops_between, order_upgrade
 from shipkeeper.upgrade.options import BACKUP_FOLDER, UpgradeOptions, as_request
+from shipkeeper.upgrade.outlook import SNAPSHOT, HostCommands, UpgradeOutlook, return_points
 from shipkeeper.upgrade.policy import NO_WAY_DOWN
 from shipkeeper.upgrade.proof import prove
 from shipkeeper.upgrade.shape import Change, Shape, through
@@ -24,54 +24,9 @@ from shipkeeper.upgrade.versions import ClusterVersions, shape_of, violations
 
 PROCEDURE = "upgrade"
 CLUSTER = "cluster"
-_SNAPSHOT = "before-upgrade"
-_NOTHING_CHANGED = "nothing but packages of kubeadm was changed: shipkeeper upgrade abort"
-_BY_SNAPSHOT = (
-    "a host whose upgrade fails is put back by kubeadm itself; the cluster only by restoring etcd "
-    f"from {BACKUP_FOLDER}/{_SNAPSHOT}.db with the manifests of "
-    "/etc/kubernetes/tmp/kubeadm-backup-manifests-*, and what was written since is lost"
-)
-_NO_SNAPSHOT = (
-    "a host whose upgrade fails is put back by kubeadm itself, but etcd was not saved, "
-    "and kubeadm takes no control plane to an older minor"
-)
-_OLD_KUBELET = (
-    "a drained node takes the packages of its old kubelet back, as long as that may lag behind "
-    "the API servers; the control plane stays"
-)
 # Since this minor, kubeadm takes kubelets three minors back without --force.
 # Source: MaximumAllowedMinorVersionKubeletSkew of cmd/kubeadm at the tags 1.28 and 1.29.
 _KUBEADM_LONG_SKEW_FROM = 29
-
-
-class HostCommands(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a step runs on a host, line by line; `minutes` is how long it may take."""
-
-    host: str
-    lines: Lines
-    minutes: int = 15
-
-
-class ReturnPoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Up to which step one can go back, and how; an empty way is none, and `why` says so."""
-
-    until: str
-    way: str = ""
-    why: str = ""
-
-
-class UpgradeOutlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a plan foretells: its hops, drains, the proof, the waves, and what runs where."""
-
-    hops: tuple[str, ...]
-    drains: int
-    states_proven: int
-    refutations: tuple[str, ...]
-    node_waves: tuple[tuple[str, ...], ...]
-    commands: dict[str, HostCommands]
-    versions: dict[str, str]
-    """The version that a step brings its target to, by the step's id."""
-    return_points: tuple[ReturnPoint, ...]
 
 
 def plan_upgrade(
@@ -131,7 +86,7 @@ class _Planning:
             node_waves=tuple(self._waves),
             commands=self._commands,
             versions=self._to,
-            return_points=tuple(self._return_points(steps)),
+            return_points=tuple(return_points(steps, is_managed=self._versions.is_managed)),
         )
         return Plan(
             procedure=PROCEDURE,
@@ -235,8 +190,8 @@ class _Planning:
             yield self._on_host(
                 first,
                 "snapshot",
-                f"etcd is saved in {BACKUP_FOLDER}/{_SNAPSHOT}.db with its hash",
-                commands.snapshot(_SNAPSHOT),
+                f"etcd is saved in {BACKUP_FOLDER}/{SNAPSHOT}.db with its hash",
+                commands.snapshot(SNAPSHOT),
                 after=last,
             )
 
@@ -396,24 +351,6 @@ class _Planning:
         self._commands[found.id] = HostCommands(host=node.name, lines=lines)
         return msgspec.structs.replace(found, effect=f"its kubelet and kubectl are {version}")
 
-    def _return_points(self, steps: Sequence[Step]) -> Iterator[ReturnPoint]:
-        """How far one can go back: kubeadm takes no control plane to an older minor."""
-        if self._versions.is_managed:
-            yield ReturnPoint(until=steps[0].id if steps else "", why="the provider decides on it")
-            return
-        applies = [step.id for step in steps if step.action == "control-plane"]
-        if applies:
-            yield ReturnPoint(until=applies[0], way=_NOTHING_CHANGED)
-            has_snapshot = any(step.id.endswith("/snapshot") for step in steps)
-            yield ReturnPoint(
-                until=applies[-1],
-                way=_BY_SNAPSHOT if has_snapshot else "",
-                why="" if has_snapshot else _NO_SNAPSHOT,
-            )
-        kubelets = [step.id for step in steps if step.action == "update"]
-        if kubelets:
-            yield ReturnPoint(until=kubelets[-1], way=_OLD_KUBELET)
-
     def _members(self) -> list[str]:
         names = (each.node for each in self._versions.of(Name.API_SERVER) if each.node)
         return list(dict.fromkeys(names))
@@ -440,15 +377,3 @@ def _left_behind(nodes: Sequence[str], stage: Stage) -> Verdict:
         f"{', '.join(nodes[:5])} cannot be upgraded to 1.{stage.minor}, and {stage.forced}",
         "clear what stands in the way of their drains, or delete them",
     )
-
-
-def outlook_of(plan: Plan) -> UpgradeOutlook | None:
-    """What the plan of an upgrade foretells; None if it has no steps to tell of."""
-    if not plan.outlook:
-        return None
-    return msgspec.convert(plan.outlook, UpgradeOutlook)
-
-
-def commands_of(outlook: dict[str, Any], step: str) -> HostCommands:
-    """What a step runs on its host."""
-    return msgspec.convert(outlook["commands"][step], HostCommands)

@@ -6,7 +6,7 @@ from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.report import Column, Report, Table
 from shipkeeper.model.words import counted
 from shipkeeper.nodes.report import plan_report
-from shipkeeper.upgrade.plan import UpgradeOutlook, outlook_of
+from shipkeeper.upgrade.outlook import UpgradeOutlook, outlook_of
 
 _WAVES = (Column("WAVE"), Column("SIZE"), Column("NODES"))
 _RETURNS = (Column("UNTIL"), Column("WAY BACK"))

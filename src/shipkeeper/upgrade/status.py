@@ -8,7 +8,7 @@ import msgspec
 from shipkeeper.engine.history import RunHistory, StepHistory, StepState
 from shipkeeper.engine.journal import Outcome, RunRecord
 from shipkeeper.engine.report import Column, Report, Table
-from shipkeeper.upgrade.plan import UpgradeOutlook, outlook_of
+from shipkeeper.upgrade.outlook import UpgradeOutlook, outlook_of
 
 _COLUMNS = (
     Column("STEP"),

@@ -29,7 +29,7 @@ from shipkeeper.upgrade.commands import as_script
 from shipkeeper.upgrade.component import CONTROLLERS, Name
 from shipkeeper.upgrade.observe import observe_versions
 from shipkeeper.upgrade.options import options_of
-from shipkeeper.upgrade.plan import HostCommands, commands_of
+from shipkeeper.upgrade.outlook import HostCommands, commands_of
 from shipkeeper.upgrade.versions import ClusterVersions, violations
 
 _ERROR = re.compile(r"\[ERROR|^E: |\berror:|\bfailed\b|no such file|cannot", re.IGNORECASE)
@@ -80,24 +80,26 @@ class Hosts:
         )
         result = await command.run()
         if result.exit_code:
+            # Some commands say more than the tail holds.
+            said = command.output.read_text(errors="replace")
             raise HostWorkError(
-                f"{node.name}: {_failing(result.tail)} ended with exit code "
-                f"{result.exit_code}: {_complaint(result.tail)}",
+                f"{node.name}: {_failing(said)} ended with exit code "
+                f"{result.exit_code}: {_complaint(said)}",
                 reason="CommandFailed",
                 hint=f"its output is in {command.output}; mend it and run the same command again: "
                 "what is done already is seen and left out",
             )
 
 
-def _failing(tail: str) -> str:
+def _failing(output: str) -> str:
     """The last command that the shell showed before it ended."""
-    shown = [line.removeprefix("+ ") for line in tail.splitlines() if line.startswith("+ ")]
+    shown = [line.removeprefix("+ ") for line in output.splitlines() if line.startswith("+ ")]
     return repr(shown[-1]) if shown else "its script"
 
 
-def _complaint(tail: str) -> str:
+def _complaint(output: str) -> str:
     """What a command said was wrong: the first error after its own line, else its last line."""
-    said = tail.rpartition("\n+ ")[2].splitlines()[1:]
+    said = output.rpartition("\n+ ")[2].splitlines()[1:]
     errors = (line.strip() for line in said if _ERROR.search(line))
     return next(errors, said[-1].strip() if said else "it printed nothing")
 

@@ -71,7 +71,6 @@ class Hook(msgspec.Struct, frozen=True, kw_only=True):
     catches_nodes: bool
     down: str = ""
     backend_pods: int | None = None
-    exact_removed: tuple[str, ...] = ()
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
