@@ -17,6 +17,7 @@ _COMMANDS = {
     "uncordon": ("shipkeeper.cli.cordon:uncordon", "Mark nodes as schedulable."),
     "drain": ("shipkeeper.cli.drain:drain", "Drain nodes in preparation for maintenance."),
     "maintain": ("shipkeeper.cli.maintain:maintain", "Maintain a fleet of nodes."),
+    "upgrade": ("shipkeeper.cli.upgrade:upgrade", "Upgrade a cluster, every hop proven."),
     "backup": ("shipkeeper.cli.backup:backup", "Back a cluster up and bring it back."),
     "access": ("shipkeeper.cli.access:access", "Tell who may do what, and tighten it."),
     "runs": ("shipkeeper.cli.runs:runs", "List the runs of the journal, or show one."),
