@@ -18,6 +18,7 @@ _COMMANDS = {
     "drain": ("shipkeeper.cli.drain:drain", "Drain nodes in preparation for maintenance."),
     "maintain": ("shipkeeper.cli.maintain:maintain", "Maintain a fleet of nodes."),
     "backup": ("shipkeeper.cli.backup:backup", "Back a cluster up and bring it back."),
+    "etcd": ("shipkeeper.cli.etcd:etcd", "Snapshots of etcd, and its members."),
     "runs": ("shipkeeper.cli.runs:runs", "List the runs of the journal, or show one."),
     "resume": ("shipkeeper.cli.resume:resume", "Go on with an interrupted run."),
     "abort": ("shipkeeper.cli.resume:abort", "Give a run up and uncordon what it cordoned."),

@@ -68,7 +68,7 @@ def _shake_hands(
             reason="UntrustedServer",
             message=f"{endpoint} is not vouched for by {cacert or 'this machine'}: "
             f"{error.verify_message}",
-            hint="name the authority of etcd with --cacert (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)",
+            hint="name etcd's authority with --cacert (kubeadm: /etc/kubernetes/pki/etcd/ca.crt)",
         )
     except TimeoutError:
         return None
@@ -89,7 +89,7 @@ def _shake_hands(
 def _refused(endpoint: str, cert: str, said: str) -> Finding:
     return Finding(
         reason="ClientRefused",
-        message=f"{endpoint} refuses {'the certificate ' + cert if cert else 'us without one'}: {said}",
+        message=f"{endpoint} refuses {cert or 'us without a certificate'}: {said}",
         hint="name a certificate of etcd's own authority with --cert and --key",
     )
 

@@ -68,7 +68,9 @@ def decode_key_value(data: bytes) -> KeyValue:
             elif number < 8:
                 numbers[number] = signed(cast("int", got))
     except (WireError, TypeError) as error:
-        raise DamagedError(f"a value in the bucket of revisions is no key and value: {error}") from error
+        raise DamagedError(
+            f"a value in the bucket of revisions is no key and value: {error}"
+        ) from error
     return KeyValue(
         key=key,
         create_revision=numbers[2],

@@ -1,7 +1,7 @@
 """The way to a member of etcd: its gRPC calls, as bytes in and bytes out.
 
-Only this module knows gRPC. Messages are taken apart by `wire`: there are few of them, and generated
-stubs would cost more time at start than a snapshot of a small cluster takes.
+Only this module knows gRPC. Messages are taken apart by `wire`: there are few of them, and
+generated stubs would cost more time at start than a snapshot of a small cluster takes.
 """
 
 import contextlib
@@ -79,8 +79,12 @@ class MemberClient:
         code = str(known.code().name)
         details = str(known.details() or "").strip()
         if code == "UNAVAILABLE":
-            found = probe(self.endpoint, self._credentials.cacert, self._credentials.cert,
-                          self._credentials.key)
+            found = probe(
+                self.endpoint,
+                self._credentials.cacert,
+                self._credentials.cert,
+                self._credentials.key,
+            )
             if found:
                 return RpcError(found.message, code=code, reason=found.reason, hint=found.hint)
         reason, hint = _REASONS.get(code, ("EtcdCallFailed", "look at the member's log"))
@@ -120,7 +124,7 @@ def open_member(endpoint: str, credentials: Credentials) -> Generator[MemberClie
 
 
 def target_of(endpoint: str, credentials: Credentials) -> tuple[str, bool]:
-    """`host:port` of an endpoint, and whether it speaks TLS (without a scheme: if files are named)."""
+    """`host:port` of an endpoint, and whether it speaks TLS; without a scheme if files are named."""
     parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
     try:
         host, port = parts.hostname, parts.port or _PORT

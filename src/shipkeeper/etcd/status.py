@@ -1,20 +1,19 @@
 """What a snapshot holds in figures, as etcd's own tools tell them. Pure.
 
-etcdctl and etcdutl up to 3.5 count every entry of every bucket as a key; those from 3.6 on count the
-keys that users have (etcd-io/etcd#19253). The hash is the same for all.
+etcdctl and etcdutl up to 3.5 count every entry of every bucket as a key; those from 3.6 on count
+the keys that users have (etcd-io/etcd#19253). The hash is the same for all.
 """
 
 from typing import Final
 
-import google_crc32c
 import msgspec
 
 from shipkeeper.etcd.bolt.database import Bucket, Database, Leaf
+from shipkeeper.etcd.crc import extend
 from shipkeeper.etcd.revisions import (
     KEY_BUCKET,
     META_BUCKET,
     decode_revision,
-    is_tombstone,
     key_of,
 )
 
@@ -39,7 +38,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def read_status(database: Database) -> Status:
-    """Read all of a database, check its structure, and sum it up; DamagedError where it is not whole."""
+    """Read all of a database, check its structure, sum it up; DamagedError where it is not whole."""
     scan = _Scan()
     for bucket in database.buckets():
         scan.bucket(bucket, database)
@@ -64,7 +63,7 @@ class _Scan:
         self.live: set[int] = set()
 
     def bucket(self, bucket: Bucket, database: Database) -> None:
-        crc, entries = google_crc32c.extend(self.hash, bucket.name), 0
+        crc, entries = extend(self.hash, bucket.name), 0
         is_key = bucket.name == KEY_BUCKET
         for leaf in database.leaves(bucket):
             crc = _extend(crc, leaf)
@@ -95,7 +94,7 @@ class _Scan:
 def _extend(crc: int, leaf: Leaf) -> int:
     if leaf.packed:
         end = leaf.spans[-1][1] if leaf.spans else 0
-        return google_crc32c.extend(crc, leaf.page[leaf.first : end])
+        return extend(crc, leaf.page[leaf.first : end])
     for key, value in zip(leaf.keys, leaf.values(), strict=True):
-        crc = google_crc32c.extend(google_crc32c.extend(crc, key), value)
+        crc = extend(extend(crc, key), value)
     return crc

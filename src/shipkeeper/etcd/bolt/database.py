@@ -82,9 +82,7 @@ class Database:
     DamagedError when neither of the two meta pages is valid.
     """
 
-    def __init__(
-        self, buffer: Buffer, size: int, release: Callable[[], None] = _nothing
-    ) -> None:
+    def __init__(self, buffer: Buffer, size: int, release: Callable[[], None] = _nothing) -> None:
         self._buffer = buffer
         self._size = size
         self._release = release
@@ -154,10 +152,8 @@ class Database:
             return
         yield from self._walk(bucket.root, b"", b"", 0, 0)
 
-    def _walk(
-        self, number: int, low: bytes, high: bytes, depth: int, flags: int
-    ) -> Iterator[Leaf]:
-        """The leaves under a page whose keys are from `low` up to but not `high` (none if empty)."""
+    def _walk(self, number: int, low: bytes, high: bytes, depth: int, flags: int) -> Iterator[Leaf]:
+        """The leaves under a page, whose keys are from `low` up to but not `high` (if not empty)."""
         page, kind, count = self.read(number)
         if kind == LEAF:
             leaf = _leaf(page, number * self.meta.page_size, count, number, flags)

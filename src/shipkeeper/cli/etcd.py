@@ -1,0 +1,16 @@
+"""`shipkeeper etcd`: snapshots taken, looked into and restored; members' health."""
+
+from cyclopts import App
+
+etcd = App(name="etcd")
+snapshot = App(name="snapshot", help="save, status, verify and restore, where etcdctl has them.")
+_COMMANDS = (
+    ("save", "etcd_save", "save", "Save a snapshot of a member into a file."),
+    ("status", "etcd_status", "status", "Tell hash, revision, keys and size of a snapshot."),
+    ("verify", "etcd_status", "verify", "Check every byte of a snapshot."),
+)
+for name, module, function, summary in _COMMANDS:
+    etcd.command(f"shipkeeper.cli.{module}:{function}", name=name, help=summary)
+    if name in ("save", "status", "verify", "restore"):
+        snapshot.command(f"shipkeeper.cli.{module}:{function}", name=name, help=summary)
+etcd.command(snapshot)

@@ -1,0 +1,188 @@
+"""Taking a snapshot: a member's database over the wire into a file, whole or not at all.
+
+The stream ends with the SHA-256 of everything before it. The file appears under its name only when
+that has been checked and the disk has it.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, cast
+
+import msgspec
+
+from shipkeeper.etcd.errors import DamagedError, EtcdError
+from shipkeeper.etcd.rpc import MAINTENANCE, Credentials, MemberClient, RpcError, open_member
+from shipkeeper.etcd.snapshot import SHA_SIZE
+from shipkeeper.etcd.wire import fields
+
+_PART: Final = ".part"
+_BATCH: Final = 1 << 20  # bytes that are written at a time
+
+Progress = Callable[[int, int], None]
+"""Takes the bytes that came and those that are still to come."""
+
+
+class Saved(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A snapshot that was taken: from which member, of how many bytes, of which etcd (from 3.6)."""
+
+    path: str
+    endpoint: str
+    size: int
+    sha256: str
+    version: str
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A piece of a snapshot as it comes."""
+
+    blob: bytes
+    remaining: int
+    version: str
+
+
+def save(
+    endpoints: Sequence[str],
+    credentials: Credentials,
+    target: Path,
+    *,
+    say: Callable[[str], None],
+    progress: Progress,
+) -> Saved:
+    """Save a snapshot from the first of the endpoints that gives a whole one. Blocking.
+
+    EtcdError when none does, or when the file cannot be written.
+    """
+    for endpoint in endpoints[:-1]:
+        try:
+            return _save_from(endpoint, credentials, target, progress)
+        except (RpcError, DamagedError) as error:
+            say(f"{error.message}; trying the next member")
+    return _save_from(endpoints[-1], credentials, target, progress)
+
+
+def _save_from(endpoint: str, credentials: Credentials, target: Path, progress: Progress) -> Saved:
+    part = target.with_name(target.name + _PART)
+    try:
+        with open_member(endpoint, credentials) as member:
+            return _receive(member, part, target, progress)
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _receive(member: MemberClient, part: Path, target: Path, progress: Progress) -> Saved:
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        digest, trailer, size, version = _Digest(), b"", 0, ""
+        with digest:
+            for batch, trailer, version in _batches(snapshot_chunks(member), progress):  # noqa: B007
+                digest.update(batch)
+                file.write(batch)
+                size += len(batch)
+        _require_whole(member.endpoint, digest.value(), trailer, size)
+        file.write(trailer)
+        os.fsync(file.fileno())
+    part.replace(target)
+    _sync_folder(target.parent)
+    return Saved(
+        path=str(target),
+        endpoint=member.endpoint,
+        size=size + SHA_SIZE,
+        sha256=trailer.hex(),
+        version=version,
+    )
+
+
+def snapshot_chunks(member: MemberClient) -> Iterator[Chunk]:
+    """The pieces of a member's snapshot; the last 32 bytes of all are its SHA-256."""
+    for message in member.stream(MAINTENANCE + "Snapshot"):
+        blob, remaining, version = b"", 0, ""
+        for number, _, value in fields(message):
+            if number == 2:
+                remaining = cast("int", value)
+            elif number == 3:
+                blob = cast("bytes", value)
+            elif number == 4:
+                version = cast("bytes", value).decode()
+        yield Chunk(blob, remaining, version)
+
+
+def _batches(chunks: Iterator[Chunk], progress: Progress) -> Iterator[tuple[bytes, bytes, str]]:
+    """Bytes to write, the 32 bytes that came last so far and are held back, etcd's version."""
+    held: list[bytes] = []
+    length = came = 0
+    version = ""
+    for chunk in chunks:
+        held.append(chunk.blob)
+        length += len(chunk.blob)
+        came += len(chunk.blob)
+        version = chunk.version or version
+        if length >= _BATCH:
+            joined = b"".join(held)
+            held, length = [joined[-SHA_SIZE:]], SHA_SIZE
+            yield joined[:-SHA_SIZE], held[0], version
+            progress(came, chunk.remaining)
+    joined = b"".join(held)
+    yield joined[:-SHA_SIZE], joined[-SHA_SIZE:], version
+
+
+class _Digest:
+    """A SHA-256 that is computed beside the receiving, one batch behind."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+        self._pool = ThreadPoolExecutor(1)
+        self._last: Future[None] | None = None
+
+    def __enter__(self) -> "_Digest":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def update(self, batch: bytes) -> None:
+        if self._last:
+            self._last.result()
+        self._last = self._pool.submit(self._digest.update, batch)
+
+    def value(self) -> bytes:
+        return self._digest.digest()
+
+
+def _require_whole(endpoint: str, digest: bytes, trailer: bytes, size: int) -> None:
+    if digest != trailer:
+        raise DamagedError(
+            f"what {endpoint} sent is not whole: {size} bytes came, and their sha256 does not fit",
+            reason="BrokenSnapshot",
+            hint="try again, or another member",
+        )
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(target: Path, error: OSError) -> EtcdError:
+    if error.errno == errno.ENOSPC:
+        return EtcdError(
+            f"cannot write {target}: the disk is full",
+            reason="DiskFull",
+            hint="free space there, or name a file on another disk; nothing was left behind",
+        )
+    return EtcdError(
+        f"cannot write {target}: {error.strerror}",
+        reason="SnapshotUnwritable",
+        hint="name a file in a folder that you may write to",
+    )
