@@ -7,6 +7,7 @@ snapshot = App(name="snapshot", help="save, status, verify and restore, where et
 _COMMANDS = (
     ("save", "etcd_save", "save", "Save a snapshot of a member into a file."),
     ("status", "etcd_status", "status", "Tell hash, revision, keys and size of a snapshot."),
+    ("restore", "etcd_restore", "restore", "Make a member's data directory of a snapshot."),
     ("verify", "etcd_status", "verify", "Check every byte of a snapshot."),
 )
 for name, module, function, summary in _COMMANDS:

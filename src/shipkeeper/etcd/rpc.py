@@ -124,7 +124,10 @@ def open_member(endpoint: str, credentials: Credentials) -> Generator[MemberClie
 
 
 def target_of(endpoint: str, credentials: Credentials) -> tuple[str, bool]:
-    """`host:port` of an endpoint, and whether it speaks TLS; without a scheme if files are named."""
+    """`host:port` of an endpoint, and whether it speaks TLS: without a scheme, if files are named.
+
+    UsageError when it is none.
+    """
     parts = urlsplit(endpoint if "://" in endpoint else f"//{endpoint}")
     try:
         host, port = parts.hostname, parts.port or _PORT

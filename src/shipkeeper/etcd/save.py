@@ -6,16 +6,15 @@ that has been checked and the disk has it.
 
 import contextlib
 import errno
-import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, cast
 
 import msgspec
 
+from shipkeeper.etcd.digest import BackgroundDigest
 from shipkeeper.etcd.errors import DamagedError, EtcdError
+from shipkeeper.etcd.files import new_private_file, sync_folder
 from shipkeeper.etcd.rpc import MAINTENANCE, Credentials, MemberClient, RpcError, open_member
 from shipkeeper.etcd.snapshot import SHA_SIZE
 from shipkeeper.etcd.wire import fields
@@ -79,19 +78,17 @@ def _save_from(endpoint: str, credentials: Credentials, target: Path, progress: 
 
 def _receive(member: MemberClient, part: Path, target: Path, progress: Progress) -> Saved:
     part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb", buffering=0) as file:
-        digest, trailer, size, version = _Digest(), b"", 0, ""
-        with digest:
+    with new_private_file(part) as file:
+        trailer, size, version = b"", 0, ""
+        with BackgroundDigest() as digest:
             for batch, trailer, version in _batches(snapshot_chunks(member), progress):  # noqa: B007
                 digest.update(batch)
                 file.write(batch)
                 size += len(batch)
-        _require_whole(member.endpoint, digest.value(), trailer, size)
+            _require_whole(member.endpoint, digest.value(), trailer, size)
         file.write(trailer)
-        os.fsync(file.fileno())
     part.replace(target)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     return Saved(
         path=str(target),
         endpoint=member.endpoint,
@@ -134,29 +131,6 @@ def _batches(chunks: Iterator[Chunk], progress: Progress) -> Iterator[tuple[byte
     yield joined[:-SHA_SIZE], joined[-SHA_SIZE:], version
 
 
-class _Digest:
-    """A SHA-256 that is computed beside the receiving, one batch behind."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-        self._pool = ThreadPoolExecutor(1)
-        self._last: Future[None] | None = None
-
-    def __enter__(self) -> "_Digest":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-
-    def update(self, batch: bytes) -> None:
-        if self._last:
-            self._last.result()
-        self._last = self._pool.submit(self._digest.update, batch)
-
-    def value(self) -> bytes:
-        return self._digest.digest()
-
-
 def _require_whole(endpoint: str, digest: bytes, trailer: bytes, size: int) -> None:
     if digest != trailer:
         raise DamagedError(
@@ -164,14 +138,6 @@ def _require_whole(endpoint: str, digest: bytes, trailer: bytes, size: int) -> N
             reason="BrokenSnapshot",
             hint="try again, or another member",
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unwritable(target: Path, error: OSError) -> EtcdError:

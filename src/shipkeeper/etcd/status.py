@@ -38,7 +38,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def read_status(database: Database) -> Status:
-    """Read all of a database, check its structure, sum it up; DamagedError where it is not whole."""
+    """Read all of a database, check its structure, sum it up; DamagedError if it is not whole."""
     scan = _Scan()
     for bucket in database.buckets():
         scan.bucket(bucket, database)

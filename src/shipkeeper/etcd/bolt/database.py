@@ -153,7 +153,7 @@ class Database:
         yield from self._walk(bucket.root, b"", b"", 0, 0)
 
     def _walk(self, number: int, low: bytes, high: bytes, depth: int, flags: int) -> Iterator[Leaf]:
-        """The leaves under a page, whose keys are from `low` up to but not `high` (if not empty)."""
+        """The leaves under a page, their keys from `low` up to but not `high` (if not empty)."""
         page, kind, count = self.read(number)
         if kind == LEAF:
             leaf = _leaf(page, number * self.meta.page_size, count, number, flags)
@@ -168,6 +168,20 @@ class Database:
         _require_within(keys, low, high, number)
         for child, key, following in zip(children, keys, [*keys[1:], high], strict=True):
             yield from self._walk(child, key, following, depth + 1, flags)
+
+    def last(self, bucket: Bucket) -> tuple[list[tuple[list[bytes], list[int]]], Leaf]:
+        """The last leaf of a bucket that is not inline, and the branches (keys, children) to it."""
+        self.begin_walk()
+        path: list[tuple[list[bytes], list[int]]] = []
+        number = bucket.root
+        while True:
+            page, kind, count = self.read(number)
+            if kind == LEAF:
+                return path, _leaf(page, number * self.meta.page_size, count, number, 0)
+            if kind != BRANCH:
+                raise DamagedError(f"page {number} has kind {kind:#x}, neither branch nor leaf")
+            path.append(_children(page, count, number))
+            number = path[-1][1][-1]
 
     def read(self, number: int) -> tuple[bytes, int, int]:
         """The bytes of a page with all that belongs to it, its flags, and its count of elements."""
