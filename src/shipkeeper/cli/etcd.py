@@ -7,6 +7,10 @@ snapshot = App(name="snapshot", help="save, status, verify and restore, where et
 _COMMANDS = (
     ("save", "etcd_save", "save", "Save a snapshot of a member into a file."),
     ("status", "etcd_status", "status", "Tell hash, revision, keys and size of a snapshot."),
+    ("ls", "etcd_look", "ls", "List what a snapshot holds."),
+    ("get", "etcd_look", "get", "Get one object out of a snapshot."),
+    ("history", "etcd_look", "history", "Show the revisions of an object in a snapshot."),
+    ("diff", "etcd_look", "diff", "Compare two snapshots."),
     ("restore", "etcd_restore", "restore", "Make a member's data directory of a snapshot."),
     ("verify", "etcd_status", "verify", "Check every byte of a snapshot."),
 )

@@ -44,12 +44,16 @@ class Buffer(Protocol):
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """A bucket: the number of its root page, or the page itself when that is inline."""
+    """A bucket: the number of its root page, or the page itself when that is inline.
+
+    `place` is where an inline page begins in the file.
+    """
 
     name: bytes
     root: int
     sequence: int = 0
     inline: bytes = b""
+    place: int = 0
 
 
 class Leaf(msgspec.Struct, frozen=True, gc=False):
@@ -119,22 +123,13 @@ class Database:
         self.begin_walk()
         found: list[Bucket] = []
         for leaf in self._walk(self.root.root, b"", b"", 0, BUCKET_ELEMENT):
-            for key, value in zip(leaf.keys, leaf.values(), strict=True):
-                found.append(self._bucket(key, value))
+            for key, (begin, end) in zip(leaf.keys, leaf.spans, strict=True):
+                found.append(_bucket(key, leaf.page[begin:end], leaf.offset + begin))
         return found
 
     def bucket(self, name: bytes) -> Bucket | None:
         """The bucket of one name, if there is one; begins a walk."""
         return next((bucket for bucket in self.buckets() if bucket.name == name), None)
-
-    def _bucket(self, name: bytes, value: bytes) -> Bucket:
-        if len(value) < BUCKET_HEADER.size:
-            raise DamagedError(f"bucket {name!r} has no header")
-        root, sequence = BUCKET_HEADER.unpack_from(value)
-        inline = value[BUCKET_HEADER.size :] if root == 0 else b""
-        if root == 0 and len(inline) < _HEADER:
-            raise DamagedError(f"bucket {name!r} has an inline page of {len(inline)} bytes")
-        return Bucket(name=name, root=root, sequence=sequence, inline=inline)
 
     def items(self, bucket: Bucket) -> Iterator[tuple[bytes, bytes]]:
         """Keys and values of a bucket in order; for small buckets."""
@@ -245,11 +240,27 @@ def _numbers(count: int) -> struct.Struct:
     return struct.Struct(f"<{4 * count}I")
 
 
+def _bucket(name: bytes, value: bytes, place: int) -> Bucket:
+    if len(value) < BUCKET_HEADER.size:
+        raise DamagedError(f"bucket {name!r} has no header")
+    root, sequence = BUCKET_HEADER.unpack_from(value)
+    inline = value[BUCKET_HEADER.size :] if root == 0 else b""
+    if root == 0 and len(inline) < _HEADER:
+        raise DamagedError(f"bucket {name!r} has an inline page of {len(inline)} bytes")
+    return Bucket(
+        name=name,
+        root=root,
+        sequence=sequence,
+        inline=inline,
+        place=place + BUCKET_HEADER.size,
+    )
+
+
 def _inline(bucket: Bucket) -> Leaf:
     _, kind, count, overflow = PAGE_HEADER.unpack_from(bucket.inline)
     if kind != LEAF or overflow:
         raise DamagedError(f"the inline page of bucket {bucket.name!r} is no leaf")
-    return _leaf(bucket.inline, 0, count, f"of bucket {bucket.name!r}", 0)
+    return _leaf(bucket.inline, bucket.place, count, f"of bucket {bucket.name!r}", 0)
 
 
 def _leaf(page: bytes, offset: int, count: int, which: object, wanted: int) -> Leaf:
