@@ -5,6 +5,8 @@ from cyclopts import App
 etcd = App(name="etcd")
 snapshot = App(name="snapshot", help="save, status, verify and restore, where etcdctl has them.")
 _COMMANDS = (
+    ("health", "etcd_health", "health", "Tell how the members are."),
+    ("defrag", "etcd_health", "defrag", "Make room in members' databases."),
     ("save", "etcd_save", "save", "Save a snapshot of a member into a file."),
     ("status", "etcd_status", "status", "Tell hash, revision, keys and size of a snapshot."),
     ("ls", "etcd_look", "ls", "List what a snapshot holds."),

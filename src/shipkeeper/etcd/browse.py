@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from shipkeeper.etcd.definitions import as_served
 from shipkeeper.etcd.encryption import Keys, decrypt
 from shipkeeper.etcd.errors import EtcdError
 from shipkeeper.etcd.index import Index, Row, open_index, read_row
@@ -67,8 +68,15 @@ class Browser:
     def shapes(self) -> Shapes:
         """The shapes of the version that the snapshot's cluster has."""
         if self._shapes is None:
-            self._shapes = Shapes(self._minor or guess_minor(self))
+            self._shapes = Shapes(self.minor)
         return self._shapes
+
+    @property
+    def minor(self) -> int:
+        """The minor version of the snapshot's cluster."""
+        if self._minor is None:
+            self._minor = guess_minor(self)
+        return self._minor
 
     def counts(self, namespaces: frozenset[str] = frozenset()) -> list[Count]:
         """How many objects there are, by resource and namespace."""
@@ -137,7 +145,7 @@ class Browser:
         """The object of a row as the API server shows it."""
         found = read_row(self._snapshot, row)
         value = decrypt(found.value, found.key, self._keys)
-        return decode_object(value, self.shapes, row.main)
+        return as_served(decode_object(value, self.shapes, row.main), self.minor)
 
     def value(self, row: Row) -> bytes:
         """The stored bytes of a row."""

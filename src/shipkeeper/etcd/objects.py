@@ -19,6 +19,12 @@ from shipkeeper.etcd.wire import BYTES, WireError, double, fields, read_varint, 
 MAGIC: Final = b"k8s\0"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DEPTH: Final = 200
+_STRUCTS: Final = "@TUDQIRJFAB"
+
+_UNREADABLE: Final = (
+    *(WireError, msgspec.MsgspecError, TypeError, AttributeError, KeyError),
+    *(UnicodeDecodeError, OverflowError, RecursionError),
+)
 
 Values = dict[int, list[Any]]
 
@@ -41,7 +47,7 @@ def decode_object(value: bytes, shapes: Shapes, revision: int) -> dict[str, Any]
             shown = _from_protobuf(value[len(MAGIC) :], shapes)
         else:
             shown = msgspec.json.decode(value, type=dict[str, Any])
-    except (WireError, msgspec.MsgspecError, TypeError, UnicodeDecodeError, OverflowError) as error:
+    except _UNREADABLE as error:
         raise ObjectError(
             f"the value is no object: {error}",
             reason="NoObject",
@@ -168,16 +174,19 @@ class _Reader:
 
 
 def _is_left_out(value: Any, field: Field) -> bool:
-    """What Go's encoder leaves out: empty values, but never structs; zero ones, structs as well."""
-    if "e" in field.omit:
-        is_struct = field.kind[0] in "@TUDQIRJFABS"
-        if value is None and field.kind[0] not in "TUQIRJ":
-            return True
-        if not is_struct and not isinstance(value, (bool, int, float)) and not value:
-            return True
-        if field.kind[0] in "ibf" and not value:
-            return True
-    return "z" in field.omit and (value is None or value in ({}, 0, "", False))
+    """What Go's encoder leaves out: empty values, but no structs; zero values, structs as well."""
+    head = field.kind[0]
+    if head == "*":
+        return bool(field.omit) and value is None
+    if "e" in field.omit and head not in _STRUCTS and not value:
+        return True
+    return "z" in field.omit and _is_zero(value)
+
+
+def _is_zero(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(_is_zero(each) for each in cast("dict[str, Any]", value).values())
+    return not value
 
 
 def _numbers(kind: int, value: Any) -> list[int]:

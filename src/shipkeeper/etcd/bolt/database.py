@@ -28,6 +28,7 @@ from shipkeeper.etcd.errors import DamagedError
 _HEADER = PAGE_HEADER.size
 _STEP = 16  # bytes of an element, in leaves and in branches
 _MAX_DEPTH = 64  # A tree of 2^64 pages with two children each is no deeper.
+_MAX_PAGE = 64 << 20  # bytes; etcd takes requests of 1.5 MB as a rule
 _RELEASE_EVERY = 32 << 20  # bytes
 
 
@@ -193,6 +194,8 @@ class Database:
         if told != number:
             raise DamagedError(f"page {number} says that it is page {told}")
         end = begin + (overflow + 1) * meta.page_size
+        if end - begin > _MAX_PAGE:
+            raise DamagedError(f"page {number} goes on for {overflow} pages, more than etcd writes")
         if overflow and (number + overflow >= meta.high_water or end > self._size):
             raise DamagedError(
                 f"page {number} goes on for {overflow} pages, behind the end of the file",
@@ -276,7 +279,8 @@ def _leaf(page: bytes, offset: int, count: int, which: object, wanted: int) -> L
         begin = at + place
         middle = begin + key_size
         end = middle + value_size
-        if begin < least or end > limit or flags != wanted:
+        # Elements that overlap would make a small file cost as much as a giant one.
+        if begin < least or begin < expected or end > limit or flags != wanted:
             raise DamagedError(f"page {which} holds an element that is not as it should be")
         key = page[begin:middle]
         if previous is not None and key <= previous:
@@ -296,11 +300,13 @@ def _children(page: bytes, count: int, number: int) -> tuple[list[bytes], list[i
         raise DamagedError(f"page {number} tells of {count} elements, which do not fit")
     keys: list[bytes] = []
     children: list[int] = []
-    for at in range(_HEADER, _HEADER + _STEP * count, _STEP):
+    expected = _HEADER + _STEP * count
+    for at in range(_HEADER, expected, _STEP):
         place, size, child = BRANCH_ELEMENT.unpack_from(page, at)
-        key = page[at + place : at + place + size]
-        if at + place + size > len(page) or (keys and key <= keys[-1]):
+        begin, end = at + place, at + place + size
+        if begin < expected or end > len(page) or (keys and page[begin:end] <= keys[-1]):
             raise DamagedError(f"page {number} holds an element that is not as it should be")
+        key, expected = page[begin:end], end
         keys.append(key)
         children.append(child)
     return keys, children
