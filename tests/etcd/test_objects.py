@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from shipkeeper.etcd.browse import Browser
-from shipkeeper.etcd.encryption import Keys
+from shipkeeper.etcd.encrypted import Keys
 from shipkeeper.etcd.registry import place_of
 from shipkeeper.etcd.snapshot import open_snapshot
 from shipkeeper.kube.connection import Connection, connect

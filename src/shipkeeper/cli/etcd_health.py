@@ -5,10 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from shipkeeper.cli.backup_take import DryRun
 from shipkeeper.cli.etcd_flags import HERE, MemberFlags
-from shipkeeper.cli.flags import Output
 from shipkeeper.cli.output import show, write
+from shipkeeper.cli.output_flags import ClientDryRun, Output
 from shipkeeper.engine.verdict import blocking
 from shipkeeper.errors import EXIT_FINDINGS, BlockedError, ShipkeeperError
 from shipkeeper.etcd import members as asking
@@ -45,7 +44,7 @@ def health(*, cluster: Whole = False, output: Output = None, members: MemberFlag
 
 
 def defrag(
-    *, cluster: Whole = False, dry_run: DryRun = "none", members: MemberFlags = HERE
+    *, cluster: Whole = False, dry_run: ClientDryRun = "none", members: MemberFlags = HERE
 ) -> None:
     """Rewrite members' databases without their holes, one after the other, the leader last.
 

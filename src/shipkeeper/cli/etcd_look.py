@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from cyclopts import Parameter
 
-from shipkeeper.cli.flags import Output
 from shipkeeper.cli.output import show, write
+from shipkeeper.cli.output_flags import Output
 from shipkeeper.errors import EXIT_FINDINGS, ShipkeeperError, UsageError
 from shipkeeper.etcd.browse import Browser, NotFoundError
 from shipkeeper.etcd.browse_report import (
@@ -20,7 +20,7 @@ from shipkeeper.etcd.browse_report import (
     history_report,
 )
 from shipkeeper.etcd.comparing import compare
-from shipkeeper.etcd.encryption import Keys, decode_keys
+from shipkeeper.etcd.encrypted import Keys
 from shipkeeper.etcd.snapshot import open_snapshot
 from shipkeeper.model.words import counted
 
@@ -51,6 +51,8 @@ class ReadingFlags:
         """The keys of the configuration; none if none is named."""
         if not self.encryption_provider_config:
             return Keys()
+        from shipkeeper.etcd.encryption import decode_keys
+
         path = Path(self.encryption_provider_config)
         try:
             return decode_keys(path.read_text())

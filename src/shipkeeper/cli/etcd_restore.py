@@ -5,9 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from shipkeeper.cli.backup_take import DryRun
-from shipkeeper.cli.flags import Output
 from shipkeeper.cli.output import show
+from shipkeeper.cli.output_flags import ClientDryRun, Output
 from shipkeeper.engine.report import Report
 from shipkeeper.errors import UsageError
 from shipkeeper.etcd import restore as restoring
@@ -40,7 +39,7 @@ def restore(
     skip_hash_check: Annotated[
         bool, Parameter(help="Take a file without a sha256, as from a data directory.")
     ] = False,
-    dry_run: DryRun = "none",
+    dry_run: ClientDryRun = "none",
     output: Output = None,
 ) -> None:
     """Make the data directory of a new member out of a snapshot, for one member or several.

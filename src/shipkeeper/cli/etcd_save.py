@@ -9,10 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from shipkeeper.cli.backup_take import DryRun
 from shipkeeper.cli.etcd_flags import HERE, MemberFlags
-from shipkeeper.cli.flags import Output
 from shipkeeper.cli.output import say, show, write
+from shipkeeper.cli.output_flags import ClientDryRun, Output
 from shipkeeper.engine.report import Report
 from shipkeeper.etcd import save as saving
 from shipkeeper.etcd.status_report import human_size
@@ -25,7 +24,7 @@ def save(
     file: Path,
     /,
     *,
-    dry_run: DryRun = "none",
+    dry_run: ClientDryRun = "none",
     output: Output = None,
     members: MemberFlags = HERE,
 ) -> None:

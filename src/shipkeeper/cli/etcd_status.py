@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from shipkeeper.cli.flags import Output
 from shipkeeper.cli.output import show, write
+from shipkeeper.cli.output_flags import Output
 from shipkeeper.etcd.snapshot import Snapshot, open_snapshot
 from shipkeeper.etcd.status import read_status
 from shipkeeper.etcd.status_report import as_tool_prints, series_of, status_report

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from shipkeeper.etcd.definitions import as_served
-from shipkeeper.etcd.encryption import Keys, decrypt
+from shipkeeper.etcd.encrypted import MARK, Keys
 from shipkeeper.etcd.errors import EtcdError
 from shipkeeper.etcd.index import Index, Row, open_index, read_row
 from shipkeeper.etcd.objects import decode_object, type_of
@@ -80,11 +80,13 @@ class Browser:
 
     def counts(self, namespaces: frozenset[str] = frozenset()) -> list[Count]:
         """How many objects there are, by resource and namespace."""
+        # Keys are told apart by all but their names first: of those there are few.
+        by_folder = Counter(key[: key.rfind(b"/") + 1] for key, _ in self.index.live_keys())
         counted: Counter[tuple[str, str]] = Counter()
-        for key, _ in self.index.live_keys():
-            place = place_of(key.decode(errors="replace"))
+        for folder, objects in by_folder.items():
+            place = place_of(folder.decode(errors="replace") + "x")
             if place and (not namespaces or place.namespace in namespaces):
-                counted[place.resource, place.namespace] += 1
+                counted[place.resource, place.namespace] += objects
         return [
             Count(resource=resource, namespace=namespace, objects=objects)
             for (resource, namespace), objects in sorted(counted.items())
@@ -92,25 +94,25 @@ class Browser:
 
     def find(self, wanted: str, namespaces: frozenset[str] = frozenset()) -> list[Found]:
         """The objects of one resource."""
-        known: dict[str, bool] = {}
+        folders: dict[bytes, Place | None] = {}
         found: list[Found] = []
         for key, number in self.index.live_keys():
-            place = place_of(key.decode(errors="replace"))
-            if place is None or (namespaces and place.namespace not in namespaces):
+            folder = key[: key.rfind(b"/") + 1]
+            if folder not in folders:
+                folders[folder] = _wanted(folder, wanted, namespaces)
+            place = folders[folder]
+            if place is None:
                 continue
-            if place.resource not in known:
-                known[place.resource] = is_meant(place.resource, wanted)
-            if known[place.resource]:
-                row = self.index.row(number)
-                found.append(
-                    Found(
-                        resource=place.resource,
-                        namespace=place.namespace,
-                        name=place.name,
-                        revision=row.main,
-                        size=row.size,
-                    )
+            row = self.index.row(number)
+            found.append(
+                Found(
+                    resource=place.resource,
+                    namespace=place.namespace,
+                    name=key[len(folder) :].decode(errors="replace"),
+                    revision=row.main,
+                    size=row.size,
                 )
+            )
         return found
 
     def key_of(self, wanted: str, namespace: str, name: str) -> bytes:
@@ -144,7 +146,12 @@ class Browser:
     def manifest(self, row: Row) -> dict[str, Any]:
         """The object of a row as the API server shows it."""
         found = read_row(self._snapshot, row)
-        value = decrypt(found.value, found.key, self._keys)
+        value = found.value
+        if value.startswith(MARK):
+            # Here and not above: cryptography is slow to import, and few clusters encrypt.
+            from shipkeeper.etcd.encryption import decrypt
+
+            value = decrypt(value, found.key, self._keys)
         return as_served(decode_object(value, self.shapes, row.main), self.minor)
 
     def value(self, row: Row) -> bytes:
@@ -173,6 +180,14 @@ class Browser:
             )
             for row in self.index.history(key)
         ]
+
+
+def _wanted(folder: bytes, wanted: str, namespaces: frozenset[str]) -> Place | None:
+    """The place of what lies in a folder of keys, if it is wanted."""
+    place = place_of(folder.decode(errors="replace") + "x")
+    if place is None or (namespaces and place.namespace not in namespaces):
+        return None
+    return place if is_meant(place.resource, wanted) else None
 
 
 def guess_minor(browser: Browser) -> int:

@@ -14,10 +14,10 @@ from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from shipkeeper.etcd.encrypted import MARK, Keys
 from shipkeeper.etcd.errors import EtcdError
 from shipkeeper.etcd.secretbox import NotSealedError, open_secretbox
 
-MARK: Final = b"k8s:enc:"
 _PROVIDERS: Final = ("aescbc", "aesgcm", "secretbox")
 _BLOCK: Final = 16
 _NONCE: Final = 12
@@ -25,12 +25,6 @@ _NONCE: Final = 12
 
 class EncryptionError(EtcdError):
     """A value cannot be decrypted, or the configuration makes no sense."""
-
-
-class Keys(msgspec.Struct, frozen=True):
-    """The keys of an EncryptionConfiguration, by provider and name."""
-
-    by_name: Mapping[tuple[str, str], bytes] = {}
 
 
 class _Key(msgspec.Struct, frozen=True):

@@ -139,13 +139,13 @@ def open_index(snapshot: Snapshot) -> Index:
             return Index(mapped)
     except (OSError, ValueError):
         pass
-    data = build_index(snapshot.database())
-    _keep(path, data)
-    return Index(data)
+    parts = build_index(snapshot.database())
+    mapped = _keep(path, parts)
+    return Index(mapped if mapped is not None else b"".join(parts))
 
 
-def build_index(database: Database) -> bytes:
-    """Read all revisions of a database and order them by key."""
+def build_index(database: Database) -> list[bytes]:
+    """Read all revisions of a database and order them by key: the index, in pieces."""
     bucket = database.bucket(KEY_BUCKET)
     if bucket is None:
         raise DamagedError("the database has no bucket of keys", reason="NoDatabase")
@@ -170,7 +170,7 @@ def build_index(database: Database) -> bytes:
     columns = (mains, begins, sizes)
     parts += [array("Q", (each[number] for number in order)).tobytes() for each in columns]
     parts += [keys[number] for number in order]
-    return b"".join(parts)
+    return parts
 
 
 def read_row(snapshot: Snapshot, row: Row) -> KeyValue:
@@ -184,14 +184,18 @@ def _fingerprint(snapshot: Snapshot) -> str:
     return hashlib.sha256(about + snapshot.trailer).hexdigest()[:32]
 
 
-def _keep(path: Path, data: bytes) -> None:
-    """Keep an index for the next time; that it cannot be kept is no harm."""
+def _keep(path: Path, parts: list[bytes]) -> mmap.mmap | None:
+    """Keep an index for the next time and map it; None if it cannot be kept, which is no harm."""
+    part = path.with_suffix(f".{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb+") as file:
+            file.writelines(parts)
+            file.flush()
+            mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
         part.replace(path)
     except OSError:
-        return
+        part.unlink(missing_ok=True)
+        return None
+    return mapped
