@@ -9,7 +9,9 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,12 @@ from shipkeeper.etcd.rpc import KV, Credentials, open_member
 from shipkeeper.etcd.wire import bytes_field
 from shipkeeper.sandbox.assets.etcd_tools import SERIES, EtcdTools, find_etcd_tools
 from shipkeeper.sandbox.members import EtcdCluster, etcd_cluster
-from world import SHIPKEEPER, Measured, measure, print_figures, say
+from world import SHIPKEEPER, Measured, print_figures, say
 
 NAMESPACES = 50
 BATCH = 50
+HEAD = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"one"},"data":{"text":"'
+TAIL = b'"}}'
 
 
 def main() -> None:
@@ -62,7 +66,7 @@ def run(place: Path, megabytes: int, value: int, rounds: int) -> dict[str, Any]:
     first = measure(ours("ls", str(snapshot)), environment)
     look = ours("ls", str(snapshot))
     page = best([measure(look, environment) for _ in range(rounds)])
-    one = ours("history", str(snapshot), "configmap", "name-0000003", "-n", "ns-3")
+    one = ours("get", str(snapshot), "configmap", "name-0000003", "-n", "ns-3")
     get = best([measure(one, environment) for _ in range(rounds)])
     mine = [*save[0], *status[0], *restore[0], first, page, get]
     return {
@@ -91,7 +95,7 @@ def fill(cluster: EtcdCluster, megabytes: int, value: int) -> int:
     credentials = Credentials(
         cacert=str(cluster.ca), cert=str(at / "client.crt"), key=str(at / "client.key")
     )
-    blob = chance.randbytes(1 << 20)
+    blob = chance.randbytes(1 << 20).hex().encode()
     count = megabytes * 1_000_000 // value
     with open_member(cluster.members[0].client, credentials) as member:
         for start in range(0, count, BATCH):
@@ -100,10 +104,37 @@ def fill(cluster: EtcdCluster, megabytes: int, value: int) -> int:
                 key = f"/registry/configmaps/ns-{number % NAMESPACES}/name-{number:07d}"
                 begin = chance.randrange(len(blob) - 2 * value)
                 size = chance.randrange(value // 2, value * 3 // 2)
-                put = bytes_field(1, key.encode()) + bytes_field(2, blob[begin : begin + size])
+                held = HEAD + blob[begin : begin + size] + TAIL
+                put = bytes_field(1, key.encode()) + bytes_field(2, held)
                 puts += bytes_field(2, bytes_field(2, put))
             member.call(KV + "Txn", puts, timeout=60)
     return count
+
+
+def measure(command: Sequence[str], environment: dict[str, str]) -> Measured:
+    """Run a command to its end and measure it alone: what ran before must not count."""
+    with tempfile.TemporaryFile() as output:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT if "-w" not in command else subprocess.DEVNULL,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        wall = time.monotonic() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        text = output.read().decode()
+    return Measured(
+        wall=wall,
+        cpu=usage.ru_utime + usage.ru_stime,
+        peak_mib=usage.ru_maxrss / 1024,
+        exit_code=process.returncode,
+        output=text,
+        tail="\n".join(text.splitlines()[-5:]),
+    )
 
 
 def ours(*arguments: str) -> list[str]:
