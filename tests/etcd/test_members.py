@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from shipkeeper.sandbox.certificates import create_authority, issue_client
 from shipkeeper.sandbox.files import write_private
 from shipkeeper.sandbox.members import EtcdCluster, etcd_cluster
 from tests.cli.run import SHIPKEEPER
-from tests.etcd.world import fill, run
+from tests.etcd.world import fill, restore_all, restore_member, run
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +149,24 @@ def test_a_restored_key_has_its_history(cluster: EtcdCluster, tmp_path: Path) ->
     listed = run("ls", str(two), "configmaps", "-n", "shop", "-o", "name")
     assert listed.stdout == "configmaps/b\n"
     assert "configmaps   shop        1" in run("ls", str(two)).stdout
+
+
+def test_members_of_different_snapshots_are_found_out(
+    newest_tools: EtcdTools, tmp_path: Path
+) -> None:
+    with etcd_cluster(newest_tools, tmp_path / "two", 2) as pair:
+        fill(pair)
+        for name in ("a", "b"):
+            done = save(pair, tmp_path / f"{name}.db", endpoints=pair.members[0].client)
+            assert done.returncode == 0
+            pair.ctl("put", "x", name)
+        well = run("health", "--check-data", "--cluster", *pair.flags(pair.members[0].client))
+        assert well.returncode == 0, well.stderr
+        pair.stop()
+        restore_all(pair, tmp_path / "a.db")
+        shutil.rmtree(pair.members[1].data)
+        restore_member(pair, pair.members[1], tmp_path / "b.db")
+        pair.start(token="new")
+        done = run("health", "--check-data", *pair.flags())
+        assert done.returncode == 4
+        assert "different snapshots" in done.stderr

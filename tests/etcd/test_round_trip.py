@@ -52,13 +52,16 @@ def test_a_live_watcher_learns_that_the_revision_was_bumped(
         fill(cluster)
         before = everything(cluster)
         assert run("save", str(snapshot), *cluster.flags()).returncode == 0
-        with subprocess.Popen(
-            [tools.etcdctl, *cluster.flags(), "watch", "/registry", "--prefix", "--rev=1"],
-            env=environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as watcher:
+        with (
+            (tmp_path / "watcher").open("w+") as stderr,
+            subprocess.Popen(
+                [tools.etcdctl, *cluster.flags(), "watch", "/registry", "--prefix", "--rev=1"],
+                env=environment(),
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                text=True,
+            ) as watcher,
+        ):
             assert watcher.stdout
             assert watcher.stdout.readline() == "PUT\n"  # It watches.
             cluster.stop()
@@ -68,7 +71,8 @@ def test_a_live_watcher_learns_that_the_revision_was_bumped(
             ends.start()
             said, _ = watcher.communicate()
             ends.cancel()
-        assert "required revision has been compacted" in said
+            stderr.seek(0)
+            assert "required revision has been compacted" in said + stderr.read()
         assert everything(cluster) == before
         revision = json.loads(cluster.ctl("get", "nothing", "-w", "json").stdout)["header"]
         assert revision["revision"] > 1_000_000_000

@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from shipkeeper.sandbox.members import EtcdCluster
+from shipkeeper.sandbox.members import EtcdCluster, Member
 from tests.cli.run import SHIPKEEPER
 
 
@@ -36,10 +36,15 @@ def restore_all(cluster: EtcdCluster, snapshot: Path, *more: str) -> None:
     """Give every member a new data directory out of one snapshot; members must be stopped."""
     cluster.wipe()
     for member in cluster.members:
-        done = run(
-            *("restore", str(snapshot), f"--name={member.name}", f"--data-dir={member.data}"),
-            f"--initial-cluster={cluster.initial_cluster}",
-            f"--initial-advertise-peer-urls={member.peer}",
-            *("--initial-cluster-token=new", *more),
-        )
-        assert done.returncode == 0, done.stderr
+        restore_member(cluster, member, snapshot, *more)
+
+
+def restore_member(cluster: EtcdCluster, member: Member, snapshot: Path, *more: str) -> None:
+    """Give one member a new data directory."""
+    done = run(
+        *("restore", str(snapshot), f"--name={member.name}", f"--data-dir={member.data}"),
+        f"--initial-cluster={cluster.initial_cluster}",
+        f"--initial-advertise-peer-urls={member.peer}",
+        *("--initial-cluster-token=new", *more),
+    )
+    assert done.returncode == 0, done.stderr

@@ -23,18 +23,27 @@ class UnhealthyError(ShipkeeperError):
     exit_code = EXIT_FINDINGS
 
 
+CheckData = Annotated[
+    bool, Parameter(help="Also compare all members' data; takes a second for each GB.")
+]
 Whole = Annotated[
     bool, Parameter(name="--cluster", help="Every member of the cluster, not the endpoints alone.")
 ]
 
 
-def health(*, cluster: Whole = False, output: Output = None, members: MemberFlags = HERE) -> None:
+def health(
+    *,
+    cluster: Whole = False,
+    check_data: CheckData = False,
+    output: Output = None,
+    members: MemberFlags = HERE,
+) -> None:
     """Tell how the members are: leader, lag, alarms, size and holes, versions, certificates.
 
     Exit code 4 if something is wrong that also forbids an upgrade of etcd.
     """
     endpoints, credentials = members.members()
-    observed = asking.observe(endpoints, credentials, whole=cluster)
+    observed = asking.observe(endpoints, credentials, whole=cluster, data=check_data)
     now = datetime.now(UTC)
     verdicts = assess(observed, now)
     show(health_report(observed, verdicts, now), output)

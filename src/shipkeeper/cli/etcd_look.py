@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
@@ -112,7 +112,7 @@ def get(
         str, Parameter(name=("--namespace", "-n"), help="The object's namespace.")
     ] = "",
     revision: Annotated[int, Parameter(help="As it was at this revision, not at the end.")] = 0,
-    output: Literal["yaml", "json"] = "yaml",
+    output: Output = None,
     reading: ReadingFlags = PLAIN,
 ) -> None:
     """Get one object out of a snapshot as the API server would show it.
@@ -133,7 +133,9 @@ def get(
             manifest = browser.manifest(rows[-1])
         else:
             manifest = browser.get(key)
-    if output == "json":
+    if output == "name":
+        write(f"{resource}/{name}\n")
+    elif output == "json":
         write(msgspec.json.format(msgspec.json.encode(manifest), indent=4).decode() + "\n")
     else:
         write(msgspec.yaml.encode(manifest, order="sorted").decode())

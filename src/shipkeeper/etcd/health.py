@@ -49,6 +49,15 @@ def _cluster(observed: Observed) -> Iterator[Verdict]:
         yield _block(
             _CLUSTER, "TwoLeaders", "members name different leaders", "look at their connections"
         )
+    sums = {(state.data.compacted, state.data.hash) for state in alive if state.data}
+    if len(sums) > len({compacted for compacted, _ in sums}):
+        yield _block(
+            _CLUSTER,
+            "DifferentData",
+            "members hold different data: they were restored from different snapshots, or one is "
+            "corrupt",
+            "restore all members from one snapshot",
+        )
     versions = sorted({state.version for state in alive})
     if len(versions) > 1:
         yield _warn(

@@ -8,11 +8,12 @@ import msgspec
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.etcd.probe import expiry_of
 from shipkeeper.etcd.rpc import CLUSTER, MAINTENANCE, Credentials, MemberClient, open_member
-from shipkeeper.etcd.wire import fields, signed
+from shipkeeper.etcd.wire import fields, number_field, signed
 
 NO_SPACE: Final = 1
 CORRUPT: Final = 2
 DEFRAGMENT_SECONDS: Final = 600.0
+_HASH_SECONDS: Final = 120.0
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -30,6 +31,14 @@ class Alarm(msgspec.Struct, frozen=True, kw_only=True):
 
     member: int
     kind: int
+
+
+class DataHash(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A checksum over all keys of a member from its compaction up to a revision."""
+
+    hash: int
+    compacted: int
+    revision: int
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -50,6 +59,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     is_learner: bool = False
     errors: tuple[str, ...] = ()
     failure: str = ""
+    data: DataHash | None = None
 
 
 class Observed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -61,8 +71,17 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     certificate_expires: str = ""
 
 
-def observe(endpoints: Sequence[str], credentials: Credentials, *, whole: bool = False) -> Observed:
-    """Ask each endpoint how it is; with `whole`, every member that the first answer names."""
+def observe(
+    endpoints: Sequence[str],
+    credentials: Credentials,
+    *,
+    whole: bool = False,
+    data: bool = False,
+) -> Observed:
+    """Ask each endpoint how it is; with `whole`, every member that the first answer names.
+
+    With `data`, each also sums up its keys, up to the revision that all of them have.
+    """
     states = [_state(endpoint, credentials) for endpoint in endpoints]
     answering = next((state for state in states if not state.failure), None)
     members: tuple[Member, ...] = ()
@@ -75,6 +94,8 @@ def observe(endpoints: Sequence[str], credentials: Credentials, *, whole: bool =
             asked = {state.member for state in states}
             missing = [each for each in members if each.id not in asked and each.client_urls]
             states += [_state(each.client_urls[0], credentials) for each in missing]
+    if data:
+        states = _with_data(states, credentials)
     expires = expiry_of(credentials.cert) if credentials.cert else None
     return Observed(
         states=tuple(states),
@@ -90,6 +111,23 @@ def _state(endpoint: str, credentials: Credentials) -> State:
             return decode_state(endpoint, client.call(MAINTENANCE + "Status"))
     except ShipkeeperError as error:
         return State(endpoint=endpoint, failure=error.message)
+
+
+def _with_data(states: list[State], credentials: Credentials) -> list[State]:
+    common = min((state.revision for state in states if not state.failure), default=0)
+    return [
+        state
+        if state.failure
+        else msgspec.structs.replace(state, data=_data_hash(state.endpoint, credentials, common))
+        for state in states
+    ]
+
+
+def _data_hash(endpoint: str, credentials: Credentials, revision: int) -> DataHash:
+    with open_member(endpoint, credentials) as client:
+        request = number_field(1, revision)
+        found = _collect(client.call(MAINTENANCE + "HashKV", request, timeout=_HASH_SECONDS))
+    return DataHash(hash=_one(found, 2, 0), compacted=signed(_one(found, 3, 0)), revision=revision)
 
 
 def decode_state(endpoint: str, answer: bytes) -> State:
