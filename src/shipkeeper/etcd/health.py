@@ -50,7 +50,7 @@ def _cluster(observed: Observed) -> Iterator[Verdict]:
             _CLUSTER, "TwoLeaders", "members name different leaders", "look at their connections"
         )
     sums = {(state.data.compacted, state.data.hash) for state in alive if state.data}
-    if len(sums) > len({compacted for compacted, _ in sums}):
+    if len(sums) > len({compacted for compacted, _ in sums}) or _have_parted(alive):
         yield _block(
             _CLUSTER,
             "DifferentData",
@@ -73,6 +73,12 @@ def _cluster(observed: Observed) -> Iterator[Verdict]:
             f"{len(voters)} members bear no more failures than {len(voters) - 1}",
             "add a member, or remove one",
         )
+
+
+def _have_parted(alive: list[State]) -> bool:
+    """Whether members that applied the same entries of the log came to different revisions."""
+    pairs = {(state.applied, state.revision) for state in alive}
+    return len(pairs) > len({applied for applied, _ in pairs})
 
 
 def _certificate(observed: Observed, now: datetime) -> Iterator[Verdict]:

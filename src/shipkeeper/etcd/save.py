@@ -113,7 +113,7 @@ def snapshot_chunks(member: MemberClient) -> Iterator[Chunk]:
 
 
 def _batches(chunks: Iterator[Chunk], progress: Progress) -> Iterator[tuple[bytes, bytes, str]]:
-    """Bytes to write, the 32 bytes that came last so far and are held back, etcd's version."""
+    """Bytes to write, with the last of them the 32 bytes of the trailer, and etcd's version."""
     held: list[bytes] = []
     length = came = 0
     version = ""
@@ -123,9 +123,10 @@ def _batches(chunks: Iterator[Chunk], progress: Progress) -> Iterator[tuple[byte
         came += len(chunk.blob)
         version = chunk.version or version
         if length >= _BATCH:
-            joined = b"".join(held)
-            held, length = [joined[-SHA_SIZE:]], SHA_SIZE
-            yield joined[:-SHA_SIZE], held[0], version
+            # The trailer may be in two pieces, but no member sends it in more.
+            held, ready = held[-2:], held[:-2]
+            length = sum(map(len, held))
+            yield b"".join(ready), b"", version
             progress(came, chunk.remaining)
     joined = b"".join(held)
     yield joined[:-SHA_SIZE], joined[-SHA_SIZE:], version
