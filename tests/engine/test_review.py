@@ -96,6 +96,23 @@ async def test_nothing_begins_before_a_change_was_looked_at(tmp_path: Path) -> N
     assert "b/begin" not in world.done
 
 
+class Slow(Watcher):
+    """Forgets the change as it begins to look, and looks for long."""
+
+    async def review(self, plan: Plan, begun: Set[str]) -> Revision | None:
+        self.changed.clear()
+        # Time enough for all that would begin if it were let.
+        await asyncio.sleep(0.5)
+        return await super().review(plan, begun)
+
+
+async def test_nothing_begins_while_a_change_is_looked_at(tmp_path: Path) -> None:
+    """What b waits for ends in the middle of the look."""
+    journal, watcher = Journal(tmp_path / "journal.db"), Slow(REVISED)
+    world, _, _, _ = await run(journal, watcher, "a/begin")
+    assert "b/begin" not in world.done
+
+
 @given(plan=plans(), data=st.data())
 def test_a_schedule_goes_on_where_it_was(plan: Plan, data: st.DataObject) -> None:
     """Revised to the same plan at any point, the same steps begin as without."""

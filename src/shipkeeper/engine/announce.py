@@ -15,8 +15,10 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.resources import EVENTS
 from shipkeeper.kube.writer import Writer
 
-# Steps whose beginning is worth an Event; of the others their end says all.
+# Steps whose beginning is worth an Event; of the others their end says all, if even that: the
+# kubelet itself tells of a node that is cordoned or Ready again.
 _LONG = frozenset({"drain", "update"})
+_TOLD_BY_OTHERS = frozenset({"cordon", "ready", "uncordon"})
 _LAST_WORDS = 5.0  # seconds that the last Events may take once the run is over
 
 
@@ -56,7 +58,7 @@ def _manifest(event: progress.Event, run: str) -> dict[str, Any] | None:
     match event:
         case progress.StepStarted(step) if step.action in _LONG:
             return _event(step, run, "Normal", "Started", step.effect)
-        case progress.StepDone(step, already=False):
+        case progress.StepDone(step, already=False) if step.action not in _TOLD_BY_OTHERS:
             return _event(step, run, "Normal", "Done", step.effect)
         case progress.StepFailed(step, verdict):
             return _event(step, run, "Warning", "Failed", verdict.message)

@@ -75,7 +75,7 @@ class Review:
             self._must_hold = False
             return found
         if self._reviewer is not None and (found is not None or self._is_due()):
-            # The reviewer forgets the change when it begins to look; what it finds is still unknown.
+            # The reviewer forgets the change when it begins to look, and we know of it later.
             self._must_hold = found is not None or self._reviewer.has_seen_change
             self._begun = begun()
             self._review = asyncio.create_task(self._reviewer.review(plan, self._begun))

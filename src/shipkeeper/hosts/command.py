@@ -11,6 +11,7 @@ import fcntl
 import os
 import signal
 import time
+from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.hosts.masking import Masking
 from shipkeeper.hosts.output import OutputLog
 
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.1
 _CHUNK_BYTES = 1 << 16
 
 # The lock comes in as standard input and stays with the outer shell alone: what the command
@@ -104,16 +105,28 @@ class LocalCommand:
     def _timed_out(self) -> Path:
         return self.directory / "timed-out"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, by whomever, and has not ended."""
+        if not self.directory.exists():
+            return False
+        lock = self._open_lock()
+        try:
+            return not _try_lock(lock)
+        finally:
+            os.close(lock)
+
     async def run(self) -> CommandResult:
         """Start it, or find out that it was started before, and wait for its end."""
+        process: Process | None = None
         lock = self._open_lock()
         try:
             if _try_lock(lock) and not self._exit.exists() and not self._pid.exists():
-                await self._start(lock)
+                process = await self._start(lock)
         finally:
             os.close(lock)
         log = OutputLog(self.output, Masking(self._secrets), self._show)
-        await self._follow(log)
+        await self._follow(log, process)
         self._raw.unlink(missing_ok=True)
         return self._judge(log)
 
@@ -128,7 +141,7 @@ class LocalCommand:
                 hint="free space or mend permissions, then run the same command again",
             ) from error
 
-    async def _start(self, lock: int) -> None:
+    async def _start(self, lock: int) -> Process:
         environment = {
             **os.environ,
             **self._environment,
@@ -139,7 +152,7 @@ class LocalCommand:
         (self.directory / "started").write_text(str(time.monotonic()))
         output = os.open(self._raw, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
-            await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 "/bin/sh",
                 "-c",
                 _WRAPPER,
@@ -152,14 +165,17 @@ class LocalCommand:
         finally:
             os.close(output)
 
-    async def _follow(self, log: OutputLog) -> None:
+    async def _follow(self, log: OutputLog, process: Process | None) -> None:
         """Pass the output on until the command has ended, by itself or at its limit."""
-        # Another process's lock gives no event to wait for.
-        while self._is_running():
+        while self.is_running:
             self._pass_on(log)
             if self._time_limit and self._elapsed() > self._time_limit:
                 self._end()
-            await asyncio.sleep(_POLL_SECONDS)
+            # Another process's lock gives no event to wait for, the end of our own child does.
+            ended = asyncio.Event().wait() if process is None else process.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_POLL_SECONDS):
+                    await ended
         self._pass_on(log)
         log.finish()
 
@@ -200,13 +216,6 @@ class LocalCommand:
                 hint="it was killed or the machine went down; see output.log there",
             )
         return CommandResult(exit_code=int(self._exit.read_text()), tail=log.tail())
-
-    def _is_running(self) -> bool:
-        lock = self._open_lock()
-        try:
-            return not _try_lock(lock)
-        finally:
-            os.close(lock)
 
 
 def _try_lock(descriptor: int) -> bool:

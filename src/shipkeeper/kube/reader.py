@@ -70,14 +70,19 @@ class Reader:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        at_hand: bool = False,
     ) -> Listing[T]:
         """Every object that the selectors match, page by page, at one revision.
 
+        With `at_hand` it may be a revision of a moment ago, which the server need not ask etcd for.
         When the server no longer keeps the revision of the first page (410), it starts over and
         asks for everything in one piece, which cannot expire half way.
         """
         path, query = resource.path(namespace), selection(label_selector, field_selector)
         page_type: type[ObjectList[T]] = ObjectList[resource.type]
+        if at_hand:
+            query["resourceVersion"] = "0"
+            return _joined([await self._fetch(path, page_type, query)])
         try:
             return _joined([page async for page in self._pages(path, query, page_type)])
         except ExpiredError:

@@ -45,7 +45,9 @@ class Reflector(Generic[T]):
         label_selector: str = "",
         field_selector: str = "",
         inactivity: timedelta = timedelta(seconds=60),
+        at_hand: bool = False,
     ) -> None:
+        """Prepare it; with `at_hand` it may begin a moment ago, and sees what came since."""
         self.last_error: ShipkeeperError | None = None
         self.stale_since: datetime | None = None
         self._reader = reader
@@ -54,6 +56,7 @@ class Reflector(Generic[T]):
         self._label_selector = label_selector
         self._field_selector = field_selector
         self._inactivity = inactivity
+        self._at_hand = at_hand
         self._replica: Replica[T] = Replica()
         self._revision = ""
         self._heard_at = datetime.now(UTC)
@@ -121,7 +124,10 @@ class Reflector(Generic[T]):
             namespace=self._namespace,
             label_selector=self._label_selector,
             field_selector=self._field_selector,
+            at_hand=self._at_hand,
         )
+        # Later lists must not go back behind what was seen.
+        self._at_hand = False
         self._heard_at = datetime.now(UTC)
         self._replica.apply(difference(self._replica.objects, listing.items))
         self._revision = listing.resource_version

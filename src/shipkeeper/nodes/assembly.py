@@ -15,9 +15,13 @@ from shipkeeper.engine.run import Action, Circumstances, Run
 from shipkeeper.engine.session import Session
 from shipkeeper.kube.access import is_permitted
 from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.following import FollowingReader, NotingWriter
 from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reflector import Reflector
+from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.steady import SteadyConnection
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.node import Node
 from shipkeeper.nodes.eviction import Evictor
 from shipkeeper.nodes.fleet.review import FleetReviewer
 from shipkeeper.nodes.fleet.steps import Gate, maintenance_actions
@@ -66,6 +70,12 @@ class _Assembly:
         self._stack = stack
 
     async def make(self, sink: Sink, *, is_aborted: bool) -> Run:
+        nodes = Reflector(self._reader, NODES)
+        if isinstance(self._options, MaintenanceOptions):
+            # Many nodes, and many questions about each: one watch answers them all.
+            await self._stack.enter_async_context(nodes)
+            self._reader = FollowingReader(self._connection, nodes, NODES)
+            self._writer = NotingWriter(self._connection, self._reader)
         signals, holding = await self._signals(sink), await self._holding(sink)
         surges = Surges(self._reader, self._writer, self._drain.surge, self._id)
 
@@ -78,7 +88,7 @@ class _Assembly:
             await holding.begin()
         if isinstance(self._options, MaintenanceOptions):
             actions = await self._maintenance(self._options, surges, signals, holding)
-            heeding = await self._circumstances(self._options, settle)
+            heeding = await self._circumstances(self._options, nodes, settle)
         else:
             actions = await self._draining(surges, signals, holding)
             heeding = Circumstances(permit=self._session.tenure.firm, settle=settle)
@@ -144,10 +154,13 @@ class _Assembly:
         return actions
 
     async def _circumstances(
-        self, options: MaintenanceOptions, settle: Callable[[], Awaitable[None]]
+        self,
+        options: MaintenanceOptions,
+        nodes: Reflector[Node],
+        settle: Callable[[], Awaitable[None]],
     ) -> Circumstances:
         began_with, is_resumed = self._session.run.began_with, self._session.is_resumed
-        review = FleetReviewer(self._reader, began_with, options, is_resumed=is_resumed)
+        review = FleetReviewer(self._reader, nodes, began_with, options, is_resumed=is_resumed)
         return Circumstances(
             brake=Brake(self._session.directory, partial(_is_closed, options)),
             permit=self._session.tenure.firm,

@@ -1,13 +1,13 @@
 """Seeing a node come back: Ready, open for pods again, and its DaemonSets' pods with it."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 
 import msgspec
 
 from shipkeeper.errors import ShipkeeperError
-from shipkeeper.kube.errors import UnreachableError
+from shipkeeper.kube.following import wait_for_object
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.reflector import Reflector
 from shipkeeper.kube.resources import DAEMON_SETS, NODES, STARTED_PODS
@@ -26,7 +26,6 @@ _CLOSING_TAINTS = frozenset(
     }
 )
 _CLOSING_EFFECTS = frozenset({"NoSchedule", "NoExecute"})
-_TRY_AGAIN_SECONDS = 1.0
 
 
 class NodeNotReadyError(ShipkeeperError):
@@ -75,7 +74,7 @@ def closing_taints(node: Node) -> tuple[str, ...]:
 
 async def observe_residents(reader: Reader, node: str) -> Residents:
     """The DaemonSets that have a Ready pod on a node."""
-    pods = await reader.list(STARTED_PODS, field_selector=f"spec.nodeName={node}")
+    pods = await reader.list(STARTED_PODS, field_selector=f"spec.nodeName={node}", at_hand=True)
     return Residents.of(pods.items)
 
 
@@ -86,19 +85,8 @@ async def wait_for_node(
 
     The API server may be away meanwhile: the node can be the one that it runs on.
     """
-
-    def holds(nodes: Mapping[str, Node]) -> bool:
-        return name in nodes and predicate(nodes[name])
-
     async with asyncio.timeout(timeout):
-        while True:
-            try:
-                async with Reflector(
-                    reader, NODES, field_selector=f"metadata.name={name}"
-                ) as nodes:
-                    return await nodes.wait_for(holds)
-            except UnreachableError:
-                await asyncio.sleep(_TRY_AGAIN_SECONDS)
+        await wait_for_object(reader, NODES, name, predicate)
 
 
 async def wait_until_back(

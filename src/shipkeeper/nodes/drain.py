@@ -75,7 +75,11 @@ class NodeDrain:
         self._tell = tell
         self._on_node = f"spec.nodeName={node}"
         self._pods = Reflector(
-            reader, PODS, field_selector=self._on_node, label_selector=options.pod_selector
+            reader,
+            PODS,
+            field_selector=self._on_node,
+            label_selector=options.pod_selector,
+            at_hand=True,
         )
         self._began = datetime.now(UTC)
         self._departures: dict[str, Departure] = {}

@@ -105,14 +105,17 @@ async def observe_nodes(
 
 
 async def observe(
-    reader: Reader, nodes: tuple[Node, ...], *, pod_selector: str = ""
+    reader: Reader, nodes: tuple[Node, ...], *, pod_selector: str = "", at_hand: bool = False
 ) -> ClusterState:
-    """What runs on these nodes, and everything that decides whether it may be moved."""
+    """What runs on these nodes, and everything that decides whether it may be moved.
+
+    With `at_hand` budgets and DaemonSets may be those of a moment ago; pods never are.
+    """
     budget_resource = await reader.budget_resource()
     pods, budgets, daemon_sets, eviction_version = await asyncio.gather(
         _pods(reader, nodes, pod_selector),
-        reader.list(budget_resource),
-        reader.list(DAEMON_SETS),
+        reader.list(budget_resource, at_hand=at_hand),
+        reader.list(DAEMON_SETS, at_hand=at_hand),
         reader.eviction_version(),
     )
     return ClusterState(

@@ -147,7 +147,8 @@ class Drain:
 
     async def _observe(self, step: Step) -> ClusterState:
         nodes = await observe_nodes(self._reader, (node_of(step),), "")
-        state = await observe(self._reader, nodes, pod_selector=self._options.pod_selector)
+        selector = self._options.pod_selector
+        state = await observe(self._reader, nodes, pod_selector=selector, at_hand=True)
         return with_surges(state, await self._surges.candidates(state))
 
 

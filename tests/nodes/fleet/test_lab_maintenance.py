@@ -183,6 +183,34 @@ def test_a_power_cut_in_the_middle_of_the_work_is_told_and_mended(
     all_ready(kubectl)
 
 
+def test_a_power_cut_in_the_middle_of_a_drain_is_told_and_mended(
+    lab: Lab, user: LabUser, kubectl: Kubectl, workload: None, tmp_path: Path
+) -> None:
+    script = tmp_path / "work.sh"
+    script.write_text('echo "$NODE_NAME" >>/root/drained')
+    words = (*user.maintain(str(script), "w1", "w2"), "--ready-timeout", "20s")
+    with user.start(*words) as command:
+        command.hears(lambda event: event.get("state") == "Evicting")
+        lab.cut_power("w1")
+        try:
+            assert command.ends() in {1, 5}
+            assert "node/w1: its kubelet" in command.said
+            assert states(command.result)["w2"] == "Pending"
+            assert states(command.result)["w1"] in {"Failed", "Blocked"}
+            assert cordon_of(kubectl, "w2") == "-"
+            assert lab.run("w2", "cat", "/root/drained", check=False).returncode
+        finally:
+            lab.power_on("w1")
+    kubectl("wait", "--for=condition=Ready", "node/w1", "--timeout=110s")
+    again = user.run(*words)
+    assert not again.process.returncode, again.said
+    assert [cordon_of(kubectl, name) for name in ("w1", "w2")] == ["-", "-"]
+    for name in ("w1", "w2"):
+        assert lab.run(name, "cat", "/root/drained").stdout == f"{name}\n"
+        lab.run(name, "rm", "/root/drained")
+    all_ready(kubectl)
+
+
 def test_shipkeeper_killed_while_a_host_reboots_goes_on(
     lab: Lab, user: LabUser, kubectl: Kubectl
 ) -> None:

@@ -38,9 +38,16 @@ class FleetReviewer:
     """
 
     def __init__(
-        self, reader: Reader, base: Plan, options: MaintenanceOptions, *, is_resumed: bool
+        self,
+        reader: Reader,
+        nodes: Reflector[Node],
+        base: Plan,
+        options: MaintenanceOptions,
+        *,
+        is_resumed: bool,
     ) -> None:
         self._reader = reader
+        self._nodes = nodes
         self._base = base
         self._options = options
         self._changed = asyncio.Event()
@@ -50,13 +57,12 @@ class FleetReviewer:
             self._changed.set()
 
     async def __aenter__(self) -> Self:
-        """List nodes and budgets, and begin to follow them."""
+        """List budgets, and begin to follow them and the nodes."""
         async with AsyncExitStack() as stack:
-            nodes = await stack.enter_async_context(Reflector(self._reader, NODES))
             budgets = await stack.enter_async_context(
                 Reflector(self._reader, await self._reader.budget_resource())
             )
-            nodes.subscribe(self._noting(_of_node))
+            stack.callback(self._nodes.subscribe(self._noting(_of_node)))
             budgets.subscribe(self._noting(_of_budget))
             self._stack = stack.pop_all()
         return self

@@ -1,0 +1,107 @@
+"""Reading objects of one kind from a watch over all of them, instead of asking for each again."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from shipkeeper.kube.connection import Requests
+from shipkeeper.kube.errors import UnreachableError
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reflector import Reflector
+from shipkeeper.kube.resources import Resource
+from shipkeeper.kube.writer import MERGE_PATCH, Writer
+from shipkeeper.model.meta import KubeObject
+
+T = TypeVar("T", bound=KubeObject)
+
+_TRY_AGAIN_SECONDS = 1.0
+
+
+class FollowingReader(Reader):
+    """A reader that knows the objects of one kind: the newest of what is watched and noted.
+
+    It asks for what it does not know, and for everything while the watch is known to be broken.
+    What is gone for less than the watch's delay may still be answered.
+    """
+
+    def __init__(self, connection: Requests, followed: Reflector[Any], kind: Resource[Any]) -> None:
+        super().__init__(connection)
+        self.kind = kind
+        self.followed = followed
+        self._noted: dict[str, KubeObject] = {}
+
+    async def get(self, resource: Resource[T], name: str, namespace: str = "") -> T:
+        """One object; NotFoundError when there is none of that name."""
+        if resource is not self.kind:
+            return await super().get(resource, name, namespace)
+        known = self._known(f"{namespace}/{name}" if namespace else name)
+        if known is None or self.followed.stale_since is not None:
+            return await super().get(resource, name, namespace)
+        return known
+
+    def note(self, seen: KubeObject) -> None:
+        """Take in an object as the server answered it: what is read later is not older."""
+        self._noted[seen.key] = seen
+
+    def _known(self, key: str) -> Any:
+        watched, noted = self.followed.objects.get(key), self._noted.get(key)
+        if watched is None or noted is None:
+            return watched
+        if watched.uid == noted.uid and _revision(watched) < _revision(noted):
+            return noted
+        del self._noted[key]
+        return watched
+
+
+async def wait_for_object(
+    reader: Reader, resource: Resource[T], name: str, predicate: Callable[[T], bool]
+) -> None:
+    """Return when an object is as wanted, however long it, or the API server, is away meanwhile."""
+
+    def holds(found: Mapping[str, T]) -> bool:
+        return name in found and predicate(found[name])
+
+    if isinstance(reader, FollowingReader) and reader.kind is resource:
+        return await reader.followed.wait_for(holds)
+    while True:
+        try:
+            async with Reflector(reader, resource, field_selector=f"metadata.name={name}") as found:
+                return await found.wait_for(holds)
+        except UnreachableError:
+            await asyncio.sleep(_TRY_AGAIN_SECONDS)
+
+
+class NotingWriter(Writer):
+    """A writer that lets a reader know what became of what it changed."""
+
+    def __init__(self, connection: Requests, reader: FollowingReader) -> None:
+        super().__init__(connection)
+        self._reader = reader
+
+    async def patch(
+        self,
+        resource: Resource[T],
+        name: str,
+        patch: dict[str, Any] | list[dict[str, Any]],
+        *,
+        namespace: str = "",
+        subresource: str = "",
+        content_type: str = MERGE_PATCH,
+    ) -> T:
+        """Change the fields that the patch names and return the object as it is then."""
+        answer = await super().patch(
+            resource,
+            name,
+            patch,
+            namespace=namespace,
+            subresource=subresource,
+            content_type=content_type,
+        )
+        if resource is self._reader.kind:
+            self._reader.note(answer)
+        return answer
+
+
+def _revision(found: KubeObject) -> int:
+    """Revisions of one kind can be compared (KEP-5504); etcd's always could."""
+    return int(found.metadata.resource_version)
