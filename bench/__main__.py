@@ -12,6 +12,7 @@ for name in (
     "backup.py",
     "upgrade.py",
     "access.py",
+    "etcd.py",
 ):
     script = Path(__file__).parent / name
     subprocess.run([sys.executable, str(script), *sys.argv[1:]], check=True)
