@@ -4,6 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-for name in ("drain.py", "nodes.py", "fleet.py", "rehearsal.py", "backup.py", "etcd.py"):
+for name in (
+    "drain.py",
+    "nodes.py",
+    "fleet.py",
+    "rehearsal.py",
+    "backup.py",
+    "upgrade.py",
+    "access.py",
+    "etcd.py",
+):
     script = Path(__file__).parent / name
     subprocess.run([sys.executable, str(script), *sys.argv[1:]], check=True)

@@ -2,6 +2,7 @@
 
 from shipkeeper.backup import restore
 from shipkeeper.backup.restore_plan import PROCEDURE as RESTORE
+from shipkeeper.cli import upgrade_run
 from shipkeeper.cli.execution import conclude, open_journal, see_through
 from shipkeeper.cli.flags import CURRENT, Cluster, Output
 from shipkeeper.cli.metrics import UNMEASURED, MetricsFlags
@@ -11,6 +12,7 @@ from shipkeeper.engine.progress import quiet
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.connection import connect
 from shipkeeper.nodes import procedure
+from shipkeeper.upgrade.plan import PROCEDURE as UPGRADE
 
 
 async def resume(
@@ -30,6 +32,9 @@ async def resume(
             reason="NeedsRepository",
             hint=f"run the same `shipkeeper backup restore {record.plan.request['backup']}` again",
         )
+    if record.procedure == UPGRADE:
+        await upgrade_run.resume(run, output=output, cluster=cluster)
+        return
     in_words = record.procedure == "drain" and not output
     async with connect(cluster.options()) as connection:
         result = await see_through(
@@ -44,6 +49,9 @@ async def abort(run: str, /, *, cluster: Cluster = CURRENT) -> None:
     """Give a run up: nodes that it cordoned are uncordoned, webhooks that it quieted are back."""
     journal = open_journal()
     record = journal.run(run)
+    if record.procedure == UPGRADE:
+        await upgrade_run.abort(run, cluster=cluster)
+        return
     async with connect(cluster.options()) as connection:
         if record.procedure == RESTORE:
             await restore.abort(connection, journal, record, quiet)

@@ -9,14 +9,24 @@ from shipkeeper.errors import UsageError
 
 _VERSION = re.compile(
     r"^v?(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)"
-    r"(?:-(?P<stage>alpha|beta|rc)\.(?P<number>\d+))?(?P<suffix>[-+.].*)?$"
+    r"(?:-(?P<stage>alpha|beta|rc)\.(?P<number>\d+)(?:\.(?P<commits>\d+))?)?"
+    r"(?P<suffix>[-+.].*)?$"
 )
 _STAGES = {"alpha": 0, "beta": 1, "rc": 2, "": 3}
+# What vendors append. As image tags cannot hold a plus sign, it may be a hyphen there; by the rules
+# of semantic versions what follows a hyphen would be older than the release, which it is not.
+_VENDORS = re.compile(
+    r"^[-+.](k3s|rke2r|k0s|gke|eks|aliyun|tke|vmware|mirantis|hotfix|okd|r|cce)[-.]?\w*",
+    re.IGNORECASE,
+)
 
 
 @total_ordering
 class Version(msgspec.Struct, frozen=True):
-    """A version; alpha < beta < rc < release, and a vendor's suffix does not order."""
+    """A version; alpha < beta < rc < release, and a vendor's suffix does not order.
+
+    `commits` counts those since a pre-release, as in the builds of every commit.
+    """
 
     major: int
     minor: int
@@ -24,6 +34,7 @@ class Version(msgspec.Struct, frozen=True):
     stage: str = ""
     number: int = 0
     suffix: str = ""
+    commits: int = 0
 
     @classmethod
     def parse(cls, text: str) -> "Version":
@@ -42,12 +53,25 @@ class Version(msgspec.Struct, frozen=True):
             found["stage"] or "",
             int(found["number"] or 0),
             found["suffix"] or "",
+            int(found["commits"] or 0),
         )
 
     @property
-    def order(self) -> tuple[int, int, int, int, int]:
+    def order(self) -> tuple[int, int, int, int, int, int]:
         """What versions are compared by."""
-        return (self.major, self.minor, self.patch, _STAGES[self.stage], self.number)
+        stage = _STAGES[self.stage]
+        return (self.major, self.minor, self.patch, stage, self.number, self.commits)
+
+    @property
+    def vendor(self) -> str:
+        """Whose build it is by its suffix (`k3s`, `eks`), empty for Kubernetes' own and others."""
+        found = _VENDORS.match(self.suffix)
+        return found[1].lower() if found else ""
+
+    @property
+    def is_prerelease(self) -> bool:
+        """Whether it came before the release that it is named after."""
+        return bool(self.stage)
 
     def __lt__(self, other: "Version") -> bool:
         return self.order < other.order
@@ -60,4 +84,5 @@ class Version(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         stage = f"-{self.stage}.{self.number}" if self.stage else ""
+        stage += f".{self.commits}" if self.commits else ""
         return f"v{self.major}.{self.minor}.{self.patch}{stage}{self.suffix}"

@@ -36,6 +36,8 @@ from shipkeeper.nodes.steps import drain_actions
 from shipkeeper.nodes.surging import Surges
 from shipkeeper.nodes.volume_watch import VolumeWatch
 
+Actions = Callable[[Reader, Writer, Sink], Mapping[str, Action]]
+
 
 @asynccontextmanager
 async def assembled(
@@ -45,19 +47,29 @@ async def assembled(
     sink: Sink,
     *,
     is_aborted: bool = False,
+    more: Actions | None = None,
 ) -> AsyncGenerator[Run]:
     """A run, ready to be executed or aborted; what it watches is watched for as long as it lasts.
+
+    `more` are the actions of steps that a procedure on top of this one adds to those of a
+    maintenance, or does in another way.
 
     Before its end is written down, nodes show nothing of it any more, nothing is scaled for it, and
     other tools may go on.
     """
     async with AsyncExitStack() as stack:
-        yield await _Assembly(connection, journal, session, stack).make(sink, is_aborted=is_aborted)
+        assembly = _Assembly(connection, journal, session, stack, more)
+        yield await assembly.make(sink, is_aborted=is_aborted)
 
 
 class _Assembly:
     def __init__(
-        self, connection: Connection, journal: Journal, session: Session, stack: AsyncExitStack
+        self,
+        connection: Connection,
+        journal: Journal,
+        session: Session,
+        stack: AsyncExitStack,
+        more: Actions | None,
     ) -> None:
         # Requests outlast the API server's absence, and change nothing without the lock.
         self._connection = SteadyConnection(connection, session.tenure)
@@ -68,6 +80,7 @@ class _Assembly:
         self._options = options_of(self._plan)
         self._drain = drain_options(self._options)
         self._stack = stack
+        self._more = more
 
     async def make(self, sink: Sink, *, is_aborted: bool) -> Run:
         nodes = Reflector(self._reader, NODES)
@@ -88,6 +101,8 @@ class _Assembly:
             await holding.begin()
         if isinstance(self._options, MaintenanceOptions):
             actions = await self._maintenance(self._options, surges, signals, holding)
+            if self._more is not None:
+                actions = {**actions, **self._more(self._reader, self._writer, signals)}
             heeding = await self._circumstances(self._options, nodes, settle)
         else:
             actions = await self._draining(surges, signals, holding)
@@ -159,14 +174,22 @@ class _Assembly:
         nodes: Reflector[Node],
         settle: Callable[[], Awaitable[None]],
     ) -> Circumstances:
-        began_with, is_resumed = self._session.run.began_with, self._session.is_resumed
-        review = FleetReviewer(self._reader, nodes, began_with, options, is_resumed=is_resumed)
         return Circumstances(
             brake=Brake(self._session.directory, partial(_is_closed, options)),
             permit=self._session.tenure.firm,
-            reviewer=await self._stack.enter_async_context(review),
+            reviewer=await self._reviewer(options, nodes),
             settle=settle,
         )
+
+    async def _reviewer(
+        self, options: MaintenanceOptions, nodes: Reflector[Node]
+    ) -> FleetReviewer | None:
+        """Only a plan that is a maintenance and nothing else can be made anew as one."""
+        if self._plan.procedure != "maintain":
+            return None
+        began_with, is_resumed = self._session.run.began_with, self._session.is_resumed
+        review = FleetReviewer(self._reader, nodes, began_with, options, is_resumed=is_resumed)
+        return await self._stack.enter_async_context(review)
 
 
 def _entries_of(journal: Journal, run: str, step: str) -> list[Entry]:
@@ -180,5 +203,5 @@ def _is_closed(options: MaintenanceOptions) -> bool:
 
 def options_of(plan: Plan) -> DrainOptions | MaintenanceOptions:
     """What was asked for, read from a plan."""
-    kind = MaintenanceOptions if plan.procedure == "maintain" else DrainOptions
+    kind = DrainOptions if plan.procedure == "drain" else MaintenanceOptions
     return msgspec.convert(plan.request["options"], kind)

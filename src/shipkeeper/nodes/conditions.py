@@ -63,7 +63,7 @@ class Course:
     """Which conditions each node of a plan should have, told of what becomes of its steps."""
 
     def __init__(self, plan: Plan) -> None:
-        is_maintenance = plan.procedure == "maintain"
+        is_maintenance = plan.procedure != "drain"
         self._course = _MAINTENANCE if is_maintenance else _DRAIN
         begin = _PLANNED if is_maintenance else _NONE
         targets = [each.target for each in plan.steps if each.target.startswith("node/")]

@@ -136,7 +136,7 @@ class Works:
             return PodHost(self._reader, self._writer, node.name, run, options.pod)
         if options.ssh is not None:
             address = address_of(node, options.ssh.address)
-            return SshHost(address, _login(options.ssh), self._handshakes)
+            return SshHost(address, login_of(options.ssh), self._handshakes)
         return None
 
     def _command(self, node: Node, show: Callable[[str], None] = lambda line: None) -> LocalCommand:
@@ -246,7 +246,8 @@ def address_of(node: Node, kind: str) -> str:
     return node.address(_ADDRESSES.get(kind, "")) or node.name
 
 
-def _login(access: SshAccess) -> SshOptions:
+def login_of(access: SshAccess) -> SshOptions:
+    """How the hosts are logged in to."""
     return SshOptions(
         user=access.user,
         port=access.port,

@@ -4,7 +4,8 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,13 @@ def kubectl(lab: Lab) -> Kubectl:
 
 @pytest.fixture(scope="module")
 def workload(kubectl: Kubectl) -> Iterator[None]:
+    """A Deployment under a budget."""
+    with serving(kubectl):
+        yield
+
+
+@contextmanager
+def serving(kubectl: Kubectl) -> Generator[None]:
     """A Deployment under a budget; its pods answer until the end of their grace."""
     serve = f"mkdir /www; hostname >/www/index.html; exec httpd -f -p {PORT} -h /www"
     container = {

@@ -1,0 +1,69 @@
+"""`shipkeeper upgrade check`: what would stop or break an upgrade."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from shipkeeper import __version__
+from shipkeeper.backup.opening import open_repository
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
+from shipkeeper.cli.flags import CURRENT, Cluster
+from shipkeeper.cli.output import show, write
+from shipkeeper.cli.upgrade_flags import To, target_version
+from shipkeeper.engine.exchange import junit, sarif
+from shipkeeper.engine.finding import Severity, findings_report
+from shipkeeper.errors import EXIT_FINDINGS
+from shipkeeper.kube.connection import connect
+from shipkeeper.upgrade.catalog import catalog
+from shipkeeper.upgrade.check.judge import judge
+from shipkeeper.upgrade.check.observe import Wanted, gather_evidence
+
+
+async def check(
+    *,
+    to: To,
+    filename: Annotated[
+        tuple[str, ...],
+        Parameter(name=("--filename", "-f"), help="A file or folder with manifests, too."),
+    ] = (),
+    fail_on: Annotated[
+        Literal["high", "medium", "low", "never"],
+        Parameter(help="From which severity on the exit code is 4."),
+    ] = "high",
+    output: Annotated[
+        Literal["json", "yaml", "wide", "name", "sarif", "junit"] | None,
+        Parameter(name=("--output", "-o"), help="Output format."),
+    ] = None,
+    repository: RepositoryFlags = HERE,
+    cluster: Cluster = CURRENT,
+) -> int:
+    """Find what would stop or break an upgrade: APIs, settings, webhooks, nodes, drains.
+
+    Each finding has its evidence, who causes it and a remedy; what could not be looked at is said.
+    """
+    target = target_version(to)
+    wanted = Wanted(
+        files=tuple(Path(each) for each in filename), backup_at=await _last_backup(repository)
+    )
+    async with connect(cluster.options()) as connection:
+        evidence = await gather_evidence(connection, target.minor, catalog(), wanted)
+    found = judge(evidence, target.minor, catalog(), datetime.now(UTC))
+    if output == "sarif":
+        write(sarif(found, __version__))
+    elif output == "junit":
+        write(junit(found))
+    else:
+        show(findings_report(found), output)
+    is_bad = fail_on != "never" and found.at_least(Severity(fail_on))
+    return EXIT_FINDINGS if is_bad else 0
+
+
+async def _last_backup(repository: RepositoryFlags) -> datetime | None:
+    """When the newest backup was made, if a repository is named."""
+    if not repository.repo:
+        return None
+    async with open_repository(repository.place()) as opened:
+        found = await opened.backups()
+    return max((each.created for each in found), default=datetime.min.replace(tzinfo=UTC))

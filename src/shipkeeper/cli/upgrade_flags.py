@@ -1,0 +1,115 @@
+"""Flags that the upgrade commands share."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+from cyclopts import Group, Parameter
+
+from shipkeeper.cli.departure_flags import DepartureFlags
+from shipkeeper.cli.drain_flags import DrainFlags
+from shipkeeper.cli.fleet_flags import FleetFlags
+from shipkeeper.errors import UsageError
+from shipkeeper.model.version import Version
+from shipkeeper.nodes.awaited import Aspect, Awaited
+from shipkeeper.nodes.options import SshAccess
+from shipkeeper.upgrade.catalog import catalog
+from shipkeeper.upgrade.options import UpgradeOptions
+
+To = Annotated[str, Parameter(help="The target: a minor (v1.37, its latest patch) or a version.")]
+Pinned = Annotated[
+    bool,
+    Parameter(help="Controllers reach the API server of their own host alone, as kubeadm has it."),
+]
+_MINOR = re.compile(r"v?1\.(\d+)")
+_UPGRADE = Group("Upgrade", sort_key=0)
+_ANOTHER_KUBELET = (Awaited(aspect=Aspect.KUBELET),)
+
+
+def target_version(text: str) -> Version:
+    """The version that is meant; of a minor, the latest patch that is known here.
+
+    Of a minor that is not known yet, the first release.
+    """
+    found = _MINOR.fullmatch(text.strip())
+    if found is None:
+        version = Version.parse(text)
+        if version.major != 1:
+            raise UsageError(
+                f"{text!r} is no version of Kubernetes that exists",
+                reason="InvalidVersion",
+                hint="write for example v1.37",
+            )
+        return version
+    minor = int(found[1])
+    return catalog().latest(minor) or Version(1, minor, 0)
+
+
+@Parameter(name="*", group=_UPGRADE)
+@dataclass(frozen=True, kw_only=True)
+class UpgradeFlags:
+    """By which versions, and how hosts get their packages."""
+
+    via: Annotated[
+        tuple[str, ...],
+        Parameter(help="The version for a minor on the way, if not its latest patch (v1.36.3)."),
+    ] = ()
+    pinned_controllers: Pinned = False
+    packages: Annotated[
+        Literal["apt", "dnf"] | None,
+        Parameter(help="The hosts' package manager, if it cannot be told from their system."),
+    ] = None
+    no_snapshot: Annotated[
+        bool, Parameter(help="Do not save etcd first: there is then no way back.")
+    ] = False
+    kubeadm_flag: Annotated[
+        tuple[str, ...],
+        Parameter(help="A further flag for `kubeadm upgrade` (--kubeadm-flag=--patches=/etc/p)."),
+    ] = ()
+    wait_only: Annotated[
+        bool,
+        Parameter(name="--wait", help="Somebody else upgrades: hold the nodes' waves, and watch."),
+    ] = False
+
+    def options(
+        self, to: str, fleet: FleetFlags, drain: DrainFlags, departure: DepartureFlags
+    ) -> UpgradeOptions:
+        """What was asked for; UsageError if it makes no sense."""
+        target = target_version(to)
+        if fleet.hook or fleet.wait or fleet.pod or fleet.wait_for:
+            raise UsageError(
+                "an upgrade does its own work on nodes",
+                reason="WorkGiven",
+                hint="leave out --hook, --wait, --wait-for and --pod",
+            )
+        nodes = departure.complete(drain, fleet.options(drain.options(), is_plan=True))
+        if self.wait_only:
+            nodes = msgspec.structs.replace(nodes, wait_for=_ANOTHER_KUBELET)
+        else:
+            nodes = msgspec.structs.replace(nodes, ssh=_ssh(fleet))
+        return UpgradeOptions(
+            target=str(target),
+            via=tuple(str(Version.parse(each)) for each in self.via),
+            pinned=self.pinned_controllers,
+            packages=self.packages or "",
+            snapshot=not self.no_snapshot,
+            flags=self.kubeadm_flag,
+            nodes=nodes,
+        )
+
+
+def _ssh(fleet: FleetFlags) -> SshAccess:
+    return SshAccess(
+        user=fleet.ssh_user,
+        port=fleet.ssh_port,
+        identities=fleet.ssh_key,
+        jump=fleet.ssh_jump,
+        known_hosts=fleet.ssh_known_hosts,
+        sudo=fleet.sudo,
+        address=fleet.ssh_address,
+    )
+
+
+# Without flags.
+AS_USUAL = UpgradeFlags()

@@ -1,0 +1,1 @@
+"""Everything that can stop or break an upgrade, found before it."""

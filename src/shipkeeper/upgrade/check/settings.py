@@ -1,0 +1,70 @@
+"""Flags and feature gates that components of the target refuse: they would not start; pure."""
+
+from collections.abc import Iterator
+
+from shipkeeper.engine.finding import Finding, Severity
+from shipkeeper.upgrade.catalog import Catalog
+from shipkeeper.upgrade.check.evidence import Evidence, ProgramArguments
+
+# kubeadm's own configuration formats: the last minor whose kubeadm reads them.
+# Source: cmd/kubeadm/app/apis/kubeadm/v1beta4/doc.go and k/k#136016.
+KUBEADM_FORMATS = {
+    "kubeadm.k8s.io/v1beta1": 21,
+    "kubeadm.k8s.io/v1beta2": 26,
+    "kubeadm.k8s.io/v1beta3": 36,
+}
+
+
+def judge_settings(evidence: Evidence, target: int, catalog: Catalog) -> Iterator[Finding]:
+    """Every setting that the target's components refuse."""
+    for each in evidence.programs:
+        yield from _flags(each, target, catalog)
+        yield from _gates(each, target, catalog)
+    last = KUBEADM_FORMATS.get(evidence.kubeadm_config)
+    if last is not None and last < target:
+        yield Finding(
+            rule="RemovedKubeadmConfig",
+            severity=Severity.HIGH,
+            target="ConfigMap kube-system/kubeadm-config",
+            message=f"kubeadm of 1.{last + 1} and newer does not read {evidence.kubeadm_config}",
+            evidence=(f"its ClusterConfiguration is {evidence.kubeadm_config}",),
+            remedy="kubeadm config migrate, with the kubeadm that is installed now",
+        )
+
+
+def _flags(each: ProgramArguments, target: int, catalog: Catalog) -> Iterator[Finding]:
+    for flag, value in each.flags.items():
+        last = catalog.settings.flag_ends(each.component, flag)
+        if last is not None and last < target:
+            yield Finding(
+                rule="RemovedFlag",
+                severity=Severity.HIGH,
+                target=f"{each.target} --{flag}",
+                message=f"{each.component} of 1.{last + 1} and newer does not take --{flag}: "
+                "it would not start",
+                evidence=(f"{each.source}: --{flag}" + (f"={value}" if value else ""),),
+                remedy=f"remove --{flag}, also where it comes from (kubeadm-config, patches)",
+            )
+
+
+def _gates(each: ProgramArguments, target: int, catalog: Catalog) -> Iterator[Finding]:
+    for gate, value in each.gates.items():
+        said = f"{each.source}: {gate}={str(value).lower()}"
+        last = catalog.settings.gate_ends(gate)
+        lock = catalog.settings.locked.get(gate)
+        if last is not None and last < target:
+            why = f"1.{last + 1} and newer do not know the feature gate {gate}"
+            rule, remedy = "RemovedFeatureGate", f"remove {gate} from the feature gates"
+        elif lock is not None and lock.since <= target and lock.to is not value:
+            why = f"1.{lock.since} and newer lock the feature gate {gate} to {str(lock.to).lower()}"
+            rule, remedy = "LockedFeatureGate", f"remove {gate}: it can no longer be changed"
+        else:
+            continue
+        yield Finding(
+            rule=rule,
+            severity=Severity.HIGH,
+            target=f"{each.target} {gate}",
+            message=f"{why}: {each.component} would not start",
+            evidence=(said,),
+            remedy=remedy,
+        )

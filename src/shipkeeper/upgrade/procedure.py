@@ -1,0 +1,113 @@
+"""An upgrade from end to end: observe, plan, run, and go on or back after a stop."""
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from shipkeeper.engine.announce import announcing
+from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.plan import Plan
+from shipkeeper.engine.progress import Sink
+from shipkeeper.engine.run import RunResult
+from shipkeeper.engine.session import (
+    Session,
+    cluster_identity,
+    drive,
+    open_session,
+    require_resumable,
+    run_directory,
+)
+from shipkeeper.errors import UsageError
+from shipkeeper.kube.access import require_permissions
+from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.writer import Writer
+from shipkeeper.nodes.assembly import Actions, assembled
+from shipkeeper.nodes.fleet.observe import observe_fleet
+from shipkeeper.nodes.observe import observe_nodes, observe_outside
+from shipkeeper.nodes.permission import permissions_of
+from shipkeeper.upgrade.catalog import Catalog
+from shipkeeper.upgrade.observe import observe_versions
+from shipkeeper.upgrade.options import UpgradeOptions
+from shipkeeper.upgrade.plan import plan_upgrade
+from shipkeeper.upgrade.steps import upgrade_actions
+
+
+async def prepare(connection: Connection, options: UpgradeOptions, catalog: Catalog) -> Plan:
+    """Observe the whole cluster and plan what was asked for; writes nothing."""
+    reader = Reader(connection)
+    nodes = await observe_nodes(reader, (), "")
+    versions, state = await asyncio.gather(
+        observe_versions(reader),
+        observe_fleet(reader, nodes, pod_selector=options.nodes.drain.pod_selector),
+    )
+    state = msgspec.structs.replace(state, outside=await observe_outside(reader, state))
+    return plan_upgrade(versions, state, options, catalog, datetime.now(UTC))
+
+
+async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Sink) -> RunResult:
+    """Run a plan, or go on with the interrupted run of the same request."""
+    await require_permissions(connection, permissions_of(plan))
+    async with open_session(connection, journal, plan, tell) as session:
+        return await _execute(connection, journal, session, tell)
+
+
+async def resume(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> RunResult:
+    """Go on with an interrupted run, with the plan that it began with."""
+    require_resumable(run)
+    if not run.is_unfinished:
+        raise UsageError(
+            f"run {run.id} has ended: {run.outcome}",
+            reason="RunEnded",
+            hint="run the same `shipkeeper upgrade run` again: it plans from where the cluster is",
+        )
+    await _require_same_cluster(connection, run)
+    async with drive(connection, journal, run, tell) as session:
+        return await _execute(connection, journal, session, tell)
+
+
+async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> None:
+    """Give a run up: nodes that it cordoned are uncordoned; what was upgraded stays upgraded."""
+    if run.outcome in (Outcome.SUCCEEDED, Outcome.ABORTED):
+        raise UsageError(
+            f"run {run.id} has ended: {run.outcome}",
+            reason="RunEnded",
+            hint="see what runs now with: shipkeeper upgrade versions",
+        )
+    await _require_same_cluster(connection, run)
+    directory = run_directory(journal, run.id)
+    async with (
+        drive(connection, journal, run, tell) as session,
+        assembled(
+            *(connection, journal, session, tell),
+            is_aborted=True,
+            more=_actions(run.plan, directory),
+        ) as prepared,
+    ):
+        await prepared.abort()
+
+
+async def _execute(
+    connection: Connection, journal: Journal, session: Session, tell: Sink
+) -> RunResult:
+    more = _actions(session.run.plan, session.directory)
+    async with (
+        announcing(Writer(connection), session.run.id, tell) as announce,
+        assembled(connection, journal, session, announce, more=more) as run,
+    ):
+        return await run.execute()
+
+
+def _actions(plan: Plan, directory: Path) -> Actions:
+    return lambda reader, writer, tell: upgrade_actions(reader, writer, plan, directory, tell)
+
+
+async def _require_same_cluster(connection: Connection, run: RunRecord) -> None:
+    if run.cluster != await cluster_identity(Reader(connection)):
+        raise UsageError(
+            f"run {run.id} began in another cluster: {run.cluster}",
+            reason="OtherCluster",
+            hint="choose that cluster with --context",
+        )

@@ -1,0 +1,332 @@
+"""The steps of an upgrade that a maintenance has not: work on hosts, and what must be seen then."""
+
+import asyncio
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from shipkeeper.backup.discovery import discover
+from shipkeeper.engine.plan import Plan, Step
+from shipkeeper.engine.progress import Note, Sink
+from shipkeeper.engine.run import Action, StepRecord
+from shipkeeper.engine.verdict import Effect, Verdict
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.hosts.handshakes import Handshakes
+from shipkeeper.hosts.remote import RemoteCommand, RemoteOptions
+from shipkeeper.hosts.ssh import SshHost
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.resources import NODES
+from shipkeeper.kube.writer import Writer
+from shipkeeper.model.node import Node
+from shipkeeper.model.version import Version
+from shipkeeper.nodes.comeback import wait_for_node
+from shipkeeper.nodes.fleet.steps import Update
+from shipkeeper.nodes.options import MaintenanceOptions
+from shipkeeper.nodes.steps import missing_node, node_of, step_verdict
+from shipkeeper.nodes.work import Before, Finished, Works, address_of, login_of
+from shipkeeper.upgrade.commands import as_script
+from shipkeeper.upgrade.component import CONTROLLERS, Name
+from shipkeeper.upgrade.observe import observe_versions
+from shipkeeper.upgrade.options import options_of
+from shipkeeper.upgrade.outlook import HostCommands, commands_of
+from shipkeeper.upgrade.versions import ClusterVersions, violations
+
+_ERROR = re.compile(r"\[ERROR|^E: |\berror:|\bfailed\b|no such file|cannot", re.IGNORECASE)
+_LOOK_EVERY = 2.0  # seconds
+_SETTLE_SECONDS = 300.0
+
+
+class HostWorkError(ShipkeeperError):
+    """Commands on a host did not all succeed."""
+
+
+class Hosts:
+    """Runs a plan's commands on its hosts; each is started once, however often we are killed."""
+
+    def __init__(self, plan: Plan, access: MaintenanceOptions, directory: Path, tell: Sink) -> None:
+        self._outlook = plan.outlook
+        self._access = access
+        self._directory = directory
+        self._tell = tell
+        self._handshakes = Handshakes()
+
+    def has(self, step: str) -> bool:
+        """Whether a step runs anything on a host."""
+        return step in self._outlook["commands"]
+
+    async def run(self, step: str, node: Node) -> None:
+        """Run the commands of a step on its node's host; HostWorkError if one of them fails."""
+        access = self._access.ssh
+        if access is None:
+            raise HostWorkError(
+                f"{node.name} needs work on its host, and no way to it was given",
+                reason="NoWayIn",
+                hint="say how to log in: --ssh-user, --ssh-key, --sudo",
+            )
+        wanted: HostCommands = commands_of(self._outlook, step)
+        host = SshHost(address_of(node, access.address), login_of(access), self._handshakes)
+        record = step.replace("/", "-")
+        command = RemoteCommand(
+            host,
+            f"{self._directory.name}/{record}",
+            as_script(wanted.lines),
+            self._directory / record,
+            options=RemoteOptions(
+                time_limit=wanted.minutes * 60, reconnect_limit=self._access.ready_timeout
+            ),
+            show=lambda line: self._tell(Note(f"{node.name}: {line}")),
+            trouble=lambda error: self._tell(Note(f"{node.name}: {error.message}; trying again")),
+        )
+        result = await command.run()
+        if result.exit_code:
+            # Some commands say more than the tail holds.
+            said = command.output.read_text(errors="replace")
+            raise HostWorkError(
+                f"{node.name}: {_failing(said)} ended with exit code "
+                f"{result.exit_code}: {_complaint(said)}",
+                reason="CommandFailed",
+                hint=f"its output is in {command.output}; mend it and run the same command again: "
+                "what is done already is seen and left out",
+            )
+
+
+def _failing(output: str) -> str:
+    """The last command that the shell showed before it ended."""
+    shown = [line.removeprefix("+ ") for line in output.splitlines() if line.startswith("+ ")]
+    return repr(shown[-1]) if shown else "its script"
+
+
+def _complaint(output: str) -> str:
+    """What a command said was wrong: the first error after its own line, else its last line."""
+    said = output.rpartition("\n+ ")[2].splitlines()[1:]
+    errors = (line.strip() for line in said if _ERROR.search(line))
+    return next(errors, said[-1].strip() if said else "it printed nothing")
+
+
+class OnHost:
+    """Commands on one host, whose own last lines see to their effect."""
+
+    def __init__(self, reader: Reader, hosts: Hosts) -> None:
+        self._reader = reader
+        self._hosts = hosts
+
+    async def check(self, step: Step) -> Verdict | None:
+        """The node must be there."""
+        return await missing_node(self._reader, step)
+
+    async def perform(self, step: Step, record: StepRecord) -> None:
+        """Run them."""
+        await self._hosts.run(step.id, await self._reader.get(NODES, node_of(step)))
+
+    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
+        """Their exit code said it."""
+        return None
+
+    async def undo(self, step: Step) -> bool:
+        """What was done to a host stays."""
+        return False
+
+
+class ControlPlane(OnHost):
+    """kubeadm upgrades the control plane of one host."""
+
+    def __init__(self, reader: Reader, hosts: Hosts, versions: Mapping[str, Version]) -> None:
+        super().__init__(reader, hosts)
+        self._versions = versions
+
+    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
+        """See its static pods at the version, by what the API server shows of them."""
+        wanted, node = self._versions[step.id], node_of(step)
+
+        def is_there(versions: ClusterVersions) -> bool:
+            own = [
+                each
+                for each in versions.of(Name.API_SERVER, *CONTROLLERS)
+                if each.node == node and each.pod
+            ]
+            return bool(own) and all(each.version == wanted for each in own)
+
+        seen = await wait_for_versions(self._reader, is_there, _SETTLE_SECONDS)
+        if is_there(seen):
+            return None
+        return step_verdict(step, "OldVersion", f"not every static pod of it is {wanted}")
+
+
+class Verify:
+    """After a hop: the versions that are really there, the policy, and every kind served."""
+
+    def __init__(self, reader: Reader, hop: Mapping[str, Version]) -> None:
+        self._reader = reader
+        self._hop = hop
+
+    async def check(self, step: Step) -> Verdict | None:
+        """Looking is always allowed."""
+        return None
+
+    async def perform(self, step: Step, record: StepRecord) -> None:
+        """There is nothing to do but to look."""
+
+    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
+        """See that nothing of the control plane is older, and that discovery is whole."""
+        wanted = self._hop[step.id]
+
+        def is_there(versions: ClusterVersions) -> bool:
+            own = versions.of(Name.API_SERVER, *CONTROLLERS)
+            return all(each.version == wanted for each in own if each.pod)
+
+        seen = await wait_for_versions(self._reader, is_there, _SETTLE_SECONDS)
+        if not is_there(seen):
+            return step_verdict(step, "OldVersion", f"not everything of it is {wanted}")
+        broken = [each for each in violations(seen, shared=False) if each.component != Name.KUBECTL]
+        if broken:
+            return step_verdict(step, broken[0].rule, broken[0].message, Effect.BLOCK)
+        unreadable = (await discover(self._reader.connection)).unreadable
+        if unreadable:
+            names = ", ".join(each.what for each in unreadable[:5])
+            return step_verdict(step, "ApiIncomplete", f"these do not answer any more: {names}")
+        return None
+
+    async def undo(self, step: Step) -> bool:
+        """There is nothing to take back."""
+        return False
+
+
+class Await:
+    """Wait for somebody else to upgrade the control plane."""
+
+    def __init__(self, reader: Reader, hop: Mapping[str, Version], limit: float) -> None:
+        self._reader = reader
+        self._hop = hop
+        self._limit = limit
+
+    async def check(self, step: Step) -> Verdict | None:
+        """Nothing can forbid waiting."""
+        return None
+
+    async def perform(self, step: Step, record: StepRecord) -> None:
+        """Look again and again until the API server is of the hop's minor."""
+        async with asyncio.timeout(self._limit or None):
+            # Somebody else's work on a control plane gives no event to wait for.
+            while (  # noqa: ASYNC110
+                await self._reader.version()
+            ).minor < self._hop[step.id].minor:
+                await asyncio.sleep(_LOOK_EVERY)
+
+    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
+        """Waiting for it was seeing it."""
+        return None
+
+    async def undo(self, step: Step) -> bool:
+        """There is nothing to take back."""
+        return False
+
+
+class UpgradeWorks(Works):
+    """The work on a drained node: its packages, or waiting for the provider to replace them."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        writer: Writer,
+        options: MaintenanceOptions,
+        directory: Path,
+        hosts: Hosts,
+    ) -> None:
+        super().__init__(reader, writer, options, directory)
+        self._hosts = hosts
+        self.step_of: dict[str, str] = {}
+        """The step that is done on each node now."""
+
+    async def do(self, node: Node, before: Before, say: Callable[[str], None]) -> Finished:
+        """Run the packages' commands, or wait."""
+        step = self.step_of[node.name]
+        if not self._hosts.has(step):
+            return await super().do(node, before, say)
+        await self._hosts.run(step, node)
+        return Finished()
+
+
+class Kubelet(Update):
+    """Bring the kubelet of a drained node to its version."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        writer: Writer,
+        options: MaintenanceOptions,
+        directory: Path,
+        tell: Sink,
+        hosts: Hosts,
+        versions: Mapping[str, Version],
+    ) -> None:
+        super().__init__(reader, writer, options, directory, tell)
+        self._versions = versions
+        self._works = self._own = UpgradeWorks(reader, writer, options, directory, hosts)
+
+    async def perform(self, step: Step, record: StepRecord) -> None:
+        """Do the work of this step; a node may have several in one plan."""
+        self._own.step_of[node_of(step)] = step.id
+        await super().perform(step, record)
+
+    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
+        """See the node tell of the kubelet's new version."""
+        wanted = self._versions[step.id]
+        try:
+            await wait_for_node(
+                self._reader,
+                node_of(step),
+                lambda node: _kubelet_of(node) == wanted,
+                self._options.ready_timeout,
+            )
+        except TimeoutError:
+            return step_verdict(step, "OldKubelet", f"its kubelet does not come back as {wanted}")
+        return None
+
+
+def _kubelet_of(node: Node) -> Version | None:
+    text = node.status.node_info.kubelet_version
+    return Version.parse(text) if text else None
+
+
+async def wait_for_versions(
+    reader: Reader, holds: Callable[[ClusterVersions], bool], seconds: float
+) -> ClusterVersions:
+    """What is seen as soon as something holds, or at the end of the time."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + seconds
+    while True:
+        seen = await observe_versions(reader)
+        if holds(seen) or clock() > deadline:
+            return seen
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def upgrade_actions(
+    reader: Reader, writer: Writer, plan: Plan, directory: Path, tell: Sink
+) -> Mapping[str, Action]:
+    """What the steps of `plan_upgrade` are done by, but for those of a maintenance."""
+    options = options_of(plan.request)
+    hosts = Hosts(plan, options.nodes, directory, tell)
+    hops = _versions_of(plan)
+    return {
+        "host": OnHost(reader, hosts),
+        "control-plane": ControlPlane(reader, hosts, hops),
+        "verify": Verify(reader, hops),
+        "await": Await(reader, hops, options.nodes.wait_limit),
+        "update": Kubelet(
+            reader,
+            writer,
+            options.nodes,
+            directory,
+            tell,
+            hosts,
+            hops,
+        ),
+    }
+
+
+def _versions_of(plan: Plan) -> dict[str, Version]:
+    """The version that each step of a plan brings its target to."""
+    found: Any = plan.outlook["versions"]
+    return {step: Version.parse(text) for step, text in found.items()}

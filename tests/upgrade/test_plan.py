@@ -1,0 +1,194 @@
+"""The plan of an upgrade: its steps, the words it runs, what is refused, and the ways back."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from shipkeeper.model.meta import ObjectMeta
+from shipkeeper.model.node import Node, NodeAddress, NodeStatus, NodeSystemInfo
+from shipkeeper.nodes.fleet.observe import FleetState
+from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, SshAccess
+from shipkeeper.upgrade.catalog import catalog
+from shipkeeper.upgrade.component import Component, Name
+from shipkeeper.upgrade.options import UpgradeOptions, options_of
+from shipkeeper.upgrade.outlook import UpgradeOutlook, outlook_of
+from shipkeeper.upgrade.plan import plan_upgrade
+from shipkeeper.upgrade.versions import ClusterVersions
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+CONTROL_PLANE = {"node-role.kubernetes.io/control-plane": ""}
+
+
+def node(name: str, system: str = "Debian GNU/Linux 12 (bookworm)") -> Node:
+    return Node(
+        metadata=ObjectMeta(
+            name=name, uid=name, labels=CONTROL_PLANE if name.startswith("cp") else {}
+        ),
+        status=NodeStatus(
+            addresses=(NodeAddress(type="InternalIP", address="10.0.0.1"),),
+            node_info=NodeSystemInfo(os_image=system),
+            allocatable={"cpu": "4", "memory": "8Gi", "pods": "110"},
+        ),
+    )
+
+
+def cluster(version: str, *names: str, kubelet: str = "", managed: bool = False) -> ClusterVersions:
+    found = [Component(name=Name.KUBELET, text=kubelet or version, node=name) for name in names]
+    for name in names:
+        if name.startswith("cp") and not managed:
+            found += [
+                Component(name=each, text=version, node=name, pod=f"kube-system/{each}-{name}")
+                for each in (Name.API_SERVER, Name.CONTROLLER_MANAGER, Name.SCHEDULER)
+            ]
+            found.append(Component(name=Name.ETCD, text="3.6.8-0", node=name, pod=f"e-{name}"))
+    if managed:
+        found.append(Component(name=Name.API_SERVER, text=version))
+    return ClusterVersions(server=version, components=tuple(found))
+
+
+def planned(
+    versions: ClusterVersions, target: str, *nodes: Node, ssh: bool = True, **options: Any
+) -> tuple[Any, UpgradeOutlook | None]:
+    state = FleetState(
+        nodes=nodes,
+        pods=(),
+        budgets=(),
+        daemon_sets=frozenset(),
+        eviction_version="v1",
+        budget_version="v1",
+        cluster=nodes,
+        everything=(),
+        volumes={},
+    )
+    maintenance = MaintenanceOptions(
+        drain=DrainOptions(), ssh=SshAccess() if ssh else None, steer=False
+    )
+    wanted = UpgradeOptions(target=target, nodes=maintenance, **options)
+    plan = plan_upgrade(versions, state, wanted, catalog(), NOW)
+    return plan, outlook_of(plan)
+
+
+def steps(plan: Any) -> list[str]:
+    return [step.id for step in plan.steps]
+
+
+def test_the_classic_order() -> None:
+    plan, outlook = planned(
+        *(cluster("v1.36.3", "cp1", "w1"), "v1.37.2", node("cp1"), node("w1")), via=("v1.36.3",)
+    )
+    assert outlook is not None
+    assert steps(plan) == [
+        *("cp1/preflight", "cp1/snapshot", "cp1/kubeadm-1", "cp1/control-plane-1"),
+        "cluster/verify-1",
+        *(f"w1/{each}" for each in ("cordon", "drain", "update", "ready", "uncordon")),
+        # Between the workers and the control plane's nodes, health must hold.
+        "fleet/gate-1",
+        *(f"cp1/{each}" for each in ("cordon", "drain", "update", "ready", "uncordon")),
+    ]
+    assert outlook.hops == ("v1.37.2",)
+    assert outlook.commands["cp1/kubeadm-1"].lines == (
+        r"sed -i 's#/core:/stable:/v[0-9]*\.[0-9]*/#/core:/stable:/v1.37/#' "
+        "/etc/apt/sources.list.d/kubernetes.list",
+        "apt-get update",
+        "apt-mark unhold kubeadm",
+        "apt-get install -y --allow-downgrades kubeadm='1.37.2-*'",
+        "apt-mark hold kubeadm",
+        'test "$(kubeadm version -o short)" = v1.37.2',
+    )
+    assert outlook.commands["cp1/control-plane-1"].lines == (
+        "kubeadm upgrade plan v1.37.2",
+        "kubeadm upgrade apply v1.37.2 --yes",
+    )
+    # Its control plane is upgraded already: kubeadm is not run again on a drained node of it.
+    assert not any("kubeadm upgrade" in line for line in outlook.commands["cp1/update"].lines)
+    assert "kubeadm upgrade node" in outlook.commands["w1/update"].lines
+    assert outlook.commands["w1/update"].lines[-3:-1] == (
+        "systemctl daemon-reload",
+        "systemctl restart kubelet",
+    )
+    assert [point.until for point in outlook.return_points] == [
+        *("cp1/control-plane-1", "cp1/control-plane-1", "cp1/update"),
+    ]
+
+
+def test_todays_latest_patch_comes_before_the_next_minor() -> None:
+    _, outlook = planned(cluster("v1.35.1", "cp1"), "v1.37.2", node("cp1"))
+    assert outlook is not None
+    latest = [str(catalog().latest(minor)) for minor in (35, 36)]
+    assert outlook.hops == (*latest, "v1.37.2")
+    assert outlook.drains == 1
+
+
+def test_controllers_behind_a_load_balancer_are_pinned_first() -> None:
+    nodes = tuple(map(node, ("cp1", "cp2", "w1")))
+    versions = cluster("v1.36.6", "cp1", "cp2", "w1")
+    plan, outlook = planned(versions, "v1.37.2", *nodes)
+    assert outlook is not None
+    order = steps(plan)
+    assert order.index("cp2/pin-1") < order.index("cp1/control-plane-1")
+    assert outlook.commands["cp2/control-plane-1"].lines == ("kubeadm upgrade node",)
+    again, _ = planned(versions, "v1.37.2", *nodes, pinned=True)
+    assert "cp1/pin-1" not in steps(again)
+
+
+def test_old_kubeadm_takes_lagging_kubelets_by_force_only() -> None:
+    _, outlook = planned(cluster("v1.26.15", "cp1", "w1"), "v1.28.15", node("cp1"), node("w1"))
+    assert outlook is not None
+    assert outlook.commands["cp1/control-plane-1"].lines[1].endswith("v1.27.16 --yes")
+    assert outlook.commands["cp1/control-plane-2"].lines[1].endswith("v1.28.15 --yes --force")
+
+
+def test_systems_with_dnf() -> None:
+    _, outlook = planned(
+        cluster("v1.36.6", "cp1"), "v1.37.2", node("cp1", "Rocky Linux 9.4 (Blue Onyx)")
+    )
+    assert outlook is not None
+    assert "dnf install -y 'kubeadm-1.37.2-*' --disableexcludes=kubernetes" in (
+        outlook.commands["cp1/kubeadm-1"].lines
+    )
+
+
+def test_clusters_that_others_upgrade_are_waited_for() -> None:
+    plan, outlook = planned(
+        *(cluster("v1.36.4-eks-1a2b", "w1", managed=True), "v1.37.2", node("w1")), ssh=False
+    )
+    assert outlook is not None
+    assert steps(plan)[0] == "cluster/await-1"
+    assert not outlook.commands
+
+
+@pytest.mark.parametrize(
+    ("versions", "target", "reason"),
+    [
+        (cluster("v1.37.2", "cp1"), "v1.36.6", "NoWayDown"),
+        (cluster("v1.36.6", "cp1", kubelet="v1.37.0"), "v1.37.2", "KubeletNotNewer"),
+        (cluster("v1.36.6", "cp1", kubelet="v1.32.0"), "v1.37.2", "KubeletTooOld"),
+    ],
+)
+def test_what_cannot_be_upgraded_is_refused(
+    versions: ClusterVersions, target: str, reason: str
+) -> None:
+    plan, _ = planned(versions, target, node("cp1"))
+    assert not plan.steps
+    assert reason in {each.reason for each in plan.blockers}
+
+
+def test_a_hop_that_was_begun_is_gone_on_with() -> None:
+    versions = cluster("v1.36.6", "cp1", "cp2")
+    changed = tuple(
+        Component(name=each.name, text="v1.37.2", node=each.node, pod=each.pod)
+        if each.node == "cp1" and each.name not in (Name.KUBELET, Name.ETCD)
+        else each
+        for each in versions.components
+    )
+    half = ClusterVersions(server="v1.37.2", components=changed)
+    plan, outlook = planned(half, "v1.37.2", node("cp1"), node("cp2"), pinned=True)
+    assert outlook is not None
+    assert "cp1/control-plane-1" not in steps(plan)
+    assert "cp2/control-plane-1" in steps(plan)
+
+
+def test_what_was_asked_for_survives_the_journal() -> None:
+    plan, _ = planned(cluster("v1.36.6", "cp1"), "v1.37.2", node("cp1"))
+    assert options_of(plan.request).target == "v1.37.2"
