@@ -5,16 +5,20 @@ generated stubs would cost more time at start than a snapshot of a small cluster
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-import grpc
 import msgspec
 
 from shipkeeper.errors import UsageError
 from shipkeeper.etcd.errors import EtcdError
+
+# gRPC reads this once, and else writes its own lines about failed handshakes to stderr.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+import grpc
 
 MAINTENANCE: Final = "/etcdserverpb.Maintenance/"
 CLUSTER: Final = "/etcdserverpb.Cluster/"
