@@ -35,6 +35,7 @@ from shipkeeper.upgrade.versions import ClusterVersions, violations
 _ERROR = re.compile(r"\[ERROR|^E: |\berror:|\bfailed\b|no such file|cannot", re.IGNORECASE)
 _LOOK_EVERY = 2.0  # seconds
 _SETTLE_SECONDS = 300.0
+_TIMES_READY = 4
 
 
 class HostWorkError(ShipkeeperError):
@@ -170,6 +171,7 @@ class Verify:
     async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
         """See that nothing of the control plane is older, and that discovery is whole."""
         wanted = self._hop[step.id]
+        await self._come_to_rest()
 
         def is_there(versions: ClusterVersions) -> bool:
             own = versions.of(Name.API_SERVER, *CONTROLLERS)
@@ -190,6 +192,18 @@ class Verify:
     async def undo(self, step: Step) -> bool:
         """There is nothing to take back."""
         return False
+
+    async def _come_to_rest(self) -> None:
+        """Return when the API server was ready several times in a row, or at the end of a time."""
+        clock = asyncio.get_running_loop().time
+        deadline, in_a_row = clock() + _SETTLE_SECONDS, 0
+        while in_a_row < _TIMES_READY and clock() < deadline:
+            try:
+                await self._reader.connection.send("GET", "/readyz")
+                in_a_row += 1
+            except ShipkeeperError:
+                in_a_row = 0
+            await asyncio.sleep(_LOOK_EVERY)
 
 
 class Await:
