@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-for name in ("drain.py", "nodes.py", "fleet.py", "rehearsal.py", "backup.py", "upgrade.py"):
+for name in (
+    *("drain.py", "nodes.py", "fleet.py", "rehearsal.py", "backup.py", "access.py"),
+    "upgrade.py",
+):
     script = Path(__file__).parent / name
     subprocess.run([sys.executable, str(script), *sys.argv[1:]], check=True)

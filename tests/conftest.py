@@ -23,11 +23,28 @@ def _control_plane(version: str) -> Iterator[Sandbox]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one file in one process, and all that share the lab in another."""
+    """Share the tests out: one file to one process, what shares the lab together, long ones first.
+
+    Tests that kill at every point take minutes each, so each of them is shared out by itself.
+    """
+    items.sort(key=_begins_late)
     for item in items:
-        shares_lab = "lab" in getattr(item, "fixturenames", ())
-        group = "lab" if shares_lab else item.nodeid.split("::", 1)[0]
+        file = item.nodeid.split("::", 1)[0]
+        group = "lab" if _uses_lab(item) else item.nodeid if _kills(file) else file
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _begins_late(item: pytest.Item) -> tuple[bool, bool, bool]:
+    file = item.nodeid.split("::", 1)[0]
+    return not _uses_lab(item), not _kills(file), not file.startswith("tests/nodes/")
+
+
+def _uses_lab(item: pytest.Item) -> bool:
+    return "lab" in getattr(item, "fixturenames", ())
+
+
+def _kills(file: str) -> bool:
+    return "/test_killed" in file
 
 
 @pytest.fixture(scope="session")

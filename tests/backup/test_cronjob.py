@@ -51,12 +51,18 @@ def test_golden_manifests(version: str) -> None:
     assert_golden(f"schedule-cronjob-{version}.yaml", as_text(found))
 
 
+def test_golden_manifests_with_volumes() -> None:
+    words = (*WORDS, "--volumes=all", "--hosts=pod")
+    found = documents(NIGHTLY, words, timedelta(days=1), options("1.37.2", pods_in="kube-system"))
+    assert_golden("schedule-cronjob-volumes.yaml", as_text(found))
+
+
 async def test_the_server_takes_them(sandbox: Sandbox) -> None:
     name = fresh("emitted")
     async with connect(options_of(sandbox)) as connection:
         cluster = Cluster(connection)
         version = str(await cluster.reader.version())
-        chosen = options(version, name, store_secret="s3", state_claim="state")
+        chosen = options(version, name, store_secret="s3", state_claim="state", pods_in="x")
         found = documents(NIGHTLY, WORDS, timedelta(days=1), chosen)
         manifests = {each.manifest["kind"]: each.manifest for each in found}
         # Where nothing but restricted pods may run.

@@ -95,6 +95,7 @@ async def test_a_dry_run_writes_nothing(user: User, cluster: Cluster, tmp_path: 
     folder = tmp_path / "export"
     for command in (
         ("create", "--dry-run=client"),
+        ("create", "--volumes", "all", "--hosts", "pod", "--dry-run=client"),
         ("prune", "--keep-last", "1", "--dry-run=client"),
         ("restore", "-n", name, "--prune", "--existing", "update", "--dry-run=client"),
         ("export", str(folder), "--dry-run=client"),

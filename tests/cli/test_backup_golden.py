@@ -33,6 +33,17 @@ from shipkeeper.backup.schedule import Schedule, coming
 from shipkeeper.backup.schedule_report import preview_report
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.semantic import Difference
+from shipkeeper.backup.volumes.destination import Doing, Return, VolumeStep
+from shipkeeper.backup.volumes.programs import Root
+from shipkeeper.backup.volumes.record import (
+    SavedFiles,
+    SavedSnapshot,
+    State,
+    Volume,
+    VolumeCounts,
+    VolumeRecord,
+    Way,
+)
 from shipkeeper.engine.report import Format, Report, render
 from shipkeeper.model.cron import parse_schedule
 from shipkeeper.store.findings import Finding
@@ -73,6 +84,86 @@ BACKUP = Backup(
     created=NOW - timedelta(hours=5),
     summary=encode_contents(CONTENTS),
     figures=Figures(entries=15, content_bytes=31_000, objects=15, new_objects=2, added_bytes=900),
+)
+DATA = Volume(
+    id="claim/shop/data",
+    type="local",
+    way=Way.FILES,
+    namespace="shop",
+    claim="data",
+    volume="pv-1",
+    node="w1",
+    root=Root(path="/srv/data"),
+    pods=("shop/db-0",),
+)
+VOLUMES = (
+    VolumeRecord(
+        volume=DATA,
+        state=State.PARTIAL,
+        reason="FilesChanged",
+        message="1 changed while read: log: file changed as we read it",
+        files=SavedFiles(
+            section="volumes/claim/shop/data",
+            files=1200,
+            content_bytes=5_000_000,
+            stream_bytes=7_000_000,
+            read_again=2,
+            changed=("log: file changed as we read it",),
+        ),
+        began_at=NOW - timedelta(hours=5),
+        ended_at=NOW - timedelta(hours=4),
+    ),
+    VolumeRecord(
+        volume=Volume(
+            id="claim/shop/disk",
+            type="csi",
+            way=Way.SNAPSHOT,
+            namespace="shop",
+            claim="disk",
+            volume="pv-2",
+            driver="disk.example.com",
+        ),
+        state=State.SAVED,
+        snapshot=SavedSnapshot(
+            namespace="shop",
+            name="shipkeeper-0a1b2c3d4e5f-01234567",
+            driver="disk.example.com",
+            handle="snap-1",
+            snapshot_class="fast",
+            restore_size="10Gi",
+        ),
+    ),
+    VolumeRecord(
+        volume=Volume(id="pod/shop/db-0/tmp", type="emptyDir", way=Way.NONE, reason="Ephemeral"),
+        state=State.LISTED,
+        reason="Ephemeral",
+        message="it ends with its pod",
+    ),
+)
+SAVED_CONTENTS = msgspec.structs.replace(
+    CONTENTS,
+    unreadable=(),
+    volumes=VolumeCounts(listed=3, saved=1, failed=1, files=1200, content_bytes=5_000_000),
+)
+SAVED = msgspec.structs.replace(BACKUP, summary=encode_contents(SAVED_CONTENTS))
+VOLUME_STEPS = (
+    VolumeStep(
+        volume="claim/shop/data",
+        doing=Doing.UPDATE,
+        effect="w1:/srv/data",
+        place="w1:/srv/data",
+        early=True,
+    ),
+    VolumeStep(
+        volume="claim/shop/disk",
+        doing=Doing.REFUSE,
+        verdict=refused(
+            "claim/shop/disk",
+            "ClaimExists",
+            "a snapshot fills a claim only when it is made, and the claim is there",
+            "delete it first, or have another one made with --volumes new",
+        ),
+    ),
 )
 SEALED = Backup(name="ffeeddccbbaa", created=NOW - timedelta(days=2))
 PLAN = plan_restore(
@@ -147,6 +238,14 @@ REPORTS = {
     "backup-diff": comparison_report(COMPARISON),
     "backup-verify": check_report(CHECKED),
     "backup-prune": PRUNED,
+    "backup-volumes": contents_report(backup_row(SAVED, SAVED_CONTENTS, VOLUMES), NOW),
+    "restore-volumes": restore_report(
+        plan_restore(
+            request_of("r", "0a1b2c3d4e5f", RestoreOptions(volumes=Return.IN_PLACE)),
+            (),
+            volumes=VOLUME_STEPS,
+        )
+    ),
     "backup-schedule": preview_report(
         NIGHTLY,
         tuple(islice(coming(NIGHTLY, NOW), 3)),

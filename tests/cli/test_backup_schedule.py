@@ -19,6 +19,7 @@ from shipkeeper.cli.backup_keep import KeepFlags
 from shipkeeper.cli.main import main
 from shipkeeper.cli.schedule_flags import TimeFlags
 from shipkeeper.cli.spelling import spelled
+from shipkeeper.cli.volume_flags import HostFlags, VolumeFlags
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.backup.cluster import Cluster, Manifest, config_map, fresh, manifest
 from tests.cli.run import SHIPKEEPER
@@ -224,6 +225,14 @@ async def test_the_emitted_role_and_command_make_a_backup(
         KeepFlags(keep_last=3, keep_within="72h"),
         TimeFlags(jitter="5m", missed="skip", retries=0, verify_every=7, grace="48h"),
         RepositoryFlags(repo="s3://b/p", endpoint="https://x", key="-k", identity=""),
+        VolumeFlags(
+            volumes="all",
+            volume=("claim/a/*",),
+            hook_pods="a=b",
+            hook_before="sync; x",
+            hook_after="y",
+        ),
+        HostFlags(hosts="pod", ssh_port=2222, ssh_key=("a", "b"), sudo=True, pod_image="i"),
     ],
 )
 def test_flags_are_spelled_as_they_are_read(group: Any) -> None:
@@ -247,6 +256,9 @@ EMIT = "--emit=cronjob --image=i --kubernetes-version"
         (f"'0 3 * * *' --repo=/folder {EMIT}=1.37", "is gone with the pod"),
         (f"'0 3 * * *' --metrics-file=m {EMIT}=1.37", "before its metrics are asked for"),
         (f"'0 3 * * *' --verify-every=7 {EMIT}=1.37", "does not remember"),
+        (f"'0 3 * * *' --volumes=all {EMIT}=1.37", "no key to log in to hosts"),
+        ("'0 3 * * *' --hook-before=sync", "in which pods they run"),
+        ("'0 3 * * *' --volumes=none --volume=claim/x/y", "what --volumes none leaves out"),
         (f"'0 3 L * *' {EMIT}=1.37", "knows no L"),
         ("'0 3 * * *' --emit=cronjob --kubernetes-version=1.37", "no image is named"),
         (f"'0 3 * * *' {EMIT}=new", "is not a Kubernetes version"),

@@ -222,6 +222,34 @@ class Undying(World):
         raise Killed
 
 
+class Sticky(World):
+    """A world in which one step cannot be taken back yet."""
+
+    stuck = "b"
+
+    async def undo(self, step: Step) -> bool:
+        if step.id == self.stuck:
+            raise BlockedError("it goes on", reason="GoesOn", hint="wait for its end")
+        return await super().undo(step)
+
+
+async def test_an_abort_leaves_a_target_whose_step_goes_on_and_takes_the_others_back(
+    tmp_path: Path,
+) -> None:
+    second = msgspec.structs.replace(step("b", "a"), target=step("a").target)
+    plan = make_plan(step("a"), second, step("c"))
+    journal, world = Journal(tmp_path / "j"), Sticky()
+    await execute(plan, world, journal)
+    with pytest.raises(BlockedError, match="it goes on"):
+        await Run("r", plan, {"do": world}, journal, quiet).abort()
+    assert world.undone == ["c"]
+    assert journal.run("r").outcome is Outcome.ABORTING
+    world.stuck = ""
+    await Run("r", plan, {"do": world}, journal, quiet).abort()
+    assert world.undone == ["c", "b", "a"]
+    assert journal.run("r").outcome is Outcome.ABORTED
+
+
 async def test_a_killed_abort_can_only_be_ended(tmp_path: Path) -> None:
     plan, journal, world = make_plan(step("a"), step("b", "a")), Journal(tmp_path / "j"), Undying()
     await execute(plan, world, journal)

@@ -9,6 +9,8 @@ from shipkeeper.backup.contents import Contents, KindContents, decode_contents, 
 from shipkeeper.backup.kinds import Kind
 from shipkeeper.backup.manifest import Manifest
 from shipkeeper.backup.selection import Selection
+from shipkeeper.backup.volumes.record import SECTION, VolumeRecord, decode_record
+from shipkeeper.backup.volumes.writing import Source
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.store.repository import Repository
 from shipkeeper.store.snapshot import Snapshot
@@ -41,6 +43,18 @@ class Archive:
         self.contents: Contents = decode_contents(backup.summary, backup.name)
         self._repository = repository
         self._snapshot = snapshot
+
+    @property
+    def source(self) -> Source:
+        """Where the files of its volumes are."""
+        return Source(self._repository, self._snapshot)
+
+    async def volumes(self) -> tuple[VolumeRecord, ...]:
+        """Its volumes, and what became of each when it was made."""
+        if not self.contents.volumes.listed:
+            return ()
+        entries = self._snapshot.entries(SECTION)
+        return tuple([decode_record(each.meta) async for some in entries for each in some])
 
     def kinds(self, selection: Selection) -> tuple[KindContents, ...]:
         """The kinds of which anything can be meant."""

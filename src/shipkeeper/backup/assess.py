@@ -35,6 +35,7 @@ from shipkeeper.backup.skip import (
     why_never,
 )
 from shipkeeper.backup.transform import transform
+from shipkeeper.backup.volumes.destination import VolumeStep
 from shipkeeper.backup.webhooks import find_muted
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.verdict import Verdict
@@ -64,6 +65,7 @@ class Prepared(msgspec.Struct, frozen=True):
 
     plan: Plan
     assessment: Assessment
+    volumes: tuple[VolumeStep, ...] = ()
 
 
 async def assess(connection: Connection, archive: Archive, options: RestoreOptions) -> Assessment:

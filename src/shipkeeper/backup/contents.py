@@ -7,6 +7,7 @@ import msgspec
 
 from shipkeeper.backup.kinds import GroupKind, Kind, Served
 from shipkeeper.backup.selection import Selection
+from shipkeeper.backup.volumes.record import VolumeCounts
 from shipkeeper.errors import ShipkeeperError
 
 FORMAT = 1
@@ -67,11 +68,12 @@ class Contents(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
     selection: Selection
     kinds: tuple[KindContents, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    volumes: VolumeCounts = VolumeCounts()
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was chosen is in it, of one moment."""
-        return not self.unreadable and not self.scattered
+        """Whether everything that was chosen is in it, of one moment, and the volumes asked for."""
+        return not self.unreadable and not self.scattered and self.volumes.is_complete
 
     @property
     def scattered(self) -> tuple[KindContents, ...]:

@@ -31,11 +31,17 @@ _ROLE_SAYS = """\
 # backup incomplete, by name."""
 
 
+_VOLUMES_SAY = """\
+# Volumes are saved, too: their hooks run in pods, and files of nodes are read through privileged
+# pods. Who may do that is root on every node: guard this account as you guard the nodes."""
+
+
 class CronJobOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where the CronJob goes and what it needs there; `version` is the cluster's.
 
     Secrets are named, never their values: `key_secret` holds the writer's key, `store_secret` the
     environment variables of the object store. `state_claim` keeps what is remembered between Jobs.
+    `pods_in` is the namespace of the pods that volumes are read through, empty if none are saved.
     """
 
     version: Version
@@ -45,6 +51,7 @@ class CronJobOptions(msgspec.Struct, frozen=True, kw_only=True):
     key_secret: str
     store_secret: str = ""
     state_claim: str = ""
+    pods_in: str = ""
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -86,7 +93,8 @@ def _documents(
     )
     yield Document(_manifest("v1", "ServiceAccount", where))
     yield Document(
-        _manifest("rbac.authorization.k8s.io/v1", "ClusterRole", wide, rules=_rules()), _ROLE_SAYS
+        _manifest("rbac.authorization.k8s.io/v1", "ClusterRole", wide, rules=_rules(options)),
+        f"{_ROLE_SAYS}\n{_VOLUMES_SAY}" if options.pods_in else _ROLE_SAYS,
     )
     yield Document(
         _manifest(
@@ -125,7 +133,7 @@ def _head(options: CronJobOptions) -> str:
     return "\n".join(lines)
 
 
-def _rules() -> list[Manifest]:
+def _rules(options: CronJobOptions) -> list[Manifest]:
     return [
         {"apiGroups": ["*"], "resources": ["*"], "verbs": ["list"]},
         # Its UID tells this cluster from all others.
@@ -135,6 +143,23 @@ def _rules() -> list[Manifest]:
             "resourceNames": ["kube-system"],
             "verbs": ["get"],
         },
+        *(_volume_rules() if options.pods_in else ()),
+    ]
+
+
+def _volume_rules() -> list[Manifest]:
+    snapshots = "snapshot.storage.k8s.io"
+    return [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]},
+        {
+            "apiGroups": [""],
+            "resources": ["pods"],
+            "verbs": ["get", "watch", "create", "delete"],
+        },
+        # API servers ask for `get` or for `create`, by their version.
+        {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]},
+        {"apiGroups": [snapshots], "resources": ["volumesnapshots"], "verbs": ["get", "create"]},
+        {"apiGroups": [snapshots], "resources": ["volumesnapshotcontents"], "verbs": ["get"]},
     ]
 
 

@@ -9,6 +9,7 @@ from shipkeeper.backup.discovery import discover
 from shipkeeper.backup.kinds import Kind, kinds_to_take
 from shipkeeper.backup.pages import Glance, glance
 from shipkeeper.backup.selection import Selection, require_known_kinds
+from shipkeeper.backup.volumes.record import VolumeRecord
 from shipkeeper.engine.session import cluster_identity
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.connection import Connection
@@ -28,6 +29,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     kinds: tuple[tuple[Kind, Glance], ...]
     apart: frozenset[str]
     unreadable: tuple[Unreadable, ...]
+    volumes: tuple[VolumeRecord, ...] = ()
 
     @property
     def objects(self) -> int:

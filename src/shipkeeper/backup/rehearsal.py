@@ -35,7 +35,7 @@ async def rehearse(
     rehearsal = _Rehearsal(connection, archive, options, (served_now, served), around)
     found = prepared.assessment
     checked = await rehearsal.check_all(found.candidates)
-    return plan_restore(prepared.plan.request, checked, found.extras, found.muted)
+    return plan_restore(prepared.plan.request, checked, found.extras, found.muted, prepared.volumes)
 
 
 class _Rehearsal:

@@ -8,6 +8,8 @@ import msgspec
 from shipkeeper.backup.contents import Contents, Moment
 from shipkeeper.backup.kinds import Kind
 from shipkeeper.backup.outline import Outline
+from shipkeeper.backup.volumes.record import VolumeRecord
+from shipkeeper.backup.volumes.report import counts_line, size, unnamed_line, volumes_table
 from shipkeeper.engine.report import Column, Report, Table, item_list
 from shipkeeper.model.duration import format_age
 from shipkeeper.store.values import Backup
@@ -33,11 +35,13 @@ _KINDS = (
 _UNREADABLE = (Column("UNREADABLE"), Column("REASON"), Column("MESSAGE"))
 _OBJECTS = (Column("NAMESPACE"), Column("NAME"), Column("SIZE"))
 _SEALED = "<sealed>"
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 class BackupRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A backup in a list; what only a key tells is None without one."""
+    """A backup in a list; what only a key tells is None without one.
+
+    `volumes` need the key that reads, or to be just made; None in lists.
+    """
 
     name: str
     created: datetime
@@ -45,6 +49,7 @@ class BackupRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     contents: Contents | None
     content_bytes: int | None
     added_bytes: int | None
+    volumes: tuple[VolumeRecord, ...] | None = None
 
 
 class Named(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -55,8 +60,10 @@ class Named(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     size: int
 
 
-def backup_row(backup: Backup, contents: Contents | None) -> BackupRow:
-    """A backup, with its summary if that could be opened."""
+def backup_row(
+    backup: Backup, contents: Contents | None, volumes: tuple[VolumeRecord, ...] | None = None
+) -> BackupRow:
+    """A backup, with its summary and its volumes if those could be opened."""
     figures = backup.figures
     return BackupRow(
         name=backup.name,
@@ -65,6 +72,7 @@ def backup_row(backup: Backup, contents: Contents | None) -> BackupRow:
         contents=contents,
         content_bytes=figures.content_bytes if figures else None,
         added_bytes=figures.added_bytes if figures else None,
+        volumes=volumes,
     )
 
 
@@ -90,16 +98,20 @@ def _cells(row: BackupRow, now: datetime) -> tuple[str, ...]:
         format_age(now - row.created),
         str(contents.objects) if contents else _SEALED,
         str(sum(each.objects > 0 for each in contents.kinds)) if contents else _SEALED,
-        _size(row.content_bytes),
-        _size(row.added_bytes),
+        _known_size(row.content_bytes),
+        _known_size(row.added_bytes),
         row.state,
         contents.version if contents else _SEALED,
         contents.revision if contents else _SEALED,
     )
 
 
+def _known_size(count: int | None) -> str:
+    return _SEALED if count is None else size(count)
+
+
 def outline_report(outline: Outline) -> Report:
-    """What a backup would take: each kind, and how many objects it has."""
+    """What a backup would take: each kind with how many objects it has, and the volumes."""
     kinds = tuple(
         (
             kind.name,
@@ -113,7 +125,11 @@ def outline_report(outline: Outline) -> Report:
     missing = tuple((each.what, each.reason, each.message) for each in outline.unreadable)
     return Report(
         value=outline,
-        body=(Table(_KINDS, kinds), Table(_UNREADABLE, missing)),
+        body=(
+            Table(_KINDS, kinds),
+            *_volumes(outline.volumes),
+            Table(_UNREADABLE, missing),
+        ),
         names=tuple(f"kind/{kind.name}" for kind, _ in outline.kinds),
     )
 
@@ -139,28 +155,27 @@ def contents_report(row: BackupRow, now: datetime) -> Report:
     where = f"cluster {contents.cluster} at {contents.server}, revision {contents.revision}"
     return Report(
         value=row,
-        body=(head, where, Table(_KINDS, kinds), Table(_UNREADABLE, missing)),
+        body=(
+            head,
+            where,
+            Table(_KINDS, kinds),
+            counts_line(contents.volumes),
+            *_volumes(row.volumes or ()),
+            Table(_UNREADABLE, missing),
+        ),
         names=(f"backup/{row.name}",),
     )
 
 
+def _volumes(records: Sequence[VolumeRecord]) -> tuple[Table | str, ...]:
+    return (volumes_table(records), unnamed_line(records))
+
+
 def objects_report(kind: Kind, objects: Sequence[Named]) -> Report:
     """The names of a kind's objects in a backup."""
-    rows = tuple((each.namespace or "-", each.name, _size(each.size)) for each in objects)
+    rows = tuple((each.namespace or "-", each.name, size(each.size)) for each in objects)
     return Report(
         value=item_list(objects),
         body=(Table(_OBJECTS, rows),),
         names=tuple(f"{kind.name}/{each.name}" for each in objects),
     )
-
-
-def _size(count: int | None) -> str:
-    """Bytes in the largest unit that leaves a number above one (`1.5 MiB`)."""
-    if count is None:
-        return _SEALED
-    amount = float(count)
-    for unit in _UNITS[:-1]:
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} {_UNITS[-1]}"

@@ -1,19 +1,35 @@
 """A restore from end to end: look, plan, run; go on after a stop."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 
 import msgspec
 
 from shipkeeper.backup.archive import Archive
-from shipkeeper.backup.assess import Prepared, assess, context
+from shipkeeper.backup.assess import Assessment, Prepared, assess, context
 from shipkeeper.backup.discovery import discover
 from shipkeeper.backup.owners import Owners
 from shipkeeper.backup.restore_options import RestoreOptions
-from shipkeeper.backup.restore_plan import Action, plan_restore, request_of
+from shipkeeper.backup.restore_plan import (
+    PROVIDE,
+    WRITES,
+    Action,
+    Candidate,
+    plan_restore,
+    request_of,
+    skipped,
+)
 from shipkeeper.backup.restoring import RestoreContext, restore_actions, webhook_actions
+from shipkeeper.backup.selection import Selection
+from shipkeeper.backup.volumes.destination import Return, VolumeStep, Wishes, plan_volumes
+from shipkeeper.backup.volumes.filling import Filler, by_id
+from shipkeeper.backup.volumes.record import VolumeRecord
+from shipkeeper.backup.volumes.saving import OpenHosts
+from shipkeeper.backup.volumes.world import observe
 from shipkeeper.backup.webhooks import MUTATING, VALIDATING
 from shipkeeper.backup.writing import ObjectWriter
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.run import Circumstances, Run, RunResult
 from shipkeeper.engine.session import cluster_identity, drive, open_session
@@ -32,9 +48,60 @@ async def prepare(
 ) -> Prepared:
     """Compare backup and cluster and plan what was asked for; writes nothing."""
     found = await assess(connection, archive, options)
+    records = await archive.volumes() if options.volumes is not Return.NONE else ()
+    volumes = await _volumes(connection, archive.backup.name, records, options, found)
+    found = _without_volumes_of(found, records, volumes)
     request = request_of(repository, archive.backup.name, options)
-    plan = plan_restore(request, found.candidates, found.extras, found.muted)
-    return Prepared(plan, found)
+    plan = plan_restore(request, found.candidates, found.extras, found.muted, volumes)
+    return Prepared(plan, found, volumes)
+
+
+async def _volumes(
+    connection: Connection,
+    backup: str,
+    records: tuple[VolumeRecord, ...],
+    options: RestoreOptions,
+    found: Assessment,
+) -> tuple[VolumeStep, ...]:
+    if not records:
+        return ()
+    coming = {
+        f"{options.namespaces.get(namespace, namespace)}/{name}"
+        for each in found.candidates
+        if each.action is Action.CREATE
+        for kind, namespace, name in (each.key.split("/", 2),)
+        if kind == "persistentvolumeclaims"
+    }
+    wishes = Wishes(
+        how=options.volumes,
+        backup=backup,
+        selection=options.selection,
+        only=options.only_volumes,
+        places=options.volume_places,
+        namespaces=options.namespaces,
+        coming=coming,
+    )
+    return plan_volumes(records, await observe(connection, Selection()), wishes)
+
+
+def _without_volumes_of(
+    found: Assessment, records: tuple[VolumeRecord, ...], volumes: tuple[VolumeStep, ...]
+) -> Assessment:
+    """A claim that is made from a snapshot gets another volume than it had: that one stays away."""
+    made = {each.volume for each in volumes if each.is_claim}
+    keys = {
+        f"persistentvolumes//{each.volume.volume}" for each in records if each.volume.id in made
+    }
+    candidates = tuple(
+        _left_out(each) if each.key in keys and each.action in WRITES else each
+        for each in found.candidates
+    )
+    return msgspec.structs.replace(found, candidates=candidates)
+
+
+def _left_out(volume: Candidate) -> Candidate:
+    verdict = skipped(volume.key, "FromSnapshot", "its claim is made anew, from a snapshot")
+    return msgspec.structs.replace(volume, action=Action.SKIP, verdict=verdict)
 
 
 async def execute(
@@ -44,13 +111,17 @@ async def execute(
     prepared: Prepared,
     tell: Sink,
     count: Callable[[int], None],
+    open_hosts: OpenHosts | None = None,
 ) -> RunResult:
     """Run a plan, or go on with the interrupted run of the same request.
 
     NotPermittedError, before anything is written, if the user may not do a part of it.
     """
     await require_permissions(connection, _permissions(prepared))
-    async with open_session(connection, journal, prepared.plan, tell) as session:
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(
+            open_session(connection, journal, prepared.plan, tell)
+        )
         plan = session.run.plan
         options = msgspec.convert(plan.request["options"], RestoreOptions)
         steady = SteadyConnection(connection, session.tenure)
@@ -58,6 +129,13 @@ async def execute(
         served_now = (await discover(steady)).served
         served, around = await context(archive, served_now, options.selection)
         owners = Owners(reader, served)
+        filler = None
+        if open_hosts is not None and options.volumes is not Return.NONE:
+            hosts = await stack.enter_async_context(open_hosts(connection))
+            records = by_id(await archive.volumes())
+            filler = Filler(
+                reader, writer, archive, records, hosts, session.run.id, options.namespaces, tell
+            )
         shared = RestoreContext(
             archive=archive,
             options=options,
@@ -66,6 +144,8 @@ async def execute(
             writer=ObjectWriter(reader, writer, owners, options.existing),
             tell=tell,
             count=count,
+            filler=filler,
+            data_sources=_data_sources(plan, filler),
         )
         actions = restore_actions(shared, reader, writer)
         heeding = Circumstances(permit=session.tenure.firm)
@@ -88,6 +168,12 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
         steady = SteadyConnection(connection, session.tenure)
         actions = webhook_actions(Reader(steady), Writer(steady))
         await Run(session.run.id, plan, actions, journal, tell).abort()
+
+
+def _data_sources(plan: Plan, filler: Filler | None) -> Mapping[str, str]:
+    """The snapshots that claims are made from, for the claims that the plan makes so."""
+    provided = any(step.action == PROVIDE for step in plan.steps)
+    return filler.data_sources if filler is not None and provided else {}
 
 
 def _permissions(prepared: Prepared) -> list[Permission]:

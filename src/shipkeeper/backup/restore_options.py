@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from shipkeeper.backup.selection import Selection
+from shipkeeper.backup.volumes.destination import Return
 
 
 class Existing(StrEnum):
@@ -28,7 +29,7 @@ class RestoreOptions(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     """Which objects come back, changed in which way, and what becomes of those that are there.
 
     `images` maps the beginnings of image names; `parallel` is how many requests are under way at
-    once.
+    once. Of volumes, `only_volumes` are patterns of ids; `volume_places` maps ids to `NODE:PATH`.
     """
 
     selection: Selection = Selection()
@@ -41,3 +42,6 @@ class RestoreOptions(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
     scaled_to_zero: bool = False
     keep_webhooks: bool = False
     parallel: int = 48
+    volumes: Return = Return.NONE
+    only_volumes: tuple[str, ...] = ()
+    volume_places: dict[str, str] = {}

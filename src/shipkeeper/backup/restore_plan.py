@@ -8,6 +8,7 @@ import msgspec
 
 from shipkeeper.backup.order import RANKS, phases
 from shipkeeper.backup.restore_options import Existing, RestoreOptions
+from shipkeeper.backup.volumes.destination import Doing, VolumeStep
 from shipkeeper.engine.plan import Item, Plan, Step
 from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.model.words import counted
@@ -15,6 +16,10 @@ from shipkeeper.model.words import counted
 PROCEDURE = "restore"
 QUIET = "quiet"
 WAKE = "wake"
+FILL = "fill"
+PROVIDE = "provide"
+VOLUME = "volume"
+"""What the keys of volumes begin with, before a slash and the volume's id."""
 PRUNE = "prune"
 
 
@@ -30,6 +35,8 @@ class Action(StrEnum):
 
 
 _LEFT_OVER = "LeftQuiet"
+_CLAIMS = RANKS.index("claims")
+_WORKLOADS = RANKS.index("replica sets")
 WRITES = frozenset({Action.CREATE, Action.UPDATE, Action.RECREATE, Action.DELETE})
 
 
@@ -162,22 +169,40 @@ def plan_restore(
     candidates: Sequence[Candidate],
     extras: Sequence[Extra] = (),
     muted: Sequence[Muted] = (),
+    volumes: Sequence[VolumeStep] = (),
 ) -> Plan:
     """Order everything into steps; each waits for the one before to end, be it well or not.
 
     A step that fails does not keep the next from being tried: what hangs on a missing object fails
-    by itself, and says so.
+    by itself, and says so. Snapshots are there before the claims that are made from them, and files
+    before the workloads that read them, where their place is known by then.
     """
     steps: list[Step] = []
     if muted:
         steps.append(_quiet(muted))
+    snapshots = [each for each in volumes if each.is_claim]
+    early = [each for each in volumes if each.early and not each.is_claim]
+    late = [each for each in volumes if not each.early]
     for number, (rank, items) in enumerate(_phases(candidates)):
+        if snapshots and rank >= _CLAIMS:
+            steps.append(_volumes(PROVIDE, "snapshots", snapshots, steps))
+            snapshots = []
+        if early and rank >= _WORKLOADS:
+            steps.append(_volumes(FILL, "files", early, steps))
+            early = []
         steps.append(_phase(number, RANKS[rank], items, steps))
+    if snapshots:
+        steps.append(_volumes(PROVIDE, "snapshots", snapshots, steps))
+    if early:
+        steps.append(_volumes(FILL, "files", early, steps))
+    if late:
+        steps.append(_volumes(FILL, "files of mounted volumes", late, steps))
     if extras:
         steps.append(_prune(extras, steps))
     if muted:
         steps.append(_wake(muted, steps))
-    verdicts = tuple(each.verdict for each in candidates if each.verdict is not None)
+    decided = (*candidates, *volumes)
+    verdicts = tuple(each.verdict for each in decided if each.verdict is not None)
     blocking = tuple(each for each in verdicts if each.blocks)
     return Plan(procedure=PROCEDURE, request=request, steps=tuple(steps), verdicts=blocking)
 
@@ -216,6 +241,33 @@ def _phase(number: int, name: str, found: Sequence[Candidate], before: Sequence[
             for each in found
         ),
     )
+
+
+def _volumes(action: str, name: str, volumes: Sequence[VolumeStep], before: Sequence[Step]) -> Step:
+    writes = [each for each in volumes if each.doing is not Doing.REFUSE]
+    where = "; ".join(f"{each.volume}: {each.effect}" for each in writes)
+    return Step(
+        id=f"{action}-{name.replace(' ', '-')}",
+        action=action,
+        target=name,
+        effect=where or f"{name}: nothing to do",
+        after=_after(before),
+        always=True,
+        items=tuple(
+            Item(
+                key=f"{VOLUME}/{each.volume}",
+                uid=each.place,
+                action=each.doing,
+                verdicts=(each.verdict or _told(each),),
+            )
+            for each in volumes
+        ),
+    )
+
+
+def _told(volume: VolumeStep) -> Verdict:
+    """The plan says where each volume goes."""
+    return Verdict(target=volume.volume, effect=Effect.WARN, reason="Place", message=volume.effect)
 
 
 def _prune(extras: Sequence[Extra], before: Sequence[Step]) -> Step:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from shipkeeper.backup.restore_plan import WRITES, Action
+from shipkeeper.backup.restore_plan import VOLUME, WRITES, Action
 from shipkeeper.engine.plan import Item, Plan
 from shipkeeper.engine.report import Column, Report, Table
 
@@ -61,7 +61,9 @@ def restore_report(plan: Plan) -> Report:
 
 def _object(item: Item) -> PlannedObject:
     kind, namespace, name = [*item.key.split("/", 2), ""][:3]
-    if not name:
+    if kind == VOLUME:
+        namespace, name = "", item.key.partition("/")[2]
+    elif not name:
         namespace, name = "", namespace
     verdict = item.verdicts[0] if item.verdicts else None
     return PlannedObject(

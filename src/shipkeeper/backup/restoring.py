@@ -12,7 +12,9 @@ from shipkeeper.backup.kinds import Kind, Served
 from shipkeeper.backup.manifest import Manifest
 from shipkeeper.backup.restore_options import RestoreOptions
 from shipkeeper.backup.restore_plan import (
+    FILL,
     PROCEDURE,
+    PROVIDE,
     PRUNE,
     QUIET,
     WAKE,
@@ -21,6 +23,8 @@ from shipkeeper.backup.restore_plan import (
 from shipkeeper.backup.restore_plan import Action as Doing
 from shipkeeper.backup.skip import Surroundings
 from shipkeeper.backup.transform import transform
+from shipkeeper.backup.volumes.filling import Filler
+from shipkeeper.backup.volumes.snapshots import data_source
 from shipkeeper.backup.webhooks import quiet, wake
 from shipkeeper.backup.writing import ObjectWriter
 from shipkeeper.engine.journal import Phase
@@ -37,7 +41,11 @@ _NAMED = 3
 
 
 class RestoreContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What all steps of a restore share; `count` hears of every object that is done."""
+    """What all steps of a restore share; `count` hears of every object that is done.
+
+    `filler` brings volumes back, if that is asked for; `data_sources` are the snapshots that claims
+    are made from, by the claims' keys.
+    """
 
     archive: Archive
     options: RestoreOptions
@@ -46,6 +54,8 @@ class RestoreContext(msgspec.Struct, frozen=True, kw_only=True):
     writer: ObjectWriter
     tell: Sink
     count: Callable[[int], None]
+    filler: Filler | None = None
+    data_sources: Mapping[str, str] = {}
 
     def source_kind(self, key: str) -> Kind:
         """The kind of an item, as the backup has it."""
@@ -186,7 +196,39 @@ class Restoring(_Each):
         kind, wanted = transform(
             manifest, context.served, context.options, context.around.kept_volumes
         )
+        metadata = wanted["metadata"]
+        snapshot = context.data_sources.get(f"{metadata.get('namespace', '')}/{metadata['name']}")
+        if snapshot and kind.group_kind == ("", "PersistentVolumeClaim"):
+            wanted = data_source(wanted, snapshot)
         await context.writer.write(Doing(item.action), kind, wanted)
+
+
+class Filling(_Each):
+    """Volumes of the backup brought back, some side by side; the files of each at once or not."""
+
+    async def read(self, items: Sequence[Item]) -> Sequence[Manifest | None]:
+        """Their files are read one after the other."""
+        return [None] * len(items)
+
+    async def do(self, item: Item, manifest: Manifest | None) -> None:
+        """Bring one volume back."""
+        fresh = item.action == Doing.CREATE
+        await self.filler.fill(item.key.partition("/")[2], item.uid, fresh=fresh)
+
+    @property
+    def filler(self) -> Filler:
+        """What does it."""
+        if self.context.filler is None:
+            raise TypeError("volumes are restored, and there is no way to their hosts")
+        return self.context.filler
+
+
+class Providing(Filling):
+    """Snapshots that claims are about to be made from."""
+
+    async def do(self, item: Item, manifest: Manifest | None) -> None:
+        """Have one snapshot ready."""
+        await self.filler.provide(item.key.partition("/")[2])
 
 
 class Pruning(_Each):
@@ -254,6 +296,8 @@ def restore_actions(
     return {
         PROCEDURE: Restoring(context),
         PRUNE: Pruning(context),
+        FILL: Filling(context),
+        PROVIDE: Providing(context),
         **webhook_actions(reader, writer),
     }
 

@@ -7,6 +7,7 @@ import msgspec
 
 from shipkeeper.backup.kinds import GroupKind
 from shipkeeper.backup.manifest import Manifest, part, parts
+from shipkeeper.backup.volumes.record import BACKUP_LABEL
 
 _NODES = "belongs to a node of the old cluster; kubelets and their controllers make it again"
 _REPORTS = "is told by the node's own drivers"
@@ -169,7 +170,15 @@ def _volume(manifest: Manifest, _around: Surroundings) -> str:
     return ""
 
 
+def _snapshot(manifest: Manifest, _around: Surroundings) -> str:
+    if BACKUP_LABEL in part(manifest, "metadata", "labels"):
+        return "belongs to a backup of its volume; --volumes brings that back"
+    return ""
+
+
 _RULES = {
+    ("snapshot.storage.k8s.io", "VolumeSnapshot"): _snapshot,
+    ("snapshot.storage.k8s.io", "VolumeSnapshotContent"): _snapshot,
     ("", "Pod"): _pod,
     ("batch", "Job"): _job,
     ("", "Endpoints"): _endpoints,

@@ -23,6 +23,8 @@ from shipkeeper.backup.kinds import Kind
 from shipkeeper.backup.outline import Outline, outline
 from shipkeeper.backup.pages import Page, RawObject, one_ahead, pages
 from shipkeeper.backup.selection import Selection
+from shipkeeper.backup.volumes.record import VolumeCounts
+from shipkeeper.backup.volumes.saving import VolumeProgress, VolumeSaving
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ExpiredError
@@ -44,15 +46,19 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     content_bytes: int
 
 
-Tell = Callable[[Progress], None]
+Tell = Callable[[Progress | VolumeProgress], None]
 
 
 async def take(
-    connection: Connection, writer: BackupWriter, selection: Selection, tell: Tell
+    connection: Connection,
+    writer: BackupWriter,
+    selection: Selection,
+    tell: Tell,
+    volumes: VolumeSaving | None = None,
 ) -> tuple[Backup, Contents]:
     """Store everything that is chosen and make the backup visible, complete or not.
 
-    What could not be read is named in its contents.
+    What could not be read is named in its contents, or in the records of `volumes`.
     """
     began_at = datetime.now(UTC)
     for attempt in range(1, _ATTEMPTS + 1):
@@ -66,6 +72,7 @@ async def take(
         break
     else:
         raise AssertionError("the last attempt does without a common revision")
+    counts = await volumes.save(writer, selection, tell) if volumes else VolumeCounts()
     contents = Contents(
         cluster=plan.cluster,
         server=plan.server,
@@ -75,6 +82,7 @@ async def take(
         selection=selection,
         kinds=tuple(each.contents for each in taken),
         unreadable=(*plan.unreadable, *taking.unreadable),
+        volumes=counts,
     )
     for each in taken:
         await writer.append(each.contents.section, each.entries)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 from cyclopts import Parameter
 
 from shipkeeper.backup.archive import Archive, ObjectNotInBackupError, open_archive
@@ -48,8 +49,12 @@ async def show(
     backup: str = "latest", /, *, output: Output = None, repository: RepositoryFlags = HERE
 ) -> None:
     """Show what a backup holds, of which moment, and what it lacks."""
-    async with open_repository(repository.place()) as opened:
+    place = repository.place()
+    async with open_repository(place) as opened:
         row = _row(await opened.find(backup))
+        if place.identity and row.contents is not None:
+            volumes = await (await open_archive(opened, row.name)).volumes()
+            row = msgspec.structs.replace(row, volumes=volumes)
     show_report(contents_report(row, datetime.now(UTC)), output)
 
 

@@ -14,6 +14,7 @@ from shipkeeper.backup.opening import Place, open_repository
 from shipkeeper.backup.report import backup_row, contents_report
 from shipkeeper.backup.scheduling import Made, Notice
 from shipkeeper.backup.selection import Selection
+from shipkeeper.backup.volumes.saving import OpenHosts, VolumeOptions, VolumeSaving
 from shipkeeper.cli.backup_keep import require_whole, thin_out
 from shipkeeper.cli.backup_progress import progress_line
 from shipkeeper.cli.backup_take import incompleteness
@@ -65,6 +66,8 @@ class Occasion:
         cluster: ConnectionOptions,
         place: Place,
         selection: Selection,
+        volumes: VolumeOptions,
+        open_hosts: OpenHosts,
         policy: retention.Policy | None,
         grace: timedelta,
         output: str | None,
@@ -74,6 +77,8 @@ class Occasion:
         self._cluster = cluster
         self._place = place
         self._selection = selection
+        self._volumes = volumes
+        self._open_hosts = open_hosts
         self._policy = policy
         self._grace = grace
         self._output = output
@@ -88,18 +93,19 @@ class Occasion:
                 open_repository(self._place) as opened,
                 opened.writing() as writer,
             ):
+                saving = VolumeSaving(connection, self._open_hosts, self._volumes)
                 with progress_line() as progress:
                     made, contents = await taking.take(
-                        connection, writer, self._selection, progress
+                        connection, writer, self._selection, progress, saving
                     )
             if self._shows:
-                report = contents_report(backup_row(made, contents), datetime.now(UTC))
-                show(report, self._output)
+                row = backup_row(made, contents, saving.records)
+                show(contents_report(row, datetime.now(UTC)), self._output)
         return Made(
             name=made.name,
             objects=contents.objects,
             added_bytes=made.figures.added_bytes if made.figures else 0,
-            incomplete=incompleteness(contents),
+            incomplete=incompleteness(contents, saving.records),
         )
 
     async def prune(self) -> None:

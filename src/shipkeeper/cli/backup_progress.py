@@ -2,15 +2,18 @@
 
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from shipkeeper.backup.take import Progress
+from shipkeeper.backup.take import Progress, Tell
+from shipkeeper.backup.volumes.report import size
+from shipkeeper.backup.volumes.saving import VolumeProgress
 from shipkeeper.cli.output import say
 from shipkeeper.model.duration import format_duration
+from shipkeeper.model.words import counted
 
 _DRAW_EVERY = 0.2  # seconds
 _WRITE_EVERY = 5.0
@@ -18,7 +21,7 @@ _WORTH_TELLING = 1.0
 
 
 @contextmanager
-def progress_line(verb: str = "backed up") -> Generator[Callable[[Progress], None]]:
+def progress_line(verb: str = "backed up") -> Generator[Tell]:
     """Yield what takes the progress; the line is wiped at the end."""
     telling = _Line(verb) if sys.stderr.isatty() else _Log()
     try:
@@ -54,13 +57,16 @@ class _Line:
         self._verb = verb
         self._pace = _Pace()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Progress | VolumeProgress) -> None:
         if not self._pace.is_due(_DRAW_EVERY):
             return
         sys.stderr.write(f"\r\x1b[K{self._text(progress)}")
         sys.stderr.flush()
 
-    def _text(self, progress: Progress) -> str:
+    def _text(self, progress: Progress | VolumeProgress) -> str:
+        if isinstance(progress, VolumeProgress):
+            what = f"{counted(progress.files, 'file')}, {size(progress.content_bytes)}"
+            return f"{self._verb} {progress.volume}: {what}"
         rate = self._pace.rate(progress.objects)
         left = format_duration(self._pace.left(progress))
         return (
@@ -77,8 +83,12 @@ class _Log:
     def __init__(self) -> None:
         self._pace = _Pace()
 
-    def __call__(self, progress: Progress) -> None:
+    def __call__(self, progress: Progress | VolumeProgress) -> None:
         if not self._pace.is_due(_WRITE_EVERY):
+            return
+        if isinstance(progress, VolumeProgress):
+            line = {"time": datetime.now(UTC), "type": "progress", **msgspec.to_builtins(progress)}
+            say(msgspec.json.encode(line).decode())
             return
         line = {
             "time": datetime.now(UTC),

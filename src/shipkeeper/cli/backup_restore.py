@@ -17,12 +17,14 @@ from shipkeeper.backup.restore_plan import WRITES, has_work
 from shipkeeper.backup.restore_report import restore_report
 from shipkeeper.backup.selection import require_known_kinds
 from shipkeeper.backup.take import Progress, Tell
+from shipkeeper.backup.volumes.destination import Return
 from shipkeeper.cli.backup_flags import EVERYTHING, HERE, RepositoryFlags, SelectionFlags
 from shipkeeper.cli.backup_progress import progress_line
 from shipkeeper.cli.backup_run import conclude_restore, see_restore_through
 from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.flags import CURRENT, Cluster, DryRun, Output
 from shipkeeper.cli.output import say, show
+from shipkeeper.cli.volume_flags import OVER_SSH, HostFlags
 from shipkeeper.engine.plan import Plan
 from shipkeeper.errors import IncompleteError, UsageError
 from shipkeeper.kube.connection import connect
@@ -66,6 +68,19 @@ class RestoreFlags:
     keep_webhooks: Annotated[
         bool, Parameter(help="Do not quiet webhooks that fail closed without a backend.")
     ] = False
+    volumes: Annotated[
+        Literal["none", "in-place", "new"],
+        Parameter(
+            help="Bring volumes back: in place of what is in them, or beside it in new ones."
+        ),
+    ] = "none"
+    volume: Annotated[
+        tuple[str, ...], Parameter(help="Only these volumes, by their ids; * fits any name.")
+    ] = ()
+    volume_map: Annotated[
+        tuple[str, ...],
+        Parameter(help="VOLUME=NODE:/PATH: the files of a volume into another, empty directory."),
+    ] = ()
     parallel: Annotated[
         int, Parameter(help="Requests at a time.", validator=Number(gte=1, lte=180))
     ] = 48
@@ -83,7 +98,19 @@ class RestoreFlags:
             scaled_to_zero=self.scale_to_zero,
             keep_webhooks=self.keep_webhooks,
             parallel=self.parallel,
+            volumes=self._volumes(),
+            only_volumes=self.volume,
+            volume_places=_mapping(self.volume_map, "--volume-map"),
         )
+
+    def _volumes(self) -> Return:
+        if self.volumes == "none" and (self.volume or self.volume_map):
+            raise UsageError(
+                "volumes are named, and none are to come back",
+                reason="AmbiguousVolumes",
+                hint="say how with --volumes in-place or --volumes new",
+            )
+        return Return(self.volumes)
 
 
 AS_THEY_WERE = RestoreFlags()
@@ -97,6 +124,7 @@ async def restore(
     output: Output = None,
     objects: SelectionFlags = EVERYTHING,
     flags: RestoreFlags = AS_THEY_WERE,
+    hosts: HostFlags = OVER_SSH,
     repository: RepositoryFlags = HERE,
     cluster: Cluster = CURRENT,
 ) -> None:
@@ -126,7 +154,9 @@ async def restore(
         with progress_line("restored") as progress:
             count = _Counter(prepared.plan, progress)
             result = await see_restore_through(
-                lambda tell: execute(connection, archive, journal, prepared, tell, count)
+                lambda tell: execute(
+                    connection, archive, journal, prepared, tell, count, hosts.opening
+                )
             )
     conclude_restore(journal, result, output)
 

@@ -29,6 +29,7 @@ from shipkeeper.cli.output import say, show
 from shipkeeper.cli.schedule_emit import Command, emit
 from shipkeeper.cli.schedule_flags import FOLLOWED_HERE, PUNCTUALLY, EmitFlags, TimeFlags
 from shipkeeper.cli.spelling import spelled
+from shipkeeper.cli.volume_flags import LISTED, OVER_SSH, HostFlags, VolumeFlags
 from shipkeeper.engine.report import Format, Report, render
 from shipkeeper.errors import BlockedError, InterruptedRunError
 from shipkeeper.model.duration import parse_duration
@@ -51,6 +52,8 @@ async def schedule(
     output: Output = None,
     times: TimeFlags = PUNCTUALLY,
     objects: SelectionFlags = EVERYTHING,
+    volumes: VolumeFlags = LISTED,
+    hosts: HostFlags = OVER_SSH,
     keep: KeepFlags = KEEP_ALL,
     repository: RepositoryFlags = HERE,
     metrics: MetricsFlags = UNMEASURED,
@@ -69,15 +72,28 @@ async def schedule(
     if policy is not None:
         retention.plan((), policy)
     if emitted.emit:
-        command = Command(planned, times, objects, keep, repository, metrics, cluster)
+        command = Command(
+            planned, times, objects, volumes, hosts, keep, repository, metrics, cluster
+        )
         await emit(command, emitted, output)
         return
     if dry_run == "client":
         await _preview(planned, place, policy, output)
         return
     told = Told()
-    work = Occasion(cluster.options(), place, selection, policy, grace, output, once=once)
-    with _ending_cleanly(work), remembering(_memory_of(planned, place, objects, cluster)) as memory:
+    work = Occasion(
+        cluster.options(),
+        place,
+        selection,
+        volumes.options(),
+        hosts.opening,
+        policy,
+        grace,
+        output,
+        once=once,
+    )
+    memory_file = _memory_of(planned, place, spelled(objects, volumes, cluster))
+    with _ending_cleanly(work), remembering(memory_file) as memory:
         follower = Follower(planned, work, memory, WallClock(), told)
         async with metrics.exposing(lambda: _metrics_of(planned, place, memory)):
             if once:
@@ -98,10 +114,10 @@ def _metrics_of(planned: Schedule, place: Place, memory: Memory) -> str:
     return schedule_metrics(str(planned.cron), place.url, memory.seen)
 
 
-def _memory_of(planned: Schedule, place: Place, objects: SelectionFlags, cluster: Cluster) -> Path:
+def _memory_of(planned: Schedule, place: Place, taken: tuple[str, ...]) -> Path:
     """A file for each schedule of a repository, for what it takes and from where."""
     where = place.url if "://" in place.url else str(Path(place.url).absolute())
-    about = (str(planned.cron), where, *spelled(objects, cluster))
+    about = (str(planned.cron), where, *taken)
     digest = sha256(msgspec.json.encode(about)).hexdigest()[:16]
     return state_dir() / "schedules" / f"{digest}.json"
 

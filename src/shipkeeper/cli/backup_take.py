@@ -1,10 +1,12 @@
 """`shipkeeper backup init|create|import`: what adds to a repository."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
+import msgspec
 from cyclopts import Parameter
 
 from shipkeeper.backup import take as taking
@@ -13,6 +15,8 @@ from shipkeeper.backup.folder import import_folder
 from shipkeeper.backup.opening import create_repository, open_repository
 from shipkeeper.backup.outline import outline
 from shipkeeper.backup.report import backup_row, contents_report, outline_report
+from shipkeeper.backup.volumes.record import State, VolumeRecord
+from shipkeeper.backup.volumes.saving import VolumeSaving, foretell
 from shipkeeper.cli.backup_flags import (
     EVERYTHING,
     HERE,
@@ -24,6 +28,7 @@ from shipkeeper.cli.backup_flags import (
 from shipkeeper.cli.backup_progress import progress_line
 from shipkeeper.cli.flags import CURRENT, Cluster, Output
 from shipkeeper.cli.output import say, show, write
+from shipkeeper.cli.volume_flags import LISTED, OVER_SSH, HostFlags, VolumeFlags
 from shipkeeper.errors import IncompleteError
 from shipkeeper.kube.connection import connect
 from shipkeeper.model.words import counted
@@ -65,26 +70,33 @@ async def create(
     dry_run: DryRun = "none",
     output: Output = None,
     objects: SelectionFlags = EVERYTHING,
+    volumes: VolumeFlags = LISTED,
+    hosts: HostFlags = OVER_SSH,
     repository: RepositoryFlags = HERE,
     cluster: Cluster = CURRENT,
 ) -> None:
-    """Back a cluster up: every kind that it serves, all of one moment.
+    """Back a cluster up: every kind that it serves, all of one moment, and the volumes asked for.
 
     Exit code 3, and the names of what is missing, if a part of it could not be read.
     """
-    selection = objects.selection()
+    selection, options = objects.selection(), volumes.options()
     place = repository.place()
     async with connect(cluster.options()) as connection:
         if dry_run == "client":
-            planned = await outline(connection, selection)
+            planned = msgspec.structs.replace(
+                await outline(connection, selection),
+                volumes=await foretell(connection, selection, options),
+            )
             show(outline_report(planned), output)
             _complain(_lacking(planned.unreadable, "would be"))
             return
         async with open_repository(place) as opened, opened.writing() as writer:
+            saving = VolumeSaving(connection, hosts.opening, options)
             with progress_line() as progress:
-                made, contents = await taking.take(connection, writer, selection, progress)
-    show(contents_report(backup_row(made, contents), datetime.now(UTC)), output)
-    _complain(incompleteness(contents))
+                made, contents = await taking.take(connection, writer, selection, progress, saving)
+    row = backup_row(made, contents, saving.records)
+    show(contents_report(row, datetime.now(UTC)), output)
+    _complain(incompleteness(contents, saving.records))
 
 
 async def import_(
@@ -104,7 +116,9 @@ async def import_(
         show(contents_report(backup_row(made, contents), datetime.now(UTC)), output)
 
 
-def incompleteness(contents: Contents) -> IncompleteError | None:
+def incompleteness(
+    contents: Contents, volumes: Sequence[VolumeRecord] = ()
+) -> IncompleteError | None:
     """What a backup lacks, if it does."""
     scattered = tuple(
         Unreadable(
@@ -114,7 +128,12 @@ def incompleteness(contents: Contents) -> IncompleteError | None:
         )
         for each in contents.scattered
     )
-    return _lacking((*contents.unreadable, *scattered), "is")
+    unsaved = tuple(
+        Unreadable(what=each.volume.id, reason=each.reason, message=each.message)
+        for each in volumes
+        if each.state is not State.LISTED and each.reason
+    )
+    return _lacking((*contents.unreadable, *scattered, *unsaved), "is")
 
 
 def _lacking(missing: tuple[Unreadable, ...], word: str) -> IncompleteError | None:
@@ -124,7 +143,7 @@ def _lacking(missing: tuple[Unreadable, ...], word: str) -> IncompleteError | No
         f"the backup {word} incomplete: "
         + "; ".join(f"{each.what}: {each.message}" for each in missing),
         reason=missing[0].reason,
-        hint="mend what it names, or leave it out with --exclude-kind, then run it again",
+        hint="mend what it names, or leave it out (--exclude-kind, --volume), then run it again",
     )
 
 

@@ -24,6 +24,7 @@ from shipkeeper.cli.metrics import UNMEASURED, MetricsFlags
 from shipkeeper.cli.output import show, write
 from shipkeeper.cli.schedule_flags import EmitFlags, TimeFlags
 from shipkeeper.cli.spelling import spelled
+from shipkeeper.cli.volume_flags import HostFlags, VolumeFlags
 from shipkeeper.engine.report import Report, item_list
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.connection import connect
@@ -38,17 +39,33 @@ class Command:
     schedule: Schedule
     times: TimeFlags
     objects: SelectionFlags
+    volumes: VolumeFlags
+    hosts: HostFlags
     keep: KeepFlags
     repository: RepositoryFlags
     metrics: MetricsFlags
     cluster: Cluster
+
+    def _hosts(self) -> tuple[HostFlags, ...]:
+        if not self.volumes.saves:
+            return ()
+        known_hosts, keys = self.hosts.ssh_known_hosts, self.hosts.ssh_key
+        return (
+            replace(
+                self.hosts,
+                ssh_key=tuple(map(_absolute, keys)),
+                ssh_known_hosts=known_hosts
+                if known_hosts == HostFlags.ssh_known_hosts
+                else _absolute(known_hosts),
+            ),
+        )
 
     def words(self, *groups: "RepositoryFlags | MetricsFlags | Cluster | TimeFlags") -> list[str]:
         """The arguments of one backup of it, with these groups of flags beside what it takes."""
         cron = self.schedule.cron
         return [
             *("backup", "schedule", cron.expression, cron.zone, "--once"),
-            *spelled(self.objects, self.keep, *groups),
+            *spelled(self.objects, self.volumes, *self._hosts(), self.keep, *groups),
         ]
 
 
@@ -90,6 +107,11 @@ def _job_arguments(command: Command, flags: EmitFlags) -> tuple[str, ...]:
             "a Job is gone before its metrics are asked for",
             "ask kube-state-metrics for kube_cronjob_status_last_successful_time",
         )
+    if command.volumes.saves and command.hosts.hosts != "pod":
+        raise _bad(
+            "a Job has no key to log in to hosts with",
+            "let it reach them through privileged pods: --hosts pod",
+        )
     if command.times.verify_every and not flags.state_claim:
         raise _bad(
             "a Job does not remember how many backups were made since the last verification",
@@ -111,6 +133,7 @@ async def _cronjob_options(command: Command, flags: EmitFlags) -> CronJobOptions
         key_secret=flags.key_secret,
         store_secret=flags.store_secret,
         state_claim=flags.state_claim,
+        pods_in=command.hosts.pod_namespace if command.volumes.saves else "",
     )
 
 

@@ -321,13 +321,21 @@ class Run:
     async def abort(self) -> None:
         """Take back what can be taken back of an interrupted run, last step first.
 
-        Once begun it can only be ended, for a step that is taken back may still look done.
+        Once begun it can only be ended, for a step that is taken back may still look done. A target
+        with a step that cannot be taken back yet is left as it is: BlockedError once all others
+        are.
         """
         self._journal.finish(self.id, Outcome.ABORTING)
+        kept: dict[str, BlockedError] = {}
         for step in reversed(self.plan.steps):
-            if self._records[step.id].is_begun:
-                await self._undo(step)
+            if step.target not in kept and self._records[step.id].is_begun:
+                try:
+                    await self._undo(step)
+                except BlockedError as error:
+                    kept[step.target] = error
         await self._settle()
+        if kept:
+            raise _still_kept(kept)
         self._journal.finish(self.id, Outcome.ABORTED)
 
     def _result(self) -> RunResult:
@@ -346,6 +354,12 @@ def _outcome(results: tuple[StepResult, ...], plan: Plan) -> Outcome:
         return Outcome.BLOCKED
     is_whole = not plan.blockers and Ending.SKIPPED not in states
     return Outcome.SUCCEEDED if is_whole else Outcome.INCOMPLETE
+
+
+def _still_kept(kept: Mapping[str, BlockedError]) -> BlockedError:
+    first = next(iter(kept.values()))
+    message = "; ".join(f"{target}: {error.message}" for target, error in sorted(kept.items()))
+    return BlockedError(message, reason=first.reason, hint=first.hint)
 
 
 def _verdict_of(step: Step, error: ShipkeeperError, effect: Effect) -> Verdict:

@@ -105,6 +105,17 @@ class LocalCommand:
     def _timed_out(self) -> Path:
         return self.directory / "timed-out"
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, by whomever, and has not ended."""
+        if not self.directory.exists():
+            return False
+        lock = self._open_lock()
+        try:
+            return not _try_lock(lock)
+        finally:
+            os.close(lock)
+
     async def run(self) -> CommandResult:
         """Start it, or find out that it was started before, and wait for its end."""
         process: Process | None = None
@@ -156,7 +167,7 @@ class LocalCommand:
 
     async def _follow(self, log: OutputLog, process: Process | None) -> None:
         """Pass the output on until the command has ended, by itself or at its limit."""
-        while self._is_running():
+        while self.is_running:
             self._pass_on(log)
             if self._time_limit and self._elapsed() > self._time_limit:
                 self._end()
@@ -205,13 +216,6 @@ class LocalCommand:
                 hint="it was killed or the machine went down; see output.log there",
             )
         return CommandResult(exit_code=int(self._exit.read_text()), tail=log.tail())
-
-    def _is_running(self) -> bool:
-        lock = self._open_lock()
-        try:
-            return not _try_lock(lock)
-        finally:
-            os.close(lock)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -1,6 +1,6 @@
 """What a way to a host looks like, whatever it goes through (SSH, a pod on the node)."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -14,11 +14,33 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     errors: str
 
 
+class Feed(msgspec.Struct, frozen=True, kw_only=True):
+    """The input of a program: its chunks, and how many bytes they are in all.
+
+    The size is told beforehand because not every way to a host can say that an input has ended.
+    """
+
+    size: int
+    chunks: AsyncIterator[bytes]
+
+
+Take = Callable[[bytes], Awaitable[None]]
+"""Takes a chunk of output; the host waits while it is awaited."""
+
+
 class Session(Protocol):
     """An open way in; every call may raise ConnectionLostError."""
 
     async def execute(self, program: str, output: Callable[[bytes], None]) -> Answer:
         """Feed `program` to a POSIX shell on the host; what it prints comes to `output`."""
+        ...
+
+    async def stream(self, program: str, output: Take, feed: Feed | None = None) -> Answer:
+        """Run `program` with any amount of input and output, neither of which is kept in memory.
+
+        It shows in the host's process list, so it must not hold secrets. What it leaves unread of
+        its input is thrown away; it gets none without `feed`.
+        """
         ...
 
 

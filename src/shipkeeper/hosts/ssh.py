@@ -43,7 +43,7 @@ class SshHost:
             if self._options.jump:
                 tunnel = await self._open(stack, Login.parse(self._options.jump), None)
             connection = await self._open(stack, self.login, tunnel)
-            shell = "sudo -n -H sh -s" if self._options.sudo else "sh -s"
+            shell = "sudo -n -H sh" if self._options.sudo else "sh"
             yield SshSession(self.name, connection, shell)
 
     async def _open(

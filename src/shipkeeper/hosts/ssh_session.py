@@ -1,12 +1,14 @@
 """An open SSH connection, on which shell programs are run."""
 
 import asyncio
-from collections.abc import Callable
+import shlex
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import asyncssh
 
 from shipkeeper.hosts.errors import ConnectionLostError
-from shipkeeper.hosts.host import Answer
+from shipkeeper.hosts.host import Answer, Feed, Take
 
 _CHUNK_BYTES = 65536
 
@@ -21,10 +23,35 @@ class SshSession:
 
     async def execute(self, program: str, output: Callable[[bytes], None]) -> Answer:
         """Feed `program` to the host's shell; nothing of it shows in the host's process list."""
+
+        async def pass_on(chunk: bytes) -> None:
+            output(chunk)
+
+        async def write(stdin: asyncssh.SSHWriter[bytes]) -> None:
+            stdin.write(program.encode("utf-8", "surrogateescape"))
+            stdin.write_eof()
+
+        return await self._run(f"{self._shell} -s", write, pass_on)
+
+    async def stream(self, program: str, output: Take, feed: Feed | None = None) -> Answer:
+        """Run `program` with any amount of input and output."""
+
+        async def write(stdin: asyncssh.SSHWriter[bytes]) -> None:
+            # A program that has ended before it read everything says why by its exit code.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                if feed is not None:
+                    async for chunk in feed.chunks:
+                        stdin.write(chunk)
+                        await stdin.drain()
+                stdin.write_eof()
+
+        return await self._run(f"{self._shell} -c {shlex.quote(program)}", write, output)
+
+    async def _run(self, command: str, write: "_Write", output: Take) -> Answer:
         try:
-            process = await self._connection.create_process(self._shell, encoding=None)
+            process = await self._connection.create_process(command, encoding=None)
             try:
-                return await _converse(process, program.encode("utf-8", "surrogateescape"), output)
+                return await _converse(process, write, output)
             finally:
                 process.close()
         except (asyncssh.Error, OSError) as error:
@@ -35,16 +62,27 @@ class SshSession:
             ) from error
 
 
+_Write = Callable[["asyncssh.SSHWriter[bytes]"], Awaitable[None]]
+
+
 async def _converse(
-    process: asyncssh.SSHClientProcess[bytes], program: bytes, output: Callable[[bytes], None]
+    process: asyncssh.SSHClientProcess[bytes], write: _Write, output: Take
 ) -> Answer:
     async def pass_on() -> None:
         while chunk := await process.stdout.read(_CHUNK_BYTES):
-            output(chunk)
+            await output(chunk)
 
-    process.stdin.write(program)
-    process.stdin.write_eof()
-    _, errors = await asyncio.gather(pass_on(), process.stderr.read())
+    writing = asyncio.ensure_future(write(process.stdin))
+    reading = asyncio.gather(pass_on(), process.stderr.read())
+    try:
+        await asyncio.wait({writing, reading}, return_when=asyncio.FIRST_COMPLETED)
+        if writing.done():
+            writing.result()  # An input that cannot be made ends the program, too.
+        _, errors = await reading
+    finally:
+        writing.cancel()
+        reading.cancel()
+        await asyncio.gather(writing, reading, return_exceptions=True)
     await process.wait_closed()
     if process.exit_status is None:
         raise ConnectionResetError("it ended before the command did")

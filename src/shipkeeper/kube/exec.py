@@ -6,7 +6,7 @@ begins with the number of its channel. It cannot say that the input has ended (v
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import aiohttp
 import msgspec
@@ -62,28 +62,59 @@ async def execute(
     Raises ApiError if it may not be, ExecFailedError if it cannot be run, UnreachableError if the
     connection breaks or nothing came for `inactivity` seconds; then it may go on there.
     """
+
+    async def pass_on(chunk: bytes) -> None:
+        output(chunk)
+
+    return await stream(
+        connection, container, command, feed=_once(feed), output=pass_on, inactivity=inactivity
+    )
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def stream(
+    connection: Requests,
+    container: Container,
+    command: Sequence[str],
+    *,
+    feed: AsyncIterator[bytes],
+    output: Callable[[bytes], Awaitable[None]],
+    inactivity: float,
+) -> ExecResult:
+    """The same with an input that is made meanwhile, and an output that is waited for."""
     query = [("container", container.name)]
-    query += [(stream, "true") for stream in ("stdin", "stdout", "stderr")]
+    query += [(name, "true") for name in ("stdin", "stdout", "stderr")]
     query += [("command", word) for word in command]
     path = PODS.path(container.namespace, container.pod, "exec")
     async with connection.websocket(path, query, _PROTOCOL) as socket:
         feeding = asyncio.create_task(_feed(socket, feed))
+        listening = asyncio.create_task(_listen(socket, output, inactivity))
         try:
-            return await _listen(socket, output, inactivity)
+            await asyncio.wait({feeding, listening}, return_when=asyncio.FIRST_COMPLETED)
+            if feeding.done() and not isinstance(feeding.exception(), OSError):
+                feeding.result()  # An input that cannot be made ends the command, too.
+            return await listening
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise unreachable(connection.credentials.server, error) from error
         finally:
             feeding.cancel()
-            await asyncio.gather(feeding, return_exceptions=True)
+            listening.cancel()
+            await asyncio.gather(feeding, listening, return_exceptions=True)
 
 
-async def _feed(socket: aiohttp.ClientWebSocketResponse, feed: bytes) -> None:
-    for start in range(0, len(feed), _CHUNK_BYTES):
-        await socket.send_bytes(bytes([_INPUT]) + feed[start : start + _CHUNK_BYTES])
+async def _feed(socket: aiohttp.ClientWebSocketResponse, feed: AsyncIterator[bytes]) -> None:
+    async for chunk in feed:
+        for start in range(0, len(chunk), _CHUNK_BYTES):
+            await socket.send_bytes(bytes([_INPUT]) + chunk[start : start + _CHUNK_BYTES])
 
 
 async def _listen(
-    socket: aiohttp.ClientWebSocketResponse, output: Callable[[bytes], None], inactivity: float
+    socket: aiohttp.ClientWebSocketResponse,
+    output: Callable[[bytes], Awaitable[None]],
+    inactivity: float,
 ) -> ExecResult:
     errors = b""
     while True:
@@ -93,7 +124,7 @@ async def _listen(
         data: bytes = message.data
         channel, content = data[:1], data[1:]
         if channel == bytes([_OUTPUT]):
-            output(content)
+            await output(content)
         elif channel == bytes([_ERRORS]):
             errors += content
         elif channel == bytes([_END]) and content:

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
 # Runs in a privileged pod of the host's PID namespace: feeds the first $1 bytes of standard input
-# to a shell on the host. No end of input is needed, since not every way here can signal one.
+# to a shell on the host, or to the program $2 there. No end of input is needed, since not every way
+# here can signal one.
 
 # Images of busybox need not have a link for each of its commands.
 enter=$(command -v nsenter) || enter="busybox nsenter"
@@ -17,15 +18,19 @@ cd /
 leave="while IFS=: read -r _ kind path; do
     case \$path in *kubepods*) echo \$\$ >/sys/fs/cgroup/\$kind/cgroup.procs ;; esac
 done 2>/dev/null </proc/self/cgroup"
+SHIPKEEPER_PROGRAM=$2
+export SHIPKEEPER_PROGRAM
+run="sh -s"
+[ -z "$2" ] || run="sh -c \"\$SHIPKEEPER_PROGRAM\""
 head -c "$1" | {
     exec 3>&1
     code=
     if [ -d /run/systemd/system ]; then
-        code=$(systemd-run --quiet --scope sh -c "$leave; sh -s >&3 3>&-; echo \$?")
+        code=$(systemd-run --quiet --scope sh -c "$leave; $run >&3 3>&-; echo \$?")
     fi
-    [ -n "$code" ] || exec sh -c "$leave; exec sh -s 3>&-"
+    [ -n "$code" ] || exec sh -c "$leave; exec $run 3>&-"
     exit "$code"
 }'
 
 # shellcheck disable=SC2086 # two words, maybe
-exec env -i $enter -t 1 -m -u -i -n -p -- /bin/sh -c "$on_host" sh "$1"
+exec env -i $enter -t 1 -m -u -i -n -p -- /bin/sh -c "$on_host" sh "$1" "$2"

@@ -1,13 +1,13 @@
 """A node's host, entered through a privileged pod that stands on the node."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import resources
 
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.hosts.errors import ConnectionLostError, HostUnfitError, HostUnreachableError
-from shipkeeper.hosts.host import Answer
+from shipkeeper.hosts.host import Answer, Feed, Take
 from shipkeeper.kube.errors import (
     ApiError,
     ConflictError,
@@ -16,7 +16,7 @@ from shipkeeper.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from shipkeeper.kube.exec import Container, ExecFailedError, execute
+from shipkeeper.kube.exec import Container, ExecFailedError, ExecResult, execute, stream
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.reflector import Reflector
 from shipkeeper.kube.resources import NODES, PODS, STARTED_PODS
@@ -35,6 +35,8 @@ from shipkeeper.nodes.work_pod import (
 
 # More than twice what a program of ours ever takes without a word (hosts/remote.py).
 _SILENCE_SECONDS = 60.0
+# A stream may be silent while the host looks through the holes of a file, or syncs its disks.
+_STREAM_SILENCE_SECONDS = 900.0
 _REJECTIONS = 3
 _LASTING = (ForbiddenError, UnauthorizedError)
 _PASSING = (ApiError, UnreachableError, ExecFailedError)
@@ -50,30 +52,63 @@ class PodSession:
 
     async def execute(self, program: str, output: Callable[[bytes], None]) -> Answer:
         """Feed `program` to the host's shell; nothing of it shows in the host's process list."""
-        try:
+        with _explained(self._node):
             return await self.enter(program, output)
-        except _LASTING:
-            raise
-        except _PASSING as error:
-            raise ConnectionLostError(
-                f"the way to {self._node} is gone: {error.message}",
-                reason="ConnectionLost",
-                hint="what was started there goes on; run the same command again to follow it",
-            ) from error
+
+    async def stream(self, program: str, output: Take, feed: Feed | None = None) -> Answer:
+        """Run `program` with any amount of input and output."""
+        given = feed or Feed(size=0, chunks=_nothing())
+        with _explained(self._node):
+            result = await stream(
+                self._reader.connection,
+                self._container,
+                ("sh", "-c", _entering(), "sh", str(given.size), program),
+                feed=given.chunks,
+                output=output,
+                inactivity=_STREAM_SILENCE_SECONDS,
+            )
+        return _answer(result)
 
     async def enter(self, program: str, output: Callable[[bytes], None]) -> Answer:
-        """The same, with the errors of the API server as they are."""
+        """As `execute`, with the errors of the API server as they are."""
         feed = program.encode("utf-8", "surrogateescape")
-        entering = resources.files("shipkeeper.nodes").joinpath("enter.sh").read_text("utf-8")
         result = await execute(
             self._reader.connection,
             self._container,
-            ("sh", "-c", entering, "sh", str(len(feed))),
+            ("sh", "-c", _entering(), "sh", str(len(feed)), ""),
             feed=feed,
             output=output,
             inactivity=_SILENCE_SECONDS,
         )
-        return Answer(exit_code=result.exit_code, errors=result.errors.decode("utf-8", "replace"))
+        return _answer(result)
+
+
+def _entering() -> str:
+    return resources.files("shipkeeper.nodes").joinpath("enter.sh").read_text("utf-8")
+
+
+def _answer(result: ExecResult) -> Answer:
+    return Answer(exit_code=result.exit_code, errors=result.errors.decode("utf-8", "replace"))
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
+
+
+@contextmanager
+def _explained(node: str) -> Generator[None]:
+    """What may pass by itself is a lost connection."""
+    try:
+        yield
+    except _LASTING:
+        raise
+    except _PASSING as error:
+        raise ConnectionLostError(
+            f"the way to {node} is gone: {error.message}",
+            reason="ConnectionLost",
+            hint="what was started there goes on; run the same command again to follow it",
+        ) from error
 
 
 class PodHost:

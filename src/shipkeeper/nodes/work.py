@@ -11,10 +11,12 @@ import msgspec
 
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.hosts.command import LocalCommand
+from shipkeeper.hosts.errors import HostError
 from shipkeeper.hosts.handshakes import Handshakes
 from shipkeeper.hosts.host import Host
 from shipkeeper.hosts.options import SshOptions
 from shipkeeper.hosts.presets import Script, os_update, reboot, script
+from shipkeeper.hosts.record import State
 from shipkeeper.hosts.remote import RemoteCommand, RemoteOptions
 from shipkeeper.hosts.ssh import SshHost
 from shipkeeper.kube.connection import Connection
@@ -68,14 +70,9 @@ class Works:
         WorkError, or the error of the way to the host, tells why it is not done.
         """
         options = self._options
-        if options.pod is not None:
-            run = self._directory.name
-            host = PodHost(self._reader, self._writer, node.name, run, options.pod)
+        host = self._host(node)
+        if host is not None:
             return await self._on_host(node, host, say)
-        if options.ssh is not None:
-            address = address_of(node, options.ssh.address)
-            ssh = SshHost(address, login_of(options.ssh), self._handshakes)
-            return await self._on_host(node, ssh, say)
         if options.wait_for:
             await self._wait_for_change(node.name, before)
         elif options.command:
@@ -83,6 +80,16 @@ class Works:
         else:
             await asyncio.sleep(options.wait)
         return Finished(reboots=options.expect_reboot)
+
+    async def goes_on(self, node: Node) -> bool:
+        """Whether the work is known to run at this moment, whoever began it."""
+        host = self._host(node)
+        if host is None:
+            return bool(self._options.command) and self._command(node).is_running
+        try:
+            return (await self._remote(node, host).look()).state is State.RUNNING
+        except HostError:
+            return False
 
     async def clear_away(self, node: str) -> None:
         """Remove what the way to the node's host needed there."""
@@ -121,27 +128,32 @@ class Works:
             hint="find out why nobody did it, or give it more time with --wait-limit",
         )
 
-    async def _here(self, node: Node, say: Callable[[str], None]) -> None:
-        command = LocalCommand(
+    def _host(self, node: Node) -> Host | None:
+        """The way to a node's host; None if the work is not done there."""
+        options = self._options
+        if options.pod is not None:
+            run = self._directory.name
+            return PodHost(self._reader, self._writer, node.name, run, options.pod)
+        if options.ssh is not None:
+            address = address_of(node, options.ssh.address)
+            return SshHost(address, login_of(options.ssh), self._handshakes)
+        return None
+
+    def _command(self, node: Node, show: Callable[[str], None] = lambda line: None) -> LocalCommand:
+        return LocalCommand(
             self._directory / node.name,
             self._options.command,
             self._environment(node),
             secrets=secrets_of(self._options),
             time_limit=self._options.time_limit,
-            show=say,
+            show=show,
         )
-        result = await command.run()
-        if result.exit_code != 0:
-            last = result.tail.splitlines()[-1:] or ["it printed nothing"]
-            raise WorkError(
-                f"the command {result.ending}: {last[0]}",
-                reason="CommandFailed",
-                hint=f"its output is in {command.output}",
-            )
 
-    async def _on_host(self, node: Node, host: Host, say: Callable[[str], None]) -> Finished:
+    def _remote(
+        self, node: Node, host: Host, say: Callable[[str], None] = lambda line: None
+    ) -> RemoteCommand:
         work = script_of(self._options)
-        command = RemoteCommand(
+        return RemoteCommand(
             host,
             f"{self._directory.name}/{node.name}",
             work.text,
@@ -156,6 +168,20 @@ class Works:
             show=say,
             trouble=lambda error: say(f"{error.message}; trying again"),
         )
+
+    async def _here(self, node: Node, say: Callable[[str], None]) -> None:
+        command = self._command(node, say)
+        result = await command.run()
+        if result.exit_code != 0:
+            last = result.tail.splitlines()[-1:] or ["it printed nothing"]
+            raise WorkError(
+                f"the command {result.ending}: {last[0]}",
+                reason="CommandFailed",
+                hint=f"its output is in {command.output}",
+            )
+
+    async def _on_host(self, node: Node, host: Host, say: Callable[[str], None]) -> Finished:
+        work, command = script_of(self._options), self._remote(node, host, say)
         result = await command.run()
         outcome = work.outcome(result.exit_code)
         if not outcome.ok:
@@ -221,7 +247,7 @@ def address_of(node: Node, kind: str) -> str:
 
 
 def login_of(access: SshAccess) -> SshOptions:
-    """How a host is logged in to."""
+    """How the hosts are logged in to."""
     return SshOptions(
         user=access.user,
         port=access.port,

@@ -1,6 +1,7 @@
 """What is done to a drained node, on real control planes: hooks, waiting, and what if it fails."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 from shipkeeper.engine.journal import Outcome
 from shipkeeper.engine.progress import Note
 from shipkeeper.engine.run import RunResult
+from shipkeeper.errors import BlockedError
 from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import STRATEGIC_PATCH
 from shipkeeper.model.pod import Toleration
 from shipkeeper.nodes.awaited import parse_awaited
 from shipkeeper.nodes.comeback import closing_taints
 from shipkeeper.nodes.options import DrainOptions, IfWorkFails, MaintenanceOptions
-from shipkeeper.nodes.procedure import prepare
+from shipkeeper.nodes.procedure import abort, prepare
 from shipkeeper.sandbox import workloads
 from tests.cli.run import SHIPKEEPER
 from tests.cli.user import User
@@ -168,6 +170,34 @@ async def test_a_node_that_is_not_ready_is_not_returned(newest_world: World) -> 
     (verdict,) = (await running).failures
     assert verdict.message.endswith("it is not Ready, so it is not returned")
     assert (await world.node(node)).spec.unschedulable
+
+
+async def test_a_node_whose_work_still_runs_is_not_given_up(newest_world: World) -> None:
+    """Shipkeeper is stopped, the command goes on: no pod may come back under it."""
+    world = newest_world
+    (node,) = await world.add_nodes(1)
+    go, over = world.directory / "go", world.directory / "over"
+    command = f"until [ -e {go} ]; do sleep 0.05; done; touch {over}"
+    running = asyncio.create_task(world.maintain(node, options=maintenance(command=command)))
+    await begun(world, running, node)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    (run,) = world.journal.runs()
+    with pytest.raises(BlockedError, match=f"node/{node}: its work still runs"):
+        await abort(world.connection, world.journal, run, world.events.append)
+    assert (await world.node(node)).spec.unschedulable
+    go.touch()
+    async with asyncio.timeout(60):
+        while not await asyncio.to_thread(over.exists):
+            await asyncio.sleep(0.05)
+        while True:
+            with contextlib.suppress(BlockedError):
+                run = world.journal.run(run.id)
+                await abort(world.connection, world.journal, run, world.events.append)
+                break
+    assert not (await world.node(node)).spec.unschedulable
+    assert world.journal.run(run.id).outcome is Outcome.ABORTED
 
 
 async def show(world: World, node: str, condition: str, status: str) -> None:

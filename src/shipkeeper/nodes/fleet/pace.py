@@ -20,7 +20,7 @@ _USUAL_GRACE = 30
 _TELLING = 4
 # A step that waits for nothing takes about as long as so many requests one after the other: what
 # it reads and writes, and its entries in the journal.
-_REQUESTS_OF_A_STEP = 16
+_REQUESTS_OF_A_STEP = 10
 
 
 class Pace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

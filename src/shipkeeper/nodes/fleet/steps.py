@@ -93,9 +93,25 @@ class Update:
         return None
 
     async def undo(self, step: Step) -> bool:
-        """What was done to the host stays done; only our way in goes."""
+        """What was done to the host stays done; only our way in goes.
+
+        BlockedError while it is still being done: pods must not come back under it.
+        """
+        node = await self._node(step)
+        if node is not None and await self._works.goes_on(node):
+            raise BlockedError(
+                "its work still runs, so it stays cordoned",
+                reason="WorkGoesOn",
+                hint="wait for the end of the work, or end it on the host; then abort again",
+            )
         await self._works.clear_away(node_of(step))
         return False
+
+    async def _node(self, step: Step) -> Node | None:
+        try:
+            return await self._reader.get(NODES, node_of(step))
+        except NotFoundError:
+            return None
 
     async def _before(self, node: Node, record: StepRecord) -> Before:
         """The node as the first attempt found it."""
@@ -110,20 +126,26 @@ class Update:
         return msgspec.convert(record.detail, Before)
 
     async def _failure(self, step: Step, error: ShipkeeperError) -> ShipkeeperError:
-        """The error to end with: a node that is not Ready must not be given back to pods."""
+        """The error to end with: a node that is not fit for pods must not be given back to them."""
         try:
             await self._works.clear_away(node_of(step))
-            node = await self._reader.get(NODES, node_of(step))
+            unfit = await self._unfit(await self._reader.get(NODES, node_of(step)))
         except ShipkeeperError as trouble:
             self._say(node_of(step), f"cannot clear up after the work: {trouble.message}")
-            node = None
-        if not step.rollback or (node is not None and node.is_ready):
+            unfit = "it is not known whether it is Ready"
+        if not step.rollback or not unfit:
             return error
         return StandingError(
-            f"{error.message}; it is not Ready, so it is not returned",
+            f"{error.message}; {unfit}, so it is not returned",
             reason=error.reason,
             hint=error.hint,
         )
+
+    async def _unfit(self, node: Node) -> str:
+        """Why no pods should come to a node; empty if they may."""
+        if not node.is_ready:
+            return "it is not Ready"
+        return "its work still runs" if await self._works.goes_on(node) else ""
 
     def _say(self, node: str, line: str) -> None:
         self._tell(Note(f"{node}: {line}"))

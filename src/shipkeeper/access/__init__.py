@@ -1,0 +1,1 @@
+"""Who may do what: the API server's authorization, answered, explained and tightened."""

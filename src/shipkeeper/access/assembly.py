@@ -1,0 +1,146 @@
+"""A policy put together from objects, wherever they were read. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from shipkeeper.access import kinds
+from shipkeeper.access.authorizers import ChainConfig, chain_of_pod, from_modes
+from shipkeeper.access.kinds import EVERY_KIND, PolicyKind
+from shipkeeper.access.policy import NEWEST, Policy, Unread
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.model.loose import LooseObject
+from shipkeeper.model.meta import KubeObject
+from shipkeeper.model.rbac import Binding, Role
+from shipkeeper.model.version import Version
+
+Manifest = dict[str, Any]
+_TYPES: dict[str, type[KubeObject]] = {
+    "Role": Role,
+    "ClusterRole": Role,
+    "RoleBinding": Binding,
+    "ClusterRoleBinding": Binding,
+}
+_BY_KIND = {(each.group, each.kind): each for each in EVERY_KIND}
+_USUAL = ("Node", "RBAC")
+_API_SERVER_LABEL = ("component", "kube-apiserver")
+
+
+class BadManifestError(ShipkeeperError):
+    """An object that authorization would look at makes no sense."""
+
+
+def type_of(kind: PolicyKind) -> type[KubeObject]:
+    """What objects of a kind are decoded to."""
+    return _TYPES.get(kind.kind, LooseObject)
+
+
+def kind_of(manifest: Manifest) -> PolicyKind | None:
+    """The kind of a manifest, None for one that has no say."""
+    group, slash, _ = str(manifest.get("apiVersion", "")).partition("/")
+    return _BY_KIND.get((group if slash else "", str(manifest.get("kind", ""))))
+
+
+def from_manifests(
+    manifests: Iterable[Manifest], *, source: str, version: Version = NEWEST
+) -> Policy:
+    """The policy that manifests make; others than those with a say are passed over."""
+    found: dict[PolicyKind, list[KubeObject]] = {}
+    for manifest in manifests:
+        kind = kind_of(manifest)
+        if kind is not None:
+            found.setdefault(kind, []).append(_decode(manifest, kind, source))
+    return assemble(found, source=source, version=version)
+
+
+def _decode(manifest: Manifest, kind: PolicyKind, source: str) -> KubeObject:
+    try:
+        return msgspec.convert(manifest, type=type_of(kind))
+    except msgspec.ValidationError as error:
+        name = _name_of(manifest)
+        raise BadManifestError(
+            f"{kind.kind} {name} of {source} makes no sense: {error}",
+            reason="BadManifest",
+            hint="an API server would not have taken it; mend it",
+        ) from error
+
+
+def _name_of(manifest: Manifest) -> str:
+    try:
+        return str(manifest["metadata"]["name"])
+    except (KeyError, TypeError):
+        return "without a name"
+
+
+def assemble(
+    found: Mapping[PolicyKind, Iterable[Any]],
+    *,
+    source: str,
+    version: Version,
+    unread: tuple[Unread, ...] = (),
+) -> Policy:
+    """The policy that objects by kind make; the chain is that of a visible API server's pod."""
+
+    def of(*wanted: PolicyKind) -> tuple[Any, ...]:
+        return tuple(each for kind in wanted for each in found.get(kind, ()))
+
+    pods: tuple[LooseObject, ...] = of(kinds.POD)
+    chain, why_not = _visible_chain(pods)
+    lacking = (Unread(what="authorizers", why=why_not),) if why_not else ()
+    return Policy(
+        source=source,
+        version=version,
+        chain=chain or from_modes(_USUAL),
+        is_chain_known=chain is not None,
+        roles=of(kinds.ROLE, kinds.CLUSTER_ROLE),
+        bindings=of(kinds.ROLE_BINDING, kinds.CLUSTER_ROLE_BINDING),
+        pods=pods,
+        volumes=of(kinds.VOLUME),
+        attachments=of(kinds.ATTACHMENT),
+        resource_slices=of(kinds.SLICE),
+        certificate_requests=of(kinds.CERTIFICATE_REQUEST),
+        kinds={kind.kind: of(kind) for kind in kinds.AUDIT_KINDS},
+        unread=(*unread, *lacking),
+    )
+
+
+def with_hosts(policy: Policy, pods: Iterable[Manifest], files: Mapping[str, str]) -> Policy:
+    """The policy with the static pods of hosts, and the chain that the API server's files give."""
+    kind = kinds.POD
+    added = tuple(
+        msgspec.convert(_in_kube_system(pod), type=LooseObject)
+        for pod in pods
+        if kind_of(pod) is kind
+    )
+    servers = api_server_pods(added)
+    known = msgspec.structs.replace(policy, pods=(*policy.pods, *added))
+    if not servers:
+        return known
+    chain = chain_of_pod(servers[0].spec, files)
+    unread = tuple(each for each in policy.unread if each.what != "authorizers")
+    return msgspec.structs.replace(known, chain=chain, is_chain_known=True, unread=unread)
+
+
+def _in_kube_system(pod: Manifest) -> Manifest:
+    return {**pod, "metadata": {**pod.get("metadata", {}), "namespace": "kube-system"}}
+
+
+def api_server_pods(pods: Iterable[LooseObject]) -> list[LooseObject]:
+    """The API servers that run as (mirrored) pods."""
+    key, value = _API_SERVER_LABEL
+    return [
+        pod
+        for pod in pods
+        if pod.namespace == "kube-system" and pod.metadata.labels.get(key) == value
+    ]
+
+
+def _visible_chain(pods: Iterable[LooseObject]) -> tuple[ChainConfig | None, str]:
+    servers = api_server_pods(pods)
+    if not servers:
+        return None, "no API server is visible as a pod, so Node,RBAC is assumed"
+    try:
+        return chain_of_pod(servers[0].spec, {}), ""
+    except ShipkeeperError as error:
+        return None, f"{error.message}; Node,RBAC is assumed"

@@ -1,0 +1,1 @@
+"""The ways from what somebody may do to what nobody meant them to."""

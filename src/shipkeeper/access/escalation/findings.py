@@ -1,0 +1,88 @@
+"""What the graph found, told: who gets where, by what, where to cut, and what that breaks. Pure."""
+
+from collections.abc import Iterable, Iterator
+
+from shipkeeper.access.attributes import SERVICE_ACCOUNTS, UNAUTHENTICATED
+from shipkeeper.access.chain import Chain
+from shipkeeper.access.escalation.edge import Edge, Goal
+from shipkeeper.access.escalation.graph import EscalationGraph, Route
+from shipkeeper.access.finding import Finding, Outcome, Severity
+from shipkeeper.access.rule import spell
+from shipkeeper.model.rbac import Binding
+
+_SEVERITY = {
+    Goal.ADMIN: Severity.CRITICAL,
+    Goal.ROOT: Severity.HIGH,
+    Goal.SECRETS: Severity.HIGH,
+    Goal.TRAFFIC: Severity.MEDIUM,
+}
+_GAINS = {
+    Goal.ADMIN: "can become cluster-admin",
+    Goal.ROOT: "can get root on nodes",
+    Goal.SECRETS: "can read every Secret",
+    Goal.TRAFFIC: "can move others' pods or traffic",
+}
+_BOOTSTRAP = ("kubernetes.io/bootstrapping", "rbac-defaults")
+_ABAC = 17
+_EVERYBODY = (UNAUTHENTICATED, "system:authenticated", SERVICE_ACCOUNTS)
+
+
+def escalation_findings(chain: Chain, *, with_system: bool = False) -> Iterator[Finding]:
+    """A finding for each subject and goal; what Kubernetes binds itself only `with_system`."""
+    bindings = {binding.label: binding for binding in chain.policy.bindings}
+    for route in EscalationGraph(chain).routes():
+        first = _deciding(route)
+        if not with_system and _is_system(first, bindings, route):
+            continue
+        yield _finding(chain, route, first, bindings)
+
+
+def _deciding(route: Route) -> Edge:
+    """The first edge that a binding opens: there the way is cut."""
+    return next((edge for edge in route.edges if edge.bindings), route.edges[0])
+
+
+def _is_system(edge: Edge, bindings: dict[str, Binding], route: Route) -> bool:
+    if not edge.bindings:
+        return edge.path != 17
+    key, value = _BOOTSTRAP
+    return all(
+        label in bindings and bindings[label].metadata.labels.get(key) == value
+        for label in edge.bindings
+    ) or route.start == ("Group", "system:masters")
+
+
+def _finding(chain: Chain, route: Route, first: Edge, bindings: dict[str, Binding]) -> Finding:
+    kind, name = route.start
+    steps = tuple(edge.how for edge in route.edges)
+    # The last one that a binding opens is what it takes on top of the others.
+    cut = first.bindings[-1] if first.bindings else ""
+    path = next((edge.path for edge in route.edges if edge.path), 20 if name in _EVERYBODY else 0)
+    return Finding(
+        id=f"path-{path:02}" if path else "admin",
+        title=_GAINS[route.goal],
+        outcome=Outcome.FAIL,
+        severity=_SEVERITY[route.goal],
+        target=f"{kind.lower()}/{name}",
+        message=f"{kind} {name} {_GAINS[route.goal]}: {', then '.join(steps)}",
+        goal=route.goal.value,
+        steps=steps,
+        cut=cut,
+        breaks=tuple(_breaks(chain, bindings.get(cut))),
+        remedy=f"cut {cut}" if cut else "take the line out of the ABAC policy",
+    )
+
+
+def _breaks(chain: Chain, binding: Binding | None) -> Iterator[str]:
+    """What the subjects of a binding lose with it."""
+    if binding is None or chain.rbac is None:
+        return
+    role = chain.rbac.roles.get(binding.role_key)
+    for subject in binding.subjects or ():
+        for rule in (role.rules or ()) if role else ():
+            yield f"{subject.kind} {subject.name}: {spell(rule)}"
+
+
+def paths_of(findings: Iterable[Finding]) -> set[str]:
+    """The ids of the ways that were found."""
+    return {each.id for each in findings}

@@ -1,0 +1,119 @@
+"""What is in a cluster to be gained: namespaces, ServiceAccounts, pods, tokens, nodes. Pure."""
+
+import re
+from typing import Any
+
+from shipkeeper.access.attributes import service_account_name, split_service_account
+from shipkeeper.access.policy import Policy
+from shipkeeper.access.rbac import subject_name
+from shipkeeper.access.references import containers, many, one
+from shipkeeper.access.who_can import known_nodes
+from shipkeeper.model.loose import LooseObject
+
+KUBE_SYSTEM = "kube-system"
+_ENFORCE = "pod-security.kubernetes.io/enforce"
+# First minor that enforces Pod Security by labels.
+_POD_SECURITY = 23
+_CONTROL_PLANE = (
+    "node-role.kubernetes.io/control-plane",
+    "node-role.kubernetes.io/master",
+)
+_TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105
+_TOKEN_OF = "kubernetes.io/service-account.name"  # noqa: S105
+# What Kubernetes' tools call a token's Secret where the type could not be read.
+_TOKEN_NAME = re.compile(r"^(?P<account>.+)-token-[a-z0-9]{5}$")
+
+
+class Terrain:
+    """The cluster as an attacker would look at it."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.minor = policy.version.minor
+        self.nodes = known_nodes(policy)
+        self.accounts = _accounts(policy)
+        self.namespaces = sorted(
+            {each.name for each in policy.of_kind("Namespace")}
+            | set(self.accounts)
+            | {pod.namespace for pod in policy.pods}
+            | {binding.namespace for binding in policy.bindings if binding.namespace}
+        )
+        self._levels = {
+            each.name: each.metadata.labels.get(_ENFORCE, "privileged")
+            for each in policy.of_kind("Namespace")
+        }
+        self.running: dict[str, set[str]] = {}
+        self.privileged: set[str] = set()
+        for pod in policy.pods:
+            if pod.spec.get("nodeName"):
+                account = str(pod.spec.get("serviceAccountName") or "default")
+                name = service_account_name(pod.namespace, account)
+                self.running.setdefault(pod.namespace, set()).add(name)
+            if _is_privileged(pod):
+                self.privileged.add(pod.namespace)
+        self.token_accounts = _token_accounts(policy)
+
+    def lets_privileged_run(self, namespace: str) -> bool:
+        """Whether Pod Security lets privileged pods into a namespace."""
+        if self.minor < _POD_SECURITY:
+            return True
+        return self._levels.get(namespace, "privileged") == "privileged"
+
+    @property
+    def has_control_plane(self) -> bool:
+        """Whether the control plane runs on nodes of the cluster, as far as it is visible."""
+        nodes = self.policy.of_kind("Node")
+        if any(label in node.metadata.labels for node in nodes for label in _CONTROL_PLANE):
+            return True
+        return any(
+            pod.namespace == KUBE_SYSTEM and pod.metadata.labels.get("tier") == "control-plane"
+            for pod in self.policy.pods
+        )
+
+    @property
+    def is_aws(self) -> bool:
+        """Whether nodes are of a cloud that maps its identities by a ConfigMap."""
+        nodes = self.policy.of_kind("Node")
+        return any(str(node.spec.get("providerID", "")).startswith("aws:") for node in nodes)
+
+
+def _accounts(policy: Policy) -> dict[str, set[str]]:
+    """User names of ServiceAccounts by namespace: those that exist, else those that are known."""
+    found: dict[str, set[str]] = {}
+    for account in policy.of_kind("ServiceAccount"):
+        name = service_account_name(account.namespace, account.name)
+        found.setdefault(account.namespace, set()).add(name)
+    if found and not policy.lacks("ServiceAccount"):
+        return found
+    for binding in policy.bindings:
+        for subject in binding.subjects or ():
+            named = subject_name(subject, binding.namespace)
+            account = split_service_account(named[1]) if named else None
+            if named and account:
+                found.setdefault(account[0], set()).add(named[1])
+    for pod in policy.pods:
+        account = str(pod.spec.get("serviceAccountName") or "default")
+        name = service_account_name(pod.namespace, account)
+        found.setdefault(pod.namespace, set()).add(name)
+    return found
+
+
+def _token_accounts(policy: Policy) -> dict[str, set[str]]:
+    """By namespace, the ServiceAccounts that have a token in a Secret."""
+    found: dict[str, set[str]] = {}
+    for secret in policy.of_kind("Secret"):
+        account = secret.metadata.annotations.get(_TOKEN_OF, "")
+        guess = _TOKEN_NAME.match(secret.name)
+        name = account or (guess["account"] if guess else "")
+        if name and secret.type in ("", _TOKEN_TYPE):
+            user = service_account_name(secret.namespace, name)
+            found.setdefault(secret.namespace, set()).add(user)
+    return found
+
+
+def _is_privileged(pod: LooseObject) -> bool:
+    """Whether whoever is in the pod is as good as on its node."""
+    spec: dict[str, Any] = pod.spec
+    if spec.get("hostPID") or any("hostPath" in volume for volume in many(spec, "volumes")):
+        return True
+    return any(one(each, "securityContext").get("privileged") for each in containers(spec))

@@ -1,0 +1,1 @@
+"""Volumes of a backup: found, saved as files or by snapshots, and brought back."""

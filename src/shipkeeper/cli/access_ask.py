@@ -1,0 +1,165 @@
+"""`shipkeeper access can-i|who-can|explain|matrix`: questions, answered without a review."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from shipkeeper.access.chain import Chain
+from shipkeeper.access.explain import Explanation
+from shipkeeper.access.explain import explain as explain_answer
+from shipkeeper.access.matrix import RESOURCES, VERBS
+from shipkeeper.access.matrix import matrix as make_matrix
+from shipkeeper.access.policy import Policy
+from shipkeeper.access.report import (
+    explanation_report,
+    holders_report,
+    matrix_report,
+    yes_no,
+)
+from shipkeeper.access.who_can import who_can as find_holders
+from shipkeeper.access.words import ResourceName, question, resource_name
+from shipkeeper.cli.access_flags import (
+    LIVE,
+    As,
+    AsGroup,
+    Namespace,
+    PolicyFlags,
+    Subresource,
+    asked_user,
+    opened_policy,
+)
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
+from shipkeeper.cli.flags import Output
+from shipkeeper.cli.output import say, show
+from shipkeeper.errors import EXIT_ERROR, EXIT_OK
+
+Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="Exit code alone.")]
+
+
+async def can_i(
+    verb: str,
+    resource: str,
+    name: str = "",
+    /,
+    *,
+    as_: As = "",
+    as_group: AsGroup = (),
+    namespace: Namespace = "default",
+    subresource: Subresource = "",
+    all_namespaces: Annotated[
+        bool, Parameter(name=("--all-namespaces", "-A"), help="In every namespace.")
+    ] = False,
+    quiet: Quiet = False,
+    output: Output = None,
+    policy: PolicyFlags = LIVE,
+    repository: RepositoryFlags = HERE,
+) -> int:
+    """Tell whether somebody may do something, by the cluster's own authorizers.
+
+    Exit code 0 for yes, 1 for no.
+    """
+    where = "" if all_namespaces else namespace
+    found = await _explained(
+        (verb, resource, name), (as_, as_group), where, subresource, policy, repository
+    )
+    if not quiet:
+        show(yes_no(found), output)
+    return EXIT_OK if found.answer.allowed else EXIT_ERROR
+
+
+async def explain(
+    verb: str,
+    resource: str,
+    name: str = "",
+    /,
+    *,
+    as_: As = "",
+    as_group: AsGroup = (),
+    namespace: Namespace = "default",
+    subresource: Subresource = "",
+    output: Output = None,
+    policy: PolicyFlags = LIVE,
+    repository: RepositoryFlags = HERE,
+) -> int:
+    """Explain which authorizer, binding, role and rule say yes; on a no, what comes near.
+
+    Exit code 0 for yes, 1 for no.
+    """
+    found = await _explained(
+        (verb, resource, name), (as_, as_group), namespace, subresource, policy, repository
+    )
+    show(explanation_report(found), output)
+    return EXIT_OK if found.answer.allowed else EXIT_ERROR
+
+
+async def _explained(
+    words: tuple[str, str, str],
+    subject: tuple[str, tuple[str, ...]],
+    namespace: str,
+    subresource: str,
+    flags: PolicyFlags,
+    repository: RepositoryFlags,
+) -> Explanation:
+    verb, resource, name = words
+    async with opened_policy(flags, repository) as (policy, connection):
+        user = await asked_user(*subject, connection)
+    tell_gaps(policy)
+    asked = question(verb, _with_subresource(resource, subresource), name, namespace)
+    return explain_answer(Chain(policy), asked.of(user))
+
+
+async def who_can(
+    verb: str,
+    resource: str,
+    name: str = "",
+    /,
+    *,
+    namespace: Namespace = "default",
+    all_namespaces: Annotated[
+        bool, Parameter(name=("--all-namespaces", "-A"), help="In any namespace.")
+    ] = False,
+    subresource: Subresource = "",
+    output: Output = None,
+    policy: PolicyFlags = LIVE,
+    repository: RepositoryFlags = HERE,
+) -> None:
+    """List everybody who may do something, over all authorizers and with implicit groups."""
+    async with opened_policy(policy, repository) as (found, _):
+        pass
+    tell_gaps(found)
+    where = "" if all_namespaces else namespace
+    asked = question(verb, _with_subresource(resource, subresource), name, where)
+    show(holders_report(find_holders(Chain(found), asked, everywhere=all_namespaces)), output)
+
+
+async def matrix(
+    *resources: str,
+    namespace: Namespace = "",
+    verb: Annotated[tuple[str, ...], Parameter(help="Only these verbs.")] = (),
+    subject: Annotated[
+        tuple[str, ...], Parameter(help="Only these, as KIND/NAME; all that are bound otherwise.")
+    ] = (),
+    output: Output = None,
+    policy: PolicyFlags = LIVE,
+    repository: RepositoryFlags = HERE,
+) -> None:
+    """Show what each subject may do with resources: a letter for each verb, the mighty first."""
+    async with opened_policy(policy, repository) as (found, _):
+        pass
+    tell_gaps(found)
+    chosen = [(kind or "User", name) for kind, _, name in (each.partition("/") for each in subject)]
+    columns: list[ResourceName] = [resource_name(each) for each in resources or RESOURCES]
+    made = make_matrix(
+        Chain(found), columns, namespace=namespace, verbs=verb or VERBS, subjects=chosen
+    )
+    show(matrix_report(made), output)
+
+
+def tell_gaps(policy: Policy) -> None:
+    """Say what could not be read, for an answer without it may be wrong."""
+    for each in policy.unread:
+        say(f"not known: {each.what}: {each.why}")
+
+
+def _with_subresource(resource: str, subresource: str) -> str:
+    return f"{resource}/{subresource}" if subresource else resource

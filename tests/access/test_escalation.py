@@ -1,0 +1,133 @@
+"""Every way is found under its number; what looks like one is not."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shipkeeper.access.abac import parse_abac
+from shipkeeper.access.authorizers import from_modes
+from shipkeeper.access.chain import Chain
+from shipkeeper.access.controls.hygiene import disorder
+from shipkeeper.access.escalation.findings import escalation_findings
+from shipkeeper.access.finding import Finding
+from tests.access.fuzz import rbac
+from tests.access.ways import ALSO, LOOK_ALIKES, NAMESPACE, WAYS, Way, bound, policy_with, rule
+
+
+def found_for(user: str, *objects: dict[str, Any], version: str = "v1.37.2") -> list[Finding]:
+    chain = Chain(policy_with(*objects, version=version))
+    return [each for each in escalation_findings(chain) if each.target == f"user/{user}"]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_a_way_is_found(way: Way) -> None:
+    found = found_for(way.user, *bound(way.name, way.namespace, way.rules))
+    assert found
+    assert {each.id for each in found} & ({way.id} | ALSO.get(way.name, set()))
+    assert all(each.cut and each.steps and each.breaks for each in found)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_nothing_is_left_when_the_binding_is_cut(way: Way) -> None:
+    objects = bound(way.name, way.namespace, way.rules)
+    (cut,) = {each.cut for each in found_for(way.user, *objects)}
+    left = [each for each in objects if _label(each) != cut]
+    assert len(left) == len(objects) - 1
+    assert not found_for(way.user, *left)
+
+
+def _label(manifest: dict[str, Any]) -> str:
+    metadata = manifest["metadata"]
+    where = f"{metadata['namespace']}/" if "namespace" in metadata else ""
+    return f"{manifest['kind'].lower()}/{where}{metadata['name']}"
+
+
+def test_there_are_enough_look_alikes() -> None:
+    assert len(LOOK_ALIKES) >= 40
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_a_look_alike_is_none(name: str) -> None:
+    assert not found_for(f"way-{name}", *bound(name, *LOOK_ALIKES[name]))
+
+
+@pytest.mark.parametrize(
+    ("version", "is_way"), [("v1.20.2", True), ("v1.34.0", True), ("v1.35.0", False)]
+)
+def test_get_exec_by_websocket(version: str, is_way: bool) -> None:
+    objects = bound("exec", "", (rule("get", "pods/exec"),))
+    assert bool(found_for("way-exec", *objects, version=version)) is is_way
+
+
+def test_constrained_impersonation_is_new() -> None:
+    way = next(each for each in WAYS if each.name == "constrained")
+    assert not found_for(way.user, *bound(way.name, "", way.rules), version="v1.34.0")
+
+
+def test_a_ready_admin_is_told_as_one() -> None:
+    (found,) = found_for("boss")
+    assert found.goal == "cluster-admin"
+    assert found.steps == ("may do everything",)
+    assert found.cut == "clusterrolebinding/mighty"
+
+
+def test_node_root_leads_to_the_keys_of_a_control_plane() -> None:
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "cp", "labels": {"node-role.kubernetes.io/control-plane": ""}},
+    }
+    way = bound("pods", "kube-system", (rule("create", "pods"),))
+    (found,) = found_for("way-pods", *way, node)
+    assert found.goal == "cluster-admin"
+    assert "keys on a control-plane node" in found.message
+
+
+def test_cloud_identities() -> None:
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "cloud"},
+        "spec": {"providerID": "aws:///eu/i-1"},
+    }
+    way = bound("aws", "kube-system", (rule("update", "configmaps", names="aws-auth"),))
+    assert {each.id for each in found_for("way-aws", *way, node)} == {"path-19"}
+
+
+@pytest.mark.parametrize(
+    ("line", "goal"),
+    [
+        ('{"user":"eve","readonly":false,"resource":"users"}', "cluster-admin"),
+        ('{"user":"eve","readonly":false,"resource":"nodes"}', "cluster-admin"),
+        ('{"user":"eve","readonly":true,"resource":"secrets"}', "every-secret"),
+        ('{"user":"eve","readonly":true,"resource":"pods"}', ""),
+        ('{"user":"eve","readonly":false,"resource":"services"}', ""),
+    ],
+)
+def test_abac_lines_take_every_verb(line: str, goal: str) -> None:
+    chain = from_modes(("ABAC", "RBAC"), abac=line)
+    policy = msgspec.structs.replace(policy_with(), chain=chain)
+    assert parse_abac(line).lines
+    found = [each for each in escalation_findings(Chain(policy)) if each.target == "user/eve"]
+    assert {each.goal for each in found} == ({goal} if goal else set())
+    assert {each.id for each in found} <= {"path-17"}
+
+
+def test_grants_to_everybody_and_to_who_is_not_there() -> None:
+    role, binding = bound("all", "", (rule("get", "pods"),))
+    binding["subjects"] = [
+        {"kind": "Group", "name": "system:authenticated"},
+        {"kind": "ServiceAccount", "name": "ghost", "namespace": NAMESPACE},
+    ]
+    ids = [each.id for each in disorder(policy_with(role, binding))]
+    assert ids.count("path-20") == 2
+
+
+def test_a_label_that_adds_to_an_aggregated_role() -> None:
+    whole = rbac("ClusterRole", "whole", "")
+    whole["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": {"add": "yes"}}]}
+    part = rbac("ClusterRole", "part", "")
+    part["metadata"]["labels"] = {"add": "yes"}
+    part["rules"] = [rule("get", "secrets")]
+    assert "path-15" in {each.id for each in disorder(policy_with(whole, part))}

@@ -1,0 +1,270 @@
+"""Beside a real API server: ways walked, who-can asked, near misses mended, audits restricted."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+import msgspec
+import pytest
+
+from shipkeeper.access.attributes import User
+from shipkeeper.access.audit import audit
+from shipkeeper.access.chain import Chain
+from shipkeeper.access.explain import NearMiss, explain, mended
+from shipkeeper.access.finding import Outcome
+from shipkeeper.access.kinds import EVERY_KIND
+from shipkeeper.access.needs import needs_of
+from shipkeeper.access.observe import observe
+from shipkeeper.access.suggest import Needs
+from shipkeeper.access.who_can import who_can
+from shipkeeper.access.words import question
+from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.errors import ForbiddenError, NotFoundError
+from shipkeeper.sandbox.sandbox import Sandbox
+from tests.access.fuzz import GROUPS, USERS, Fuzz
+from tests.access.parity import clear_rbac, fuzzed_cluster
+from tests.access.robbery import ROBBERIES, Robber, deployment, pod
+from tests.access.ways import NAMESPACE, WAYS, Way, bound, landscape, rule
+from tests.access.world import LABEL, ask, connected, create, create_together
+
+_RBAC = "/apis/rbac.authorization.k8s.io/v1"
+
+
+@pytest.fixture(scope="module")
+async def admin(newest: Sandbox) -> AsyncIterator[Connection]:
+    async with connected(newest.kubeconfig) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="module")
+async def town(admin: Connection) -> AsyncIterator[Connection]:
+    """What the ways are about: pods, a deployment, Secrets, a mighty ServiceAccount."""
+    objects = [each for each in landscape() if each["kind"] != "Pod"]
+    secret = {"apiVersion": "v1", "kind": "Secret", "data": {"key": "cHJpemU="}}
+    prize = {**secret, "metadata": {"name": "prize", "namespace": "kube-system"}}
+    target = pod("target", nodeName="ways-node", tolerations=[{"operator": "Exists"}])
+    target["metadata"]["namespace"] = NAMESPACE
+    await create(admin, *objects, prize, target)
+    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+    await admin.send("POST", path, body=deployment("app", "default"))
+    yield admin
+    for name in (NAMESPACE, "ways-strict"):
+        await admin.send("DELETE", f"/api/v1/namespaces/{name}")
+    for path in (
+        "/api/v1/nodes/ways-node",
+        "/api/v1/persistentvolumes/way-volume",
+        "/api/v1/namespaces/kube-system/secrets/prize",
+        f"{_RBAC}/clusterroles/harmless",
+        f"{_RBAC}/clusterrolebindings/mighty",
+    ):
+        with suppress(NotFoundError):
+            await admin.send("DELETE", path)
+    configurations = "/apis/admissionregistration.k8s.io/v1"
+    await admin.send("DELETE", f"{configurations}/mutatingwebhookconfigurations/way-mutate")
+    await admin.send("DELETE", f"{configurations}/validatingwebhookconfigurations/way-watchful")
+
+
+def test_every_way_is_walked() -> None:
+    assert set(ROBBERIES) == {way.name for way in WAYS}
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+async def test_a_way_leads_there(newest: Sandbox, town: Connection, way: Way) -> None:
+    objects = bound(way.name, way.namespace, way.rules)
+    await create(town, *objects)
+    try:
+        async with AsyncExitStack() as stack:
+            own = await stack.enter_async_context(connected(newest.issue_kubeconfig(way.user)))
+            robber = Robber(newest, way.user, own, town, stack)
+            await _known(town, way)
+            await ROBBERIES[way.name](robber)
+    finally:
+        for name in (way.user, f"{way.user}-gain"):
+            for kind in ("clusterrolebindings", "clusterroles"):
+                with suppress(NotFoundError):
+                    await town.send("DELETE", f"{_RBAC}/{kind}/{name}")
+
+
+async def _known(admin: Connection, way: Way) -> None:
+    """Wait until the server's authorizer has the new role and binding."""
+    first = way.rules[0]
+    resource, _, subresource = first["resources"][0].partition("/")
+    attributes = {
+        "verb": first["verbs"][0],
+        "group": first["apiGroups"][0],
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": way.namespace,
+        "name": first.get("resourceNames", [""])[0],
+    }
+    spec = {"user": way.user, "resourceAttributes": attributes}
+    while not (await ask(admin, spec)).allowed:
+        pass
+
+
+async def test_who_can_and_near_misses(newest: Sandbox) -> None:
+    async with fuzzed_cluster(newest) as admin:
+        fuzz = Fuzz(7)
+        objects = fuzz.rbac(roles=16, bindings=30)
+        for each in objects:
+            each["metadata"]["labels"] = LABEL
+        await create_together(admin, objects)
+        chain = Chain(await observe(admin))
+        await _who_can(admin, chain, fuzz)
+        await clear_rbac(admin)
+
+
+async def _who_can(admin: Connection, chain: Chain, fuzz: Fuzz) -> None:
+    listed = others = 0
+    for verb, resource in (("get", "secrets"), ("create", "pods"), ("list", "deployments")):
+        asked = question(verb, resource, "", "fuzz-a")
+        holders = who_can(chain, asked).holders
+        for holder in holders:
+            spec = _spec(holder.user.name, holder.user.groups, asked)
+            assert (await ask(admin, spec)).allowed, holder
+            listed += 1
+        holding = {(holder.kind == "Group", holder.name) for holder in holders}
+        for user in USERS:
+            groups = tuple(fuzz.random.sample(GROUPS, 2))
+            names = {(False, user), *((True, group) for group in groups)}
+            if not names & holding and not user.startswith("system:node:"):
+                assert not (await ask(admin, _spec(user, groups, asked))).allowed, (user, groups)
+                others += 1
+    assert min(listed, others) > 10
+
+
+def _spec(user: str, groups: tuple[str, ...], asked: Any) -> dict[str, Any]:
+    attributes = {
+        "verb": asked.verb,
+        "group": asked.target.group,
+        "resource": asked.target.resource,
+        "namespace": asked.namespace,
+    }
+    return {"user": user, "groups": list(groups), "resourceAttributes": attributes}
+
+
+MISSES = (
+    ("way-miss", "delete", "pods", "ways"),
+    ("way-miss", "get", "secrets", "ways"),
+    ("way-miss", "get", "pods", "kube-system"),
+    ("Way-Miss", "get", "pods", "ways"),
+    ("way-gone", "get", "pods", "ways"),
+)
+
+
+@pytest.mark.parametrize("miss", MISSES, ids="-".join)
+async def test_a_mend_flips_the_answer(town: Connection, miss: tuple[str, str, str, str]) -> None:
+    user, verb, resource, namespace = miss
+    gone = bound("gone", NAMESPACE, ())[1]
+    objects = [*bound("miss", NAMESPACE, (rule("get", "pods"),)), gone]
+    await create(town, *objects)
+    try:
+        chain = Chain(await observe(town))
+        asked = question(verb, resource, "", namespace)
+        found = explain(chain, asked.of(User(name=user)))
+        assert not found.answer.allowed
+        assert found.near_misses
+        for each in found.near_misses:
+            assert Chain(mended(chain.policy, each)).allows(asked.of(User(name=user)))
+        spec = _spec(user, (), asked)
+        assert not (await ask(town, spec)).allowed
+        made = await _mend(town, found.near_misses[0])
+        while not (await ask(town, spec)).allowed:
+            pass
+        await _remove(town, made)
+    finally:
+        await _remove(town, [_path(each) for each in objects])
+
+
+async def _mend(admin: Connection, miss: NearMiss) -> list[str]:
+    paths: list[str] = []
+    for each in filter(None, (miss.role, miss.binding)):
+        manifest = msgspec.to_builtins(each)
+        manifest["apiVersion"] = "rbac.authorization.k8s.io/v1"
+        manifest["kind"] = each.kind
+        for part in ("uid", "resourceVersion", "creationTimestamp"):
+            manifest["metadata"].pop(part, None)
+        if "roleRef" in manifest:
+            manifest["roleRef"]["apiGroup"] = "rbac.authorization.k8s.io"
+            for subject in manifest["subjects"]:
+                if subject["kind"] != "ServiceAccount":
+                    subject["apiGroup"] = "rbac.authorization.k8s.io"
+        path = _path(manifest)
+        with suppress(NotFoundError):
+            await admin.send("DELETE", path)
+        await create(admin, manifest)
+        paths.append(path)
+    return paths
+
+
+def _path(manifest: dict[str, Any]) -> str:
+    metadata = manifest["metadata"]
+    where = f"/namespaces/{metadata['namespace']}" if metadata.get("namespace") else ""
+    return f"{_RBAC}{where}/{manifest['kind'].lower()}s/{metadata['name']}"
+
+
+async def _remove(admin: Connection, paths: list[str]) -> None:
+    for path in paths:
+        with suppress(NotFoundError):
+            await admin.send("DELETE", path)
+
+
+async def test_roles_suggested_from_the_audit_log(newest: Sandbox, town: Connection) -> None:
+    user = "way-logged"
+    wide = bound("logged", NAMESPACE, (rule("*", "pods configmaps secrets"),))
+    await create(town, *wide)
+    try:
+        async with connected(newest.issue_kubeconfig(user)) as own:
+            await _until_allowed(own, f"/api/v1/namespaces/{NAMESPACE}/configmaps")
+            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")
+            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/target")
+            needs = Needs()
+            with newest.audit_log.open("rb") as log:
+                for line in log:
+                    for asked in needs_of(line):
+                        needs.add(asked)
+            found = needs.suggest(user, Chain(await observe(town)))
+            await _remove(town, [_path(each) for each in wide])
+            await create(town, *found.manifests)
+            await _until_allowed(own, f"/api/v1/namespaces/{NAMESPACE}/configmaps")
+            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")
+            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/target")
+            with pytest.raises(ForbiddenError):
+                await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/secrets")
+    finally:
+        await _remove(town, [_path(each) for each in wide])
+
+
+async def _until_allowed(own: Connection, path: str) -> None:
+    while True:
+        try:
+            await own.send("GET", path)
+        except ForbiddenError:
+            continue
+        return
+
+
+@pytest.mark.parametrize(
+    ("path", "rules"),
+    [
+        ("/version", ()),
+        ("/api/v1/pods", (rule("list", "pods"),)),
+        (f"{_RBAC}/roles", (rule("list", "roles clusterroles", "rbac.authorization.k8s.io"),)),
+        ("/api/v1/secrets", (rule("list", "namespaces secrets"),)),
+    ],
+)
+async def test_who_may_read_less_never_passes_more(
+    newest: Sandbox, town: Connection, path: str, rules: tuple[dict[str, Any], ...]
+) -> None:
+    objects = bound("auditor", "", rules)
+    await create(town, *objects)
+    try:
+        async with connected(newest.issue_kubeconfig("way-auditor")) as own:
+            await _until_allowed(own, path)
+            everything = audit(await observe(town, EVERY_KIND))
+            less = audit(await observe(own, EVERY_KIND))
+        for each in less.of(Outcome.PASS):
+            assert each in everything.findings
+        assert less.of(Outcome.NOT_EVALUATED)
+    finally:
+        await _remove(town, [_path(each) for each in objects])

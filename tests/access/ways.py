@@ -1,0 +1,241 @@
+"""Ways to more power as rules, what the audit must call them, and the requests that prove them."""
+
+from typing import Any
+
+import msgspec
+
+from shipkeeper.access.assembly import from_manifests
+from shipkeeper.access.policy import Policy
+from shipkeeper.model.version import Version
+from tests.access.fuzz import rbac
+
+Rule = dict[str, Any]
+NAMESPACE = "ways"
+STRICT = "ways-strict"
+_RBAC = "rbac.authorization.k8s.io"
+_CSR = "certificates.k8s.io"
+_ADMISSION = "admissionregistration.k8s.io"
+CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
+
+
+def rule(verbs: str, resources: str, group: str = "", names: str = "") -> Rule:
+    """Words separated by blanks."""
+    made: Rule = {"verbs": verbs.split(), "apiGroups": [group], "resources": resources.split()}
+    return {**made, "resourceNames": names.split()} if names else made
+
+
+class Way(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules of one subject, bound in a namespace or everywhere, and the id of the finding."""
+
+    name: str
+    id: str
+    rules: tuple[Rule, ...]
+    namespace: str = NAMESPACE
+
+    @property
+    def user(self) -> str:
+        return f"way-{self.name}"
+
+
+def everywhere(name: str, id_: str, *rules: Rule) -> Way:
+    return Way(name=name, id=id_, rules=rules, namespace="")
+
+
+def inside(name: str, id_: str, *rules: Rule) -> Way:
+    return Way(name=name, id=id_, rules=rules)
+
+
+WAYS = (
+    everywhere("list-secrets", "path-01", rule("list", "secrets")),
+    everywhere("watch-secrets", "path-01", rule("watch", "secrets")),
+    inside("create-pods", "path-02", rule("create", "pods")),
+    inside("create-deployments", "path-02", rule("create", "deployments", "apps")),
+    inside("patch-deployments", "path-03", rule("patch", "deployments", "apps")),
+    inside("patch-pods", "path-03", rule("patch", "pods")),
+    inside("exec", "path-04", rule("create", "pods/exec")),
+    inside("debug", "path-04", rule("patch", "pods/ephemeralcontainers")),
+    everywhere("node-proxy", "path-05", rule("get", "nodes/proxy")),
+    inside("tokens", "path-06", rule("create", "serviceaccounts/token")),
+    inside("one-token", "path-06", rule("create", "serviceaccounts/token", names="mighty")),
+    inside("plant", "path-07", rule("create", "secrets"), rule("get", "secrets")),
+    everywhere(
+        "bind",
+        "path-08",
+        rule("create", "clusterrolebindings", _RBAC),
+        rule("bind", "clusterroles", _RBAC),
+    ),
+    everywhere(
+        "bind-one",
+        "path-08",
+        rule("create", "clusterrolebindings", _RBAC),
+        rule("bind", "clusterroles", _RBAC, "cluster-admin"),
+    ),
+    everywhere("escalate", "path-08", rule("escalate patch", "clusterroles", _RBAC)),
+    everywhere("impersonate", "path-08", rule("impersonate", "users groups")),
+    inside("impersonate-account", "path-08", rule("impersonate", "serviceaccounts")),
+    everywhere(
+        "constrained",
+        "path-09",
+        rule("impersonate:user-info", "users", "authentication.k8s.io"),
+        rule("impersonate-on:user-info:list", "secrets"),
+    ),
+    everywhere(
+        "approve",
+        "path-10",
+        rule("create", "certificatesigningrequests", _CSR),
+        rule("update", "certificatesigningrequests/approval", _CSR),
+        rule("approve", "signers", _CSR, "kubernetes.io/*"),
+    ),
+    everywhere(
+        "sign",
+        "path-11",
+        rule("patch", "certificatesigningrequests/status", _CSR),
+        rule("sign", "signers", _CSR, CLIENT_SIGNER),
+    ),
+    everywhere("mutate", "path-12", rule("create", "mutatingwebhookconfigurations", _ADMISSION)),
+    everywhere(
+        "watchful", "path-12", rule("create", "validatingwebhookconfigurations", _ADMISSION)
+    ),
+    everywhere(
+        "volume",
+        "path-13",
+        rule("create", "persistentvolumes persistentvolumeclaims pods"),
+    ),
+    Way(
+        name="relabel",
+        id="path-14",
+        rules=(rule("patch", "namespaces"), rule("create", "pods")),
+        namespace="",
+    ),
+    everywhere("steal", "path-16", rule("patch", "nodes"), rule("create", "pods/eviction")),
+)
+# The first step of these is a part of a shorter way, which is told instead.
+ALSO = {"volume": {"path-02"}, "relabel": {"path-02"}}
+
+LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
+    "read-pods": ("", (rule("get list watch", "pods"),)),
+    "read-logs": ("", (rule("get", "pods/log"),)),
+    "literal-star": ("", (rule("*", "pods/* secrets/*"),)),
+    "one-secret": ("", (rule("get", "secrets", names="mine"),)),
+    "secrets-of-apps": ("", (rule("get list", "secrets", "apps"),)),
+    "shouted-verb": ("", (rule("GET LIST", "secrets"),)),
+    "create-secrets": ("", (rule("create", "secrets"),)),
+    "delete-secrets": ("", (rule("delete", "secrets"),)),
+    "delete-pods": ("", (rule("delete", "pods"),)),
+    "list-exec": ("", (rule("list", "pods/exec"),)),
+    "exec-of-apps": ("", (rule("create", "pods/exec", "apps"),)),
+    "get-exec": ("", (rule("get", "pods/exec"),)),
+    "forward": ("", (rule("create", "pods/portforward"),)),
+    "node-proxy-in-namespace": (NAMESPACE, (rule("get create", "nodes/proxy"),)),
+    "node-metrics": ("", (rule("get", "nodes/metrics nodes/stats"),)),
+    "read-nodes": ("", (rule("get list watch", "nodes"),)),
+    "delete-node-proxy": ("", (rule("delete", "nodes/proxy"),)),
+    "create-accounts": ("", (rule("create", "serviceaccounts"),)),
+    "get-tokens": ("", (rule("get", "serviceaccounts/token"),)),
+    "read-accounts": ("", (rule("get list", "serviceaccounts"),)),
+    "token-of-nobody": (NAMESPACE, (rule("create", "serviceaccounts/token", names="nobody"),)),
+    "bind-alone": ("", (rule("bind", "clusterroles", _RBAC),)),
+    "bind-harmless": (
+        "",
+        (
+            rule("create", "clusterrolebindings", _RBAC),
+            rule("bind", "clusterroles", _RBAC, "harmless"),
+        ),
+    ),
+    "escalate-alone": ("", (rule("escalate", "clusterroles", _RBAC),)),
+    "escalate-create": ("", (rule("escalate create", "clusterroles", _RBAC),)),
+    "bindings-alone": ("", (rule("create update", "clusterrolebindings rolebindings", _RBAC),)),
+    "roles-alone": ("", (rule("create update patch", "clusterroles roles", _RBAC),)),
+    "impersonate-in-namespace": (NAMESPACE, (rule("impersonate", "users groups"),)),
+    "impersonate-groups": ("", (rule("impersonate", "groups"),)),
+    "impersonate-uids": ("", (rule("impersonate", "uids", "authentication.k8s.io"),)),
+    "constrained-who": ("", (rule("impersonate:user-info", "users", "authentication.k8s.io"),)),
+    "constrained-what": ("", (rule("impersonate-on:user-info:list", "secrets"),)),
+    "approve-without-update": (
+        "",
+        (
+            rule("create", "certificatesigningrequests", _CSR),
+            rule("approve", "signers", _CSR, CLIENT_SIGNER),
+        ),
+    ),
+    "update-without-approve": (
+        "",
+        (
+            rule("create", "certificatesigningrequests", _CSR),
+            rule("update", "certificatesigningrequests/approval", _CSR),
+        ),
+    ),
+    "approve-another-signer": (
+        "",
+        (
+            rule("create", "certificatesigningrequests", _CSR),
+            rule("update", "certificatesigningrequests/approval", _CSR),
+            rule("approve", "signers", _CSR, "example.com/*"),
+        ),
+    ),
+    "sign-alone": ("", (rule("sign", "signers", _CSR, CLIENT_SIGNER),)),
+    "status-alone": ("", (rule("patch", "certificatesigningrequests/status", _CSR),)),
+    "read-webhooks": ("", (rule("get list", "mutatingwebhookconfigurations", _ADMISSION),)),
+    "admission-policies": ("", (rule("create", "validatingadmissionpolicies", _ADMISSION),)),
+    "volumes-alone": ("", (rule("create", "persistentvolumes persistentvolumeclaims"),)),
+    "namespaces-alone": ("", (rule("patch", "namespaces"),)),
+    "nodes-alone": ("", (rule("patch", "nodes nodes/status"),)),
+    "evict-alone": ("", (rule("create", "pods/eviction"),)),
+    "aws-auth-elsewhere": ("kube-system", (rule("update", "configmaps"),)),
+    "scale": ("", (rule("update patch", "deployments/scale", "apps"),)),
+    "status-of-deployments": ("", (rule("update", "deployments/status", "apps"),)),
+    "network-policies": ("", (rule("delete", "networkpolicies", "networking.k8s.io"),)),
+    "token-reviews": ("", (rule("create", "tokenreviews", "authentication.k8s.io"),)),
+    "events": ("", (rule("create patch", "events"),)),
+    "urls": ("", ({"verbs": ["get"], "nonResourceURLs": ["/metrics", "/logs/*"]},)),
+}
+
+
+def bound(name: str, namespace: str, rules: tuple[Rule, ...]) -> list[dict[str, Any]]:
+    """A role of these rules, bound to user way-NAME."""
+    role = rbac("Role" if namespace else "ClusterRole", f"way-{name}", namespace)
+    binding = rbac("RoleBinding" if namespace else "ClusterRoleBinding", f"way-{name}", namespace)
+    role["rules"] = list(rules)
+    binding["roleRef"] = {"apiGroup": _RBAC, "kind": role["kind"], "name": role["metadata"]["name"]}
+    binding["subjects"] = [{"apiGroup": _RBAC, "kind": "User", "name": f"way-{name}"}]
+    return [role, binding]
+
+
+def landscape(version: str = "v1.37.2") -> list[dict[str, Any]]:
+    """A cluster worth robbing: a mighty ServiceAccount that runs, and everything around it."""
+    admin = rbac("ClusterRole", "cluster-admin", "")
+    admin["metadata"]["labels"] = {"kubernetes.io/bootstrapping": "rbac-defaults"}
+    admin["rules"] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
+    harmless = rbac("ClusterRole", "harmless", "")
+    harmless["rules"] = [rule("get", "pods")]
+    mighty = rbac("ClusterRoleBinding", "mighty", "")
+    mighty["roleRef"] = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": "cluster-admin"}
+    mighty["subjects"] = [
+        {"kind": "ServiceAccount", "name": "mighty", "namespace": NAMESPACE},
+        {"apiGroup": _RBAC, "kind": "User", "name": "boss"},
+    ]
+    strict = {"pod-security.kubernetes.io/enforce": "restricted"}
+    core: list[dict[str, Any]] = [
+        _core("Namespace", NAMESPACE),
+        {**_core("Namespace", STRICT), "metadata": {"name": STRICT, "labels": strict}},
+        _core("Namespace", "kube-system"),
+        _core("ServiceAccount", "mighty", NAMESPACE),
+        _core("Node", "ways-node"),
+        {
+            **_core("Pod", "target", NAMESPACE),
+            "spec": {"nodeName": "ways-node", "serviceAccountName": "mighty", "containers": []},
+        },
+    ]
+    del version
+    return [admin, harmless, mighty, *core]
+
+
+def _core(kind: str, name: str, namespace: str = "") -> dict[str, Any]:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
+
+
+def policy_with(*objects: dict[str, Any], version: str = "v1.37.2") -> Policy:
+    """The landscape and further objects."""
+    manifests = [*landscape(), *objects]
+    return from_manifests(manifests, source="test", version=Version.parse(version))

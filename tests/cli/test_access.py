@@ -1,0 +1,193 @@
+"""`shipkeeper access` as its users meet it, over a folder of manifests."""
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import msgspec
+import pytest
+
+from shipkeeper.access.attributes import authenticated
+from shipkeeper.access.audit import Audit
+from shipkeeper.access.audit_report import audit_report
+from shipkeeper.access.chain import Chain
+from shipkeeper.access.difference import compare
+from shipkeeper.access.escalation.findings import escalation_findings
+from shipkeeper.access.explain import explain
+from shipkeeper.access.matrix import matrix
+from shipkeeper.access.report import (
+    difference_report,
+    explanation_report,
+    holders_report,
+    matrix_report,
+)
+from shipkeeper.access.who_can import who_can
+from shipkeeper.access.words import question, resource_name
+from shipkeeper.cli.main import main
+from shipkeeper.engine.report import Format, Report, render
+from tests.access.ways import bound, landscape, policy_with, rule
+from tests.cli.golden import assert_golden
+
+READS = bound("reader", "ways", (rule("get list", "secrets"), rule("get", "pods", names="web")))
+WRITES = bound("writer", "", (rule("create patch", "deployments", "apps"),))
+POLICY = policy_with(*READS, *WRITES)
+CHAIN = Chain(POLICY)
+NO = question("delete", "secrets", "", "ways").of(authenticated("way-reader"))
+YES = question("list", "secrets", "", "ways").of(authenticated("way-reader"))
+FINDINGS = tuple(escalation_findings(CHAIN))
+REPORTS: dict[str, Report] = {
+    "access-who-can": holders_report(who_can(CHAIN, question("get", "secrets"), everywhere=True)),
+    "access-explain-no": explanation_report(explain(CHAIN, NO)),
+    "access-explain-yes": explanation_report(explain(CHAIN, YES)),
+    "access-matrix": matrix_report(
+        matrix(CHAIN, [resource_name(each) for each in ("secrets", "deploy")], namespace="ways")
+    ),
+    "access-diff": difference_report(compare(policy_with(*READS), POLICY)),
+    "access-audit": audit_report(Audit(source="test", version="v1.37.2", findings=FINDINGS)),
+}
+
+
+@pytest.mark.parametrize("format_", list(Format))
+@pytest.mark.parametrize("noun", list(REPORTS))
+def test_output(noun: str, format_: Format) -> None:
+    assert_golden(f"{noun}.{format_}", render(REPORTS[noun], format_))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return written(tmp_path / "policy", [*landscape(), *READS])
+
+
+def written(place: Path, manifests: list[dict[str, Any]]) -> Path:
+    place.mkdir()
+    for number, manifest in enumerate(manifests):
+        (place / f"{number}.yaml").write_bytes(msgspec.yaml.encode(manifest))
+    return place
+
+
+def run(*words: object) -> int:
+    return main(["access", *map(str, words)])
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("list", "secrets", "-n", "ways", "--as", "way-reader"), 0),
+        (("list", "secrets", "-n", "other", "--as", "way-reader"), 1),
+        (("list", "secrets", "-A", "--as", "way-reader"), 1),
+        (("get", "po", "web", "-n", "ways", "--as", "way-reader"), 0),
+        (("get", "po", "db", "-n", "ways", "--as", "way-reader"), 1),
+        (("get", "pods", "web", "-n", "ways", "--subresource", "log", "--as", "way-reader"), 1),
+        (("delete", "nodes", "--as", "system:serviceaccount:ways:mighty"), 0),
+        (("delete", "nodes", "--as", "x", "--as-group", "system:masters"), 0),
+        (("get", "/healthz", "--as", "way-reader"), 1),
+    ],
+)
+def test_can_i(folder: Path, words: tuple[str, ...], code: int) -> None:
+    assert run("can-i", *words, "--from", folder) == code
+
+
+def test_a_webhook_makes_it_unknown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chain = ("--authorization-mode", "Webhook,RBAC")
+    words = ("list", "secrets", "-n", "ways", "--as", "way-reader")
+    assert run("can-i", *words, "--from", folder, *chain) == 1
+    assert capsys.readouterr().out == "unknown\n"
+
+
+def test_abac_from_a_copy_of_the_file(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "abac.jsonl"
+    file.write_text('{"user":"ann","namespace":"ways","resource":"pods"}\n')
+    words = ("delete", "pods", "-n", "ways", "--as", "ann", "--from", folder)
+    chain = ("--authorization-mode", "ABAC,RBAC")
+    assert run("can-i", *words, *chain, "--abac-file", file) == 0
+    file.write_text("broken\n")
+    assert run("can-i", *words, *chain, "--abac-file", file) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--authorization-mode", "Magic"), "not a valid mode"),
+        (("--authorization-mode", "RBAC,RBAC"), "more than once"),
+        (("--authorization-mode", "ABAC"), "needs --authorization-policy-file"),
+        (("--authorization-config", "/nowhere"), "cannot read /nowhere"),
+        (("--backup", "latest"), "at once"),
+    ],
+)
+def test_what_no_server_starts_with(
+    folder: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("can-i", "get", "pods", "--as", "x", "--from", folder, *words) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "hint: " in error
+
+
+def test_nobody_is_asked_about(folder: Path) -> None:
+    assert run("can-i", "get", "pods", "--from", folder) == 2
+
+
+def test_a_broken_file_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "bad.yaml").write_text("a: [")
+    assert run("who-can", "get", "pods", "--from", folder) == 1
+    assert "bad.yaml" in capsys.readouterr().err
+
+
+def test_a_role_that_makes_no_sense(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r"}}
+    (folder / "bad.yaml").write_bytes(msgspec.yaml.encode({**role, "rules": "all"}))
+    assert run("who-can", "get", "pods", "--from", folder) == 1
+    assert "Role r" in capsys.readouterr().err
+
+
+def test_diff(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    new = written(tmp_path / "new", [*WRITES])
+    assert run("diff", folder, "--from", folder) == 0
+    assert run("diff", new, "--from", folder, "--applied", "-o", "json") == 4
+    (change,) = msgspec.json.decode(capsys.readouterr().out)["changes"]
+    assert change["name"] == "way-writer"
+    assert change["gained"] == ["create,patch deployments.apps"]
+    assert change["lost"] == []
+    # Without --applied everybody of the old side loses what they had.
+    assert run("diff", new, "--from", folder, "-o", "json") == 4
+    assert len(msgspec.json.decode(capsys.readouterr().out)["changes"]) > 1
+
+
+def test_audit_for_ci(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("audit", "--from", folder, "-o", "junit") == 4
+    suite = ElementTree.fromstring(capsys.readouterr().out).find("testsuite")
+    assert suite is not None
+    assert int(suite.get("failures", 0)) > 0
+    assert int(suite.get("skipped", 0)) > 0
+    assert run("audit", "--from", folder, "-o", "sarif", "--fail-on", "never") == 0
+    log = msgspec.json.decode(capsys.readouterr().out)
+    kinds = {each["kind"] for each in log["runs"][0]["results"]}
+    assert kinds == {"fail", "pass", "notApplicable"}
+    assert run("audit", "--from", folder, "-o", "html", "--fail-on", "never") == 0
+    assert "<h2>Fails" in capsys.readouterr().out
+
+
+def test_a_baseline_accepts_what_is_known(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline = tmp_path / "baseline.yaml"
+    assert run("audit", "--from", folder, "--write-baseline", baseline) == 4
+    assert run("audit", "--from", folder, "--baseline", baseline, "--fail-on", "low") == 0
+    (folder / "new.yaml").write_bytes(
+        b"---\n".join(msgspec.yaml.encode(each) for each in bound("late", "", (rule("*", "*"),)))
+    )
+    capsys.readouterr()
+    assert run("audit", "--from", folder, "--baseline", baseline) == 4
+    assert "way-late" in capsys.readouterr().out
+
+
+def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "abac.jsonl"
+    file.write_text('{"user":"ann","namespace":"n","resource":"services","readonly":true}\n')
+    assert run("convert", file) == 0
+    out = capsys.readouterr()
+    assert "kind: RoleBinding" in out.out
+    assert "all answered alike" in out.err
+    file.write_text('{"user":"ann","group":"devs","namespace":"n","resource":"pods"}\n')
+    assert run("convert", file) == 3
+    assert run("convert", tmp_path / "nowhere") == 2
