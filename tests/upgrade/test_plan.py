@@ -85,6 +85,7 @@ def test_the_classic_order() -> None:
         # Between the workers and the control plane's nodes, health must hold.
         "fleet/gate-1",
         *(f"cp1/{each}" for each in ("cordon", "drain", "update", "ready", "uncordon")),
+        "cluster/verify",
     ]
     assert outlook.hops == ("v1.37.2",)
     assert outlook.commands["cp1/kubeadm-1"].lines == (

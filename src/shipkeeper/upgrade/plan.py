@@ -319,10 +319,24 @@ class _Planning:
         self._waves += [tuple(wave) for wave in fleet.outlook["waves"]]
         for step in fleet.steps:
             yield self._of_fleet(step, version, last, suffix)
+        if not suffix and not self._versions.is_managed and fleet.steps:
+            yield self._end(fleet.steps, version)
         planned = {step.target for step in fleet.steps}
         behind = sorted(name for name in names if f"node/{name}" not in planned)
         if behind and suffix:
             self._verdicts.append(_left_behind(behind, stage))
+
+    def _end(self, steps: Sequence[Step], version: Version) -> Step:
+        """A new kubelet starts its static pods again: the control plane goes down a last time."""
+        found = Step(
+            id=f"{CLUSTER}/verify",
+            action="verify",
+            target=CLUSTER,
+            effect=f"everything is {version}, and the control plane has come to rest",
+            after=tuple(step.id for step in steps if step.action == "uncordon"),
+        )
+        self._to[found.id] = str(version)
+        return found
 
     def _of_fleet(self, step: Step, version: Version, last: str, suffix: str) -> Step:
         """A step of the maintenance as one of the upgrade; first ones follow what was before."""

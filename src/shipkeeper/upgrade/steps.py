@@ -11,8 +11,10 @@ from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Note, Sink
 from shipkeeper.engine.run import Action, StepRecord
 from shipkeeper.engine.verdict import Effect, Verdict
-from shipkeeper.errors import ShipkeeperError
+from shipkeeper.errors import BlockedError, ShipkeeperError
+from shipkeeper.hosts.errors import HostError
 from shipkeeper.hosts.handshakes import Handshakes
+from shipkeeper.hosts.record import State
 from shipkeeper.hosts.remote import RemoteCommand, RemoteOptions
 from shipkeeper.hosts.ssh import SshHost
 from shipkeeper.kube.reader import Reader
@@ -35,6 +37,7 @@ from shipkeeper.upgrade.versions import ClusterVersions, violations
 _ERROR = re.compile(r"\[ERROR|^E: |\berror:|\bfailed\b|no such file|cannot", re.IGNORECASE)
 _LOOK_EVERY = 2.0  # seconds
 _SETTLE_SECONDS = 300.0
+_TIMES_READY = 4
 
 
 class HostWorkError(ShipkeeperError):
@@ -57,27 +60,7 @@ class Hosts:
 
     async def run(self, step: str, node: Node) -> None:
         """Run the commands of a step on its node's host; HostWorkError if one of them fails."""
-        access = self._access.ssh
-        if access is None:
-            raise HostWorkError(
-                f"{node.name} needs work on its host, and no way to it was given",
-                reason="NoWayIn",
-                hint="say how to log in: --ssh-user, --ssh-key, --sudo",
-            )
-        wanted: HostCommands = commands_of(self._outlook, step)
-        host = SshHost(address_of(node, access.address), login_of(access), self._handshakes)
-        record = step.replace("/", "-")
-        command = RemoteCommand(
-            host,
-            f"{self._directory.name}/{record}",
-            as_script(wanted.lines),
-            self._directory / record,
-            options=RemoteOptions(
-                time_limit=wanted.minutes * 60, reconnect_limit=self._access.ready_timeout
-            ),
-            show=lambda line: self._tell(Note(f"{node.name}: {line}")),
-            trouble=lambda error: self._tell(Note(f"{node.name}: {error.message}; trying again")),
-        )
+        command = self._command(step, node)
         result = await command.run()
         if result.exit_code:
             # Some commands say more than the tail holds.
@@ -89,6 +72,35 @@ class Hosts:
                 hint=f"its output is in {command.output}; mend it and run the same command again: "
                 "what is done already is seen and left out",
             )
+
+    async def goes_on(self, step: str, node: Node) -> bool:
+        """Whether the commands of a step are known to run at this moment, whoever began them."""
+        try:
+            return (await self._command(step, node).look()).state is State.RUNNING
+        except (HostError, HostWorkError):
+            return False
+
+    def _command(self, step: str, node: Node) -> RemoteCommand:
+        access = self._access.ssh
+        if access is None:
+            raise HostWorkError(
+                f"{node.name} needs work on its host, and no way to it was given",
+                reason="NoWayIn",
+                hint="say how to log in: --ssh-user, --ssh-key, --sudo",
+            )
+        wanted: HostCommands = commands_of(self._outlook, step)
+        record = step.replace("/", "-")
+        return RemoteCommand(
+            SshHost(address_of(node, access.address), login_of(access), self._handshakes),
+            f"{self._directory.name}/{record}",
+            as_script(wanted.lines),
+            self._directory / record,
+            options=RemoteOptions(
+                time_limit=wanted.minutes * 60, reconnect_limit=self._access.ready_timeout
+            ),
+            show=lambda line: self._tell(Note(f"{node.name}: {line}")),
+            trouble=lambda error: self._tell(Note(f"{node.name}: {error.message}; trying again")),
+        )
 
 
 def _failing(output: str) -> str:
@@ -124,7 +136,14 @@ class OnHost:
         return None
 
     async def undo(self, step: Step) -> bool:
-        """What was done to a host stays."""
+        """What was done to a host stays; BlockedError while it is still being done."""
+        node = await self._reader.get(NODES, node_of(step))
+        if await self._hosts.goes_on(step.id, node):
+            raise BlockedError(
+                f"the commands of {step.id} still run on its host",
+                reason="WorkGoesOn",
+                hint="wait for their end, or end them on the host; then abort again",
+            )
         return False
 
 
@@ -170,6 +189,7 @@ class Verify:
     async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
         """See that nothing of the control plane is older, and that discovery is whole."""
         wanted = self._hop[step.id]
+        await self._come_to_rest()
 
         def is_there(versions: ClusterVersions) -> bool:
             own = versions.of(Name.API_SERVER, *CONTROLLERS)
@@ -190,6 +210,18 @@ class Verify:
     async def undo(self, step: Step) -> bool:
         """There is nothing to take back."""
         return False
+
+    async def _come_to_rest(self) -> None:
+        """Return when the API server was ready several times in a row, or at the end of a time."""
+        clock = asyncio.get_running_loop().time
+        deadline, in_a_row = clock() + _SETTLE_SECONDS, 0
+        while in_a_row < _TIMES_READY and clock() < deadline:
+            try:
+                await self._reader.connection.send("GET", "/readyz")
+                in_a_row += 1
+            except ShipkeeperError:
+                in_a_row = 0
+            await asyncio.sleep(_LOOK_EVERY)
 
 
 class Await:
@@ -246,6 +278,11 @@ class UpgradeWorks(Works):
         await self._hosts.run(step, node)
         return Finished()
 
+    async def goes_on(self, node: Node) -> bool:
+        """Whether the commands of the node's step run at this moment."""
+        step = self.step_of.get(node.name, "")
+        return self._hosts.has(step) and await self._hosts.goes_on(step, node)
+
 
 class Kubelet(Update):
     """Bring the kubelet of a drained node to its version."""
@@ -268,6 +305,11 @@ class Kubelet(Update):
         """Do the work of this step; a node may have several in one plan."""
         self._own.step_of[node_of(step)] = step.id
         await super().perform(step, record)
+
+    async def undo(self, step: Step) -> bool:
+        """What was done to the host stays done; BlockedError while it is still being done."""
+        self._own.step_of[node_of(step)] = step.id
+        return await super().undo(step)
 
     async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
         """See the node tell of the kubelet's new version."""
