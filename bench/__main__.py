@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 for name in (
-    *("drain.py", "nodes.py", "fleet.py", "rehearsal.py", "backup.py", "access.py"),
-    "upgrade.py",
+    *("drain.py", "nodes.py", "fleet.py", "rehearsal.py", "backup.py"),
+    *("upgrade.py", "access.py", "etcd.py"),
 ):
     script = Path(__file__).parent / name
     subprocess.run([sys.executable, str(script), *sys.argv[1:]], check=True)

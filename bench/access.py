@@ -47,12 +47,20 @@ CHAINS = 5
 QUESTIONS = 500
 SLICE = 500
 REPEATS = 10
+# Module, version and package of each tool.
 TOOLS = {
-    "who_can": (
-        "github.com/aquasecurity/kubectl-who-can/cmd/kubectl-who-can@v0.4.0",
-        "kubectl-who-can",
+    "who_can_tool_seconds": (
+        "github.com/aquasecurity/kubectl-who-can",
+        "v0.4.0",
+        "github.com/aquasecurity/kubectl-who-can/cmd/kubectl-who-can",
+        ("get", "pods", "-A"),
     ),
-    "rbac_tool": ("github.com/alcideio/rbac-tool@latest", "rbac-tool"),
+    "rbac_tool_seconds": (
+        "github.com/alcideio/rbac-tool",
+        "v1.20.0",
+        "github.com/alcideio/rbac-tool",
+        ("who-can", "get", "pods"),
+    ),
 }
 SPACES = 200
 
@@ -237,41 +245,43 @@ async def _beside(sandbox: Sandbox, roles: int, bindings: int) -> dict[str, Any]
     environment = {"KUBECONFIG": str(sandbox.kubeconfig)}
     ours = measure([SHIPKEEPER, "access", "who-can", "get", "pods", "-A"], environment)
     figures: dict[str, Any] = {"who_can_command_seconds": round(ours.wall, 2)}
-    for key, (package, name) in TOOLS.items():
-        program = await asyncio.to_thread(_built, package, name)
-        seconds = None
+    for key, (module, version, package, words) in TOOLS.items():
+        program = await asyncio.to_thread(_built, module, version, package)
+        figures[key] = None
         if program is not None:
-            words = ["get", "pods", "-A"] if key == "who_can" else ["who-can", "get", "pods"]
             done = measure([str(program), *words], environment)
-            seconds = round(done.wall, 2) if done.exit_code == 0 else None
+            figures[key] = round(done.wall, 2) if done.exit_code == 0 else None
             if done.exit_code:
-                say(f"{name} failed: {done.tail[-300:]}")
-        figures["who_can_tool_seconds" if key == "who_can" else "rbac_tool_seconds"] = seconds
+                say(f"{program.name} failed: {done.tail[-300:]}")
     return figures
 
 
-def _built(package: str, name: str) -> Path | None:
+def _built(module: str, version: str, package: str) -> Path | None:
     """Build a tool once; None, and why, where that is not possible."""
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    target = home / "shipkeeper" / "bench-tools"
-    if (target / name).exists():
-        return target / name
+    program = home / "shipkeeper" / "bench-tools" / package.rpartition("/")[2]
+    if program.exists():
+        return program
     try:
         go = find_go()
     except ShipkeeperError as error:
-        say(f"{name} cannot be built: {error.message}")
+        say(f"{program.name} cannot be built: {error.message}")
         return None
-    done = subprocess.run(
-        [str(go), "install", package],
-        env={**os.environ, "GOBIN": str(target)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory() as place:
+        # A main module that requires it: `go install` would ask the proxy for the package's path.
+        text = f"module throwaway\n\ngo 1.21\n\nrequire {module} {version}\n"
+        Path(place, "go.mod").write_text(text)
+        done = subprocess.run(
+            [str(go), "build", "-mod=mod", "-o", str(program), package],
+            cwd=place,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
-        say(f"{name} cannot be built: {done.stderr.splitlines()[-1:]}")
+        say(f"{program.name} cannot be built: {done.stderr.splitlines()[-1:]}")
         return None
-    return target / name
+    return program
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from shipkeeper.sandbox.record import read_record
 from shipkeeper.sandbox.sandbox import Sandbox
 
 _OURS = ("--authorization-", "--secure-port", "--audit-")
-_PATIENCE = 120.0
+# A machine that is busy otherwise takes minutes.
+_PATIENCE = 600.0
 
 
 class ServerDidNotStartError(Exception):

@@ -99,11 +99,11 @@ def test_and_by_the_server_too(newest: Sandbox, tmp_path: Path, name: str) -> No
     ],
     ids=["unknown", "twice", "no-file", "broken-line", "file-for-nothing"],
 )
-def test_bad_flags(sandbox: Sandbox, tmp_path: Path, flags: list[str], policy: str) -> None:
+def test_bad_flags(newest: Sandbox, tmp_path: Path, flags: list[str], policy: str) -> None:
     file = tmp_path / "policy.jsonl"
     file.write_text(f"{policy}\n")
     words = [flag.replace("FILE", str(file)) for flag in flags]
-    with pytest.raises(ServerDidNotStartError), further_server(sandbox, tmp_path / "s", words):
+    with pytest.raises(ServerDidNotStartError), further_server(newest, tmp_path / "s", words):
         pass
     with pytest.raises((ChainError, BadAbacLineError)):
         _started(words, {str(file): file.read_text()})

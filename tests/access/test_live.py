@@ -48,20 +48,20 @@ async def town(admin: Connection) -> AsyncIterator[Connection]:
     path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
     await admin.send("POST", path, body=deployment("app", "default"))
     yield admin
-    for name in (NAMESPACE, "ways-strict"):
-        await admin.send("DELETE", f"/api/v1/namespaces/{name}")
+    configurations = "/apis/admissionregistration.k8s.io/v1"
     for path in (
+        f"/api/v1/namespaces/{NAMESPACE}",
+        "/api/v1/namespaces/ways-strict",
         "/api/v1/nodes/ways-node",
         "/api/v1/persistentvolumes/way-volume",
         "/api/v1/namespaces/kube-system/secrets/prize",
         f"{_RBAC}/clusterroles/harmless",
         f"{_RBAC}/clusterrolebindings/mighty",
+        f"{configurations}/mutatingwebhookconfigurations/way-mutate",
+        f"{configurations}/validatingwebhookconfigurations/way-watchful",
     ):
         with suppress(NotFoundError):
             await admin.send("DELETE", path)
-    configurations = "/apis/admissionregistration.k8s.io/v1"
-    await admin.send("DELETE", f"{configurations}/mutatingwebhookconfigurations/way-mutate")
-    await admin.send("DELETE", f"{configurations}/validatingwebhookconfigurations/way-watchful")
 
 
 def test_every_way_is_walked() -> None:

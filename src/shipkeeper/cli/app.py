@@ -19,6 +19,7 @@ _COMMANDS = {
     "maintain": ("shipkeeper.cli.maintain:maintain", "Maintain a fleet of nodes."),
     "upgrade": ("shipkeeper.cli.upgrade:upgrade", "Upgrade a cluster, every hop proven."),
     "backup": ("shipkeeper.cli.backup:backup", "Back a cluster up and bring it back."),
+    "etcd": ("shipkeeper.cli.etcd:etcd", "Snapshots of etcd, and its members."),
     "access": ("shipkeeper.cli.access:access", "Tell who may do what, and tighten it."),
     "runs": ("shipkeeper.cli.runs:runs", "List the runs of the journal, or show one."),
     "resume": ("shipkeeper.cli.resume:resume", "Go on with an interrupted run."),

@@ -5,16 +5,15 @@ from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 
+from shipkeeper.cli.output_flags import Output
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.config import PAGE_SIZE, ConnectionOptions
 from shipkeeper.model.selector import parse_selector
 
+__all__ = ["CURRENT", "Cluster", "DryRun", "Output", "Selector", "require_targets"]
+
 _CONNECTION = Group("Connection", sort_key=2)
 
-Output = Annotated[
-    Literal["json", "yaml", "wide", "name"] | None,
-    Parameter(name=("--output", "-o"), help="Output format."),
-]
 Selector = Annotated[
     str, Parameter(name=("--selector", "-l"), help="Label selector (a=b,c!=d,e in (f,g)).")
 ]

@@ -12,13 +12,14 @@ _RANGE = range(20_000, 30_000)
 
 def choose_ports() -> Ports:
     """Ports on which nobody listened a moment ago; another process may still be faster."""
-    etcd, api_server, controller_manager, scheduler = _free_ports(4)
+    etcd, api_server, controller_manager, scheduler = free_ports(4)
     return Ports(
         etcd=etcd, api_server=api_server, controller_manager=controller_manager, scheduler=scheduler
     )
 
 
-def _free_ports(count: int) -> set[int]:
+def free_ports(count: int) -> set[int]:
+    """So many different ports on which nobody listened a moment ago."""
     found: set[int] = set()
     while len(found) < count:
         port = secrets.choice(_RANGE)

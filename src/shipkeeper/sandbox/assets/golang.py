@@ -55,7 +55,7 @@ def build(workshop: Workshop) -> None:
     main = _throw_away_module(go, source, tree, workshop.scratch / "kubernetes")
     _go_build(go, workshop, main, workshop.directory, kubernetes_ldflags(version), packages)
     if workshop.kit.etcd:
-        _build_etcd(go, workshop)
+        _build_etcd(workshop)
 
 
 def find_go() -> Path:
@@ -91,11 +91,17 @@ def kubernetes_ldflags(version: str, vendor: str = "") -> str:
     return " ".join(["-s -w", *flags])
 
 
-def _build_etcd(go: Path, workshop: Workshop) -> None:
+def build_program(workshop: Workshop, module: str, version: str, output: Path) -> None:
+    """Build the program of a module whose siblings have its version; NotServedError without Go."""
+    go = find_go()
+    source = _Source(module, version, version)
+    main = _throw_away_module(go, source, _download(go, source), workshop.scratch / output.name)
+    _go_build(go, workshop, main, output, "-s -w", [module])
+
+
+def _build_etcd(workshop: Workshop) -> None:
     version = "v" + pairing(workshop.version, FITTING_ETCD)
-    source = _Source(_ETCD_SERVER, version, version)
-    main = _throw_away_module(go, source, _download(go, source), workshop.scratch / "etcd")
-    _go_build(go, workshop, main, workshop.directory / ETCD, "-s -w", [_ETCD_SERVER])
+    build_program(workshop, _ETCD_SERVER, version, workshop.directory / ETCD)
 
 
 def _throw_away_module(go: Path, source: _Source, tree: Path, main: Path) -> Path:

@@ -1,0 +1,1 @@
+"""etcd: snapshots taken, looked into and restored, and a control plane brought back."""

@@ -1,0 +1,89 @@
+"""The bucket `key` of etcd: every revision of every key, in the order of their writing.
+
+Its keys are revisions: 8 bytes of the main number, `_`, 8 bytes of the number within the
+transaction, big-endian, and `t` for a deletion. Its values are mvccpb.KeyValue messages.
+"""
+
+import struct
+from typing import Final, cast
+
+import msgspec
+
+from shipkeeper.etcd.errors import DamagedError
+from shipkeeper.etcd.wire import WireError, fields, signed
+
+KEY_BUCKET: Final = b"key"
+META_BUCKET: Final = b"meta"
+
+_REVISION: Final = struct.Struct(">qcq")
+_PLAIN, _MARKED = 17, 18
+
+
+class Revision(msgspec.Struct, frozen=True, order=True):
+    """When something was written: the transaction, and the place in it."""
+
+    main: int
+    sub: int = 0
+
+    def encode(self) -> bytes:
+        """The key of a write at this revision."""
+        return _REVISION.pack(self.main, b"_", self.sub)
+
+
+class KeyValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One revision of one key."""
+
+    key: bytes
+    create_revision: int = 0
+    mod_revision: int = 0
+    version: int = 0
+    value: bytes = b""
+    lease: int = 0
+
+
+def is_tombstone(key: bytes) -> bool:
+    """Whether a key of the bucket is of a deletion."""
+    return len(key) == _MARKED and key.endswith(b"t")
+
+
+def decode_revision(key: bytes) -> Revision:
+    """The revision that a key of the bucket stands for; DamagedError for anything else."""
+    if len(key) == _PLAIN or is_tombstone(key):
+        main, mark, sub = _REVISION.unpack_from(key)
+        if mark == b"_" and main >= 0 and sub >= 0:
+            return Revision(main, sub)
+    raise DamagedError(f"{key!r} in the bucket of revisions is no revision")
+
+
+def decode_key_value(data: bytes) -> KeyValue:
+    """An mvccpb.KeyValue; DamagedError for anything else."""
+    numbers = [0] * 8
+    key = value = b""
+    try:
+        for number, _, got in fields(data):
+            if number == 1:
+                key = cast("bytes", got)
+            elif number == 5:
+                value = cast("bytes", got)
+            elif number < 8:
+                numbers[number] = signed(cast("int", got))
+    except (WireError, TypeError) as error:
+        raise DamagedError(
+            f"a value in the bucket of revisions is no key and value: {error}"
+        ) from error
+    return KeyValue(
+        key=key,
+        create_revision=numbers[2],
+        mod_revision=numbers[3],
+        version=numbers[4],
+        value=value,
+        lease=numbers[6],
+    )
+
+
+def key_of(page: bytes, begin: int, end: int) -> bytes:
+    """The user's key of a KeyValue that lies in a page, without decoding the rest of it."""
+    size = page[begin + 1] if end > begin + 1 else 0
+    if end > begin and page[begin] == 0x0A and size < 0x80 and begin + 2 + size <= end:
+        return page[begin + 2 : begin + 2 + size]
+    return decode_key_value(page[begin:end]).key

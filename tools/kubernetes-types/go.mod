@@ -1,0 +1,3 @@
+module shipkeeper/tools/kubernetes-types
+
+go 1.21
