@@ -1,6 +1,7 @@
 """Real control planes for every test: one at each end of the supported version range."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 
@@ -40,7 +41,8 @@ def _begins_late(item: pytest.Item) -> tuple[bool, bool, bool]:
 
 
 def _uses_lab(item: pytest.Item) -> bool:
-    return "lab" in getattr(item, "fixturenames", ())
+    """Whether hosts are made for it: one lab at a time is enough for a small machine."""
+    return "lab" in getattr(item, "fixturenames", ()) or "lab" in re.split(r"[/_.]", item.nodeid)
 
 
 def _kills(file: str) -> bool:
