@@ -23,6 +23,8 @@ def _control_plane(version: str) -> Iterator[Sandbox]:
     sandbox.down()
 
 
+# First: what shares tests out looks at their groups in the same hook.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share the tests out: one file to one process, what shares the lab together, long ones first.
 
