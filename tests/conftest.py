@@ -1,7 +1,6 @@
 """Real control planes for every test: one at each end of the supported version range."""
 
 import os
-import re
 import sys
 from collections.abc import Iterator
 
@@ -10,7 +9,7 @@ import pytest
 from shipkeeper.sandbox.assets.versions import NEWEST, OLDEST
 from shipkeeper.sandbox.sandbox import Sandbox
 
-pytest_plugins = ["tests.lab"]
+pytest_plugins = ["tests.lab", "tests.sharing"]
 
 
 def _control_plane(version: str) -> Iterator[Sandbox]:
@@ -21,34 +20,6 @@ def _control_plane(version: str) -> Iterator[Sandbox]:
     )
     yield sandbox
     sandbox.down()
-
-
-# First: what shares tests out looks at their groups in the same hook.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the tests out: one file to one process, what shares the lab together, long ones first.
-
-    Tests that kill at every point take minutes each, so each of them is shared out by itself.
-    """
-    items.sort(key=_begins_late)
-    for item in items:
-        file = item.nodeid.split("::", 1)[0]
-        group = "lab" if _uses_lab(item) else item.nodeid if _kills(file) else file
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _begins_late(item: pytest.Item) -> tuple[bool, bool, bool]:
-    file = item.nodeid.split("::", 1)[0]
-    return not _uses_lab(item), not _kills(file), not file.startswith("tests/nodes/")
-
-
-def _uses_lab(item: pytest.Item) -> bool:
-    """Whether hosts are made for it: one lab at a time is enough for a small machine."""
-    return "lab" in getattr(item, "fixturenames", ()) or "lab" in re.split(r"[/_.]", item.nodeid)
-
-
-def _kills(file: str) -> bool:
-    return "/test_killed" in file
 
 
 @pytest.fixture(scope="session")
