@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import signal
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -290,6 +291,7 @@ def test_units_name_this_command_and_its_files(
     monkeypatch.setenv("KUBECONFIG", "/etc/kube.config")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [SHIPKEEPER])
     words = [*NIGHTLY, "--emit=systemd", "--repo=repo", "--jitter=5m", "--keep-last=2"]
     assert main(words) == 0
     text = capsys.readouterr().out

@@ -26,6 +26,13 @@ _UNREADABLE: Final = (
     *(UnicodeDecodeError, OverflowError, RecursionError),
 )
 
+# What the API server makes of an empty phase as it reads (pkg/apis/core/v1/defaults.go).
+_FIRST_PHASES: Final = {
+    "Namespace": "Active",
+    "PersistentVolume": "Pending",
+    "PersistentVolumeClaim": "Pending",
+}
+
 Values = dict[int, list[Any]]
 
 
@@ -57,7 +64,15 @@ def decode_object(value: bytes, shapes: Shapes, revision: int) -> dict[str, Any]
     if isinstance(metadata, dict):
         metadata = cast("dict[str, Any]", metadata)
         metadata["resourceVersion"] = str(revision)
-    return shown
+    return _with_phase(shown)
+
+
+def _with_phase(shown: dict[str, Any]) -> dict[str, Any]:
+    phase = _FIRST_PHASES.get(str(shown.get("kind"))) if shown.get("apiVersion") == "v1" else None
+    status = shown.get("status")
+    if phase is None or not isinstance(status, dict) or "phase" in status:
+        return shown
+    return {**shown, "status": {"phase": phase, **cast("dict[str, Any]", status)}}
 
 
 def type_of(value: bytes) -> TypeMeta:

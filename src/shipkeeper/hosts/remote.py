@@ -90,8 +90,17 @@ class RemoteCommand:
         return self.directory / "output.log"
 
     @property
+    def is_open(self) -> bool:
+        """Whether it was begun from here, and its end was not seen from here."""
+        return self._begun.exists() and not self._ended.exists()
+
+    @property
     def _begun(self) -> Path:
         return self.directory / "begun"
+
+    @property
+    def _ended(self) -> Path:
+        return self.directory / "ended"
 
     async def run(self) -> RemoteResult:
         """Start it, or find out that it was started before, follow it, and wait for its end."""
@@ -106,6 +115,7 @@ class RemoteCommand:
                     record = await self._begin(session)
                     failures = 0
                     record = await self._follow(session, record, log)
+                self._ended.touch()
                 return self._judge(record, log)
             except (ConnectionLostError, HostUnreachableError) as error:
                 # From now on: until this moment the host was there.

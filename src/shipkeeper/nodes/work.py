@@ -86,8 +86,9 @@ class Works:
         host = self._host(node)
         if host is None:
             return bool(self._options.command) and self._command(node).is_running
+        command = self._remote(node, host)
         try:
-            return (await self._remote(node, host).look()).state is State.RUNNING
+            return command.is_open and (await command.look()).state is State.RUNNING
         except HostError:
             return False
 

@@ -139,9 +139,15 @@ async def test_killed_in_mid_work_it_is_followed_or_given_up(
     plan = await world.plan(node)
     assert plan.blockers == ()
     assert [item.action for step in plan.steps for item in step.items] == ["Skip"]
-    if way == "resume":
-        (home / "go").touch()
-    done = await user.run("maintain", way)
+    if way == "abort":
+        early = await user.run("maintain", "abort")
+        assert early.returncode == 5, early.stderr
+        assert f"node/{node}: its work still runs, so it stays cordoned" in early.stderr
+        assert (await world.node(node)).spec.unschedulable
+    (home / "go").touch()
+    async with asyncio.timeout(60):
+        while (done := await user.run("maintain", way)).returncode == 5:
+            await asyncio.sleep(0.1)
     assert done.returncode == 0, done.stderr
     assert (home / "count").read_text() == "x\n"
     assert await work_pods(world) == []

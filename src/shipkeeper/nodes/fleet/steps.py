@@ -128,8 +128,8 @@ class Update:
     async def _failure(self, step: Step, error: ShipkeeperError) -> ShipkeeperError:
         """The error to end with: a node that is not fit for pods must not be given back to them."""
         try:
+            unfit = await self._unfit(step) if step.rollback else ""
             await self._works.clear_away(node_of(step))
-            unfit = await self._unfit(await self._reader.get(NODES, node_of(step)))
         except ShipkeeperError as trouble:
             self._say(node_of(step), f"cannot clear up after the work: {trouble.message}")
             unfit = "it is not known whether it is Ready"
@@ -141,8 +141,9 @@ class Update:
             hint=error.hint,
         )
 
-    async def _unfit(self, node: Node) -> str:
+    async def _unfit(self, step: Step) -> str:
         """Why no pods should come to a node; empty if they may."""
+        node = await self._reader.get(NODES, node_of(step))
         if not node.is_ready:
             return "it is not Ready"
         return "its work still runs" if await self._works.goes_on(node) else ""
