@@ -222,7 +222,7 @@ async def test_killed_at_every_call_it_is_given_up_without_a_trace(newest_world:
     assert died >= 2 * (len(WRITES) - 1)
 
 
-async def give_up(request: Request) -> int:
+async def give_up(request: Request) -> int | None:
     """Give up as soon as no command runs any more: until then its node is not given back."""
     async with asyncio.timeout(60):
         while (code := await in_process(request)) == EXIT_BLOCKED:
