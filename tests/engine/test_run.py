@@ -237,7 +237,7 @@ async def test_an_abort_leaves_a_target_whose_step_goes_on_and_takes_the_others_
     tmp_path: Path,
 ) -> None:
     second = msgspec.structs.replace(step("b", "a"), target=step("a").target)
-    plan = make_plan(step("a"), second, step("c"))
+    plan = make_plan(step("first"), step("a", "first"), second, step("c"))
     journal, world = Journal(tmp_path / "j"), Sticky()
     await execute(plan, world, journal)
     with pytest.raises(BlockedError, match="it goes on"):
@@ -246,7 +246,7 @@ async def test_an_abort_leaves_a_target_whose_step_goes_on_and_takes_the_others_
     assert journal.run("r").outcome is Outcome.ABORTING
     world.stuck = ""
     await Run("r", plan, {"do": world}, journal, quiet).abort()
-    assert world.undone == ["c", "b", "a"]
+    assert world.undone == ["c", "b", "a", "first"]
     assert journal.run("r").outcome is Outcome.ABORTED
 
 

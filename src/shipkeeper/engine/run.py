@@ -327,12 +327,18 @@ class Run:
         """
         self._journal.finish(self.id, Outcome.ABORTING)
         kept: dict[str, BlockedError] = {}
+        # What a kept step rests on stays as well: taken back, it would make that look not done.
+        needed: set[str] = set()
         for step in reversed(self.plan.steps):
-            if step.target not in kept and self._records[step.id].is_begun:
+            is_kept = step.target in kept or step.id in needed
+            if not is_kept and self._records[step.id].is_begun:
                 try:
                     await self._undo(step)
                 except BlockedError as error:
                     kept[step.target] = error
+                    is_kept = True
+            if is_kept:
+                needed.update(step.after)
         await self._settle()
         if kept:
             raise _still_kept(kept)
