@@ -4,6 +4,7 @@ import asyncio
 import os
 import pty
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from tests.cli.run import SHIPKEEPER
@@ -30,12 +31,10 @@ def run_on_terminal(user: User, *arguments: str) -> str:
     )
     os.close(theirs)
     written = b""
-    try:
+    # Once the command has ended the other end is closed, which reading says with an OSError.
+    with suppress(OSError):
         while chunk := os.read(ours, 65536):
             written += chunk
-    except OSError:
-        # The other end is closed: the command has ended.
-        pass
     os.close(ours)
     assert running.wait(60) == 0
     return written.decode()

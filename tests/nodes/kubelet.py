@@ -7,6 +7,7 @@ import asyncio
 import json
 import ssl
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -79,9 +80,9 @@ class Kubelet:
         await socket.prepare(request)
         self._open.add(socket)
         try:
-            await self._run(socket, request.query.getall("command"))
-        except ConnectionError:
-            pass
+            # A client that is gone has no use for the answer.
+            with suppress(ConnectionError):
+                await self._run(socket, request.query.getall("command"))
         finally:
             self._open.discard(socket)
         return socket

@@ -7,6 +7,7 @@ hold the lock, and goes on once a renewal shows that none did.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -119,11 +120,10 @@ class Tenure:
         if self._is_away:
             await asyncio.sleep(pause)
         else:
-            try:
+            # The pause running out is the usual case: the next renewal is due.
+            with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._is_wanted.wait()
-            except TimeoutError:
-                pass
         self._is_wanted.clear()
 
     async def _renew(self) -> None:

@@ -103,10 +103,12 @@ class Evictor:
         outcome: Outcome | _Failure | None = None
         try:
             async with queue.asking if queue is not None else nullcontext():
+                if queue is not None:
+                    queue.expect(pod)
                 async with self._slots:
                     outcome = await self._send(pod)
                 if queue is not None and isinstance(outcome, Accepted):
-                    await queue.digested(pod)
+                    await queue.digested()
             return outcome
         finally:
             if queue is not None and isinstance(outcome, OverBudget):

@@ -8,6 +8,7 @@ a pod that it turns down waits for the next change of the budget.
 import asyncio
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 from shipkeeper.kube.changes import Change, Deleted
@@ -35,6 +36,7 @@ class BudgetQueue:
         self.asking = asyncio.Lock()
         self._digested = asyncio.Event()
         self._undigested = ""
+        self._is_noted = False
         self._waiting: deque[tuple[Pod, asyncio.Future[bool]]] = deque()
         self._under_way: dict[str, str] = {}
         self._allowed = allowed
@@ -54,21 +56,27 @@ class BudgetQueue:
             self._allowed = budget.status.disruptions_allowed
         self._admit()
 
-    async def digested(self, pod: Pod) -> None:
-        """Return when the disruption controller has counted a pod that was just evicted, or soon.
+    def expect(self, pod: Pod) -> None:
+        """Look out for the note of a pod that is about to be evicted.
 
-        The API server notes the pod in the budget's status; the controller takes the note out.
+        The API server notes it in the budget's status; the disruption controller takes the note out
+        when it has counted the pod. Both may be seen before the eviction's own answer.
         """
         self._digested.clear()
         self._undigested = pod.name
-        try:
+        self._is_noted = False
+
+    async def digested(self) -> None:
+        """Return when the disruption controller has counted the pod that was expected, or soon."""
+        # Nothing is wrong when it takes longer: the next eviction may only have to wait itself.
+        with suppress(TimeoutError):
             async with asyncio.timeout(_DIGESTION):
                 await self._digested.wait()
-        except TimeoutError:
-            return
 
     def _digest(self, counted: Mapping[str, object]) -> None:
-        if self._undigested and self._undigested not in counted:
+        if self._undigested in counted:
+            self._is_noted = True
+        elif self._is_noted:
             self._digested.set()
 
     @property
@@ -175,11 +183,9 @@ class Gates:
 
     async def change(self, *, at_most: float) -> None:
         """Wait for a change of any budget, at most so many seconds."""
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(at_most):
                 await self._changed.wait()
-        except TimeoutError:
-            return
 
     def _on_change(self, change: Change[PodDisruptionBudget]) -> None:
         is_gone = isinstance(change, Deleted)

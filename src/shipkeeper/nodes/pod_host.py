@@ -152,13 +152,12 @@ class PodHost:
 
     async def _stand(self) -> None:
         """Return when the pod runs; one that its kubelet gave up is replaced."""
-        try:
+        # Too late or too often rejected: what the pod itself says of it is the better error.
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._access.start_timeout):
                 for _ in range(_REJECTIONS):
                     if await self._came_up():
                         return
-        except TimeoutError:
-            pass
         with suppress(NotFoundError):
             await self._blame(
                 await self._reader.get(STARTED_PODS, self._pod, self._access.namespace)
