@@ -5,6 +5,7 @@ import time
 from shipkeeper.cli import resume as runs
 from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.flags import CURRENT, Cluster, Output
+from shipkeeper.cli.metrics import UNMEASURED, MetricsFlags
 from shipkeeper.cli.output import say, show, write
 from shipkeeper.engine.brake import Brake
 from shipkeeper.engine.history import read_history
@@ -57,7 +58,14 @@ def pause(run: str = "", /) -> None:
     write(f"run/{record.id} {'paused' if changed else 'already paused'}\n")
 
 
-async def resume(run: str = "", /, *, output: Output = None, cluster: Cluster = CURRENT) -> None:
+async def resume(
+    run: str = "",
+    /,
+    *,
+    output: Output = None,
+    metrics: MetricsFlags = UNMEASURED,
+    cluster: Cluster = CURRENT,
+) -> None:
     """Let a paused maintenance begin further nodes; go on with one that was interrupted."""
     journal = open_journal()
     record = _record(journal, run)
@@ -65,7 +73,7 @@ async def resume(run: str = "", /, *, output: Output = None, cluster: Cluster = 
     if is_driven(journal, record.id):
         write(f"run/{record.id} {'resumed' if changed else 'already running'}\n")
         return
-    await runs.resume(record.id, output=output, cluster=cluster)
+    await runs.resume(record.id, output=output, metrics=metrics, cluster=cluster)
 
 
 async def abort(run: str = "", /, *, cluster: Cluster = CURRENT) -> None:

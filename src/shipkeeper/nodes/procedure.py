@@ -89,7 +89,8 @@ async def rehearse_maintenance(
     """
     fleet = _as_fleet(state)
     round_trip = await _round_trip(Reader(connection), state.nodes[0].name)
-    return forecast(fleet, plan, observed_pace(fleet, options, update_takes, round_trip))
+    pace = observed_pace(fleet, options, update_takes, round_trip)
+    return forecast(fleet, plan, pace, options.windows, datetime.now(UTC))
 
 
 async def _round_trip(reader: Reader, node: str) -> float:

@@ -100,6 +100,10 @@ class Windows(msgspec.Struct, frozen=True, kw_only=True):
         return heapq.merge(*(window.spans(since, self.days_off) for window in self.windows))
 
 
+# Without windows.
+ALWAYS = Windows()
+
+
 def judge_windows(windows: Windows, now: datetime, seconds: float = 0.0) -> Verdict | None:
     """Why work of so many seconds cannot begin now; None if it can."""
     if windows.fits(now, seconds):

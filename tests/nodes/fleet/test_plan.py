@@ -19,6 +19,7 @@ from shipkeeper.nodes.fleet.pace import Pace, observed_pace
 from shipkeeper.nodes.fleet.plan import plan_fleet
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions
 from shipkeeper.nodes.orders import Order, parse_canary
+from shipkeeper.nodes.windows import parse_windows
 from tests.nodes.fleet.sample import apart, budget, fleet, near, node, pod, spread
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -189,6 +190,21 @@ def test_a_rehearsal_waits_at_gates_until_workloads_are_whole() -> None:
     # Gone at 1, back at 3; the gate opens three seconds after the replacement is there.
     assert [(each.begins, each.ends) for each in told.nodes] == [(0.0, 3.0), (8.0, 10.0)]
     assert told.makespan == 10.0
+
+
+def test_a_rehearsal_begins_nodes_in_windows_only() -> None:
+    nodes = (node("a"), node("b"), node("c"))
+    state = fleet(nodes, (pod("web-1", "a"),))
+    pace = Pace(leave=0.0, replace=1.0, update=90.0, step=0.0)
+    windows = parse_windows(("0 22 * * * 2m UTC",))
+    evening = datetime(2026, 11, 26, 21, 59, tzinfo=UTC)
+    told = forecast(state, plan(state), pace, windows, evening)
+    # The second begins half a minute before the window closes and is finished all the same.
+    day = 24 * 3600.0
+    assert [each.begins for each in told.nodes] == [60.0, 150.0, day + 60.0]
+    assert told.makespan == day + 150.0
+    never = parse_windows(("0 22 * * * 2m UTC",), ("2026-01-01..2046-01-01",))
+    assert forecast(state, plan(state), pace, never, evening).stuck == ("a", "b", "c")
 
 
 def test_a_rehearsal_ends_with_its_last_step() -> None:

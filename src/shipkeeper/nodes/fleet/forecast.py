@@ -1,13 +1,14 @@
 """A rehearsal: the run of a plan in virtual time, on the state that was observed; pure.
 
-Steps begin as in a real run (engine/schedule.py). Evictions wait for their budgets, replacements
-get Ready after a while, pods go where there is room, gates wait until all of them are back. How
-long things take is the pace.
+Steps begin as in a real run (engine/schedule.py), nodes only while a maintenance window is open.
+Evictions wait for their budgets, replacements get Ready after a while, pods go where there is room,
+gates wait until all of them are back. How long things take is the pace.
 """
 
 import heapq
 from collections import defaultdict, deque
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
 
@@ -21,8 +22,10 @@ from shipkeeper.nodes.fleet.observe import FleetState
 from shipkeeper.nodes.fleet.pace import Pace
 from shipkeeper.nodes.fleet.placement import Misfit, Placement
 from shipkeeper.nodes.plan import MOVING, is_surging, nodes_of
+from shipkeeper.nodes.windows import ALWAYS, Windows
 
 _WAITS_FOR_NAMES = "StatefulSet"
+_ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class NodeForecast(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -46,15 +49,22 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     stuck: tuple[str, ...] = ()
 
 
-def forecast(state: FleetState, plan: Plan, pace: Pace) -> Forecast:
-    """Play a plan to its end."""
-    return _Rehearsal(state, plan, pace).play()
+def forecast(
+    state: FleetState, plan: Plan, pace: Pace, windows: Windows = ALWAYS, now: datetime = _ANY_TIME
+) -> Forecast:
+    """Play a plan to its end, from `now` on; without windows it is all the same when that is."""
+    return _Rehearsal(state, plan, pace, windows, now).play()
 
 
 class _Rehearsal:
-    def __init__(self, state: FleetState, plan: Plan, pace: Pace) -> None:
+    def __init__(
+        self, state: FleetState, plan: Plan, pace: Pace, windows: Windows, now: datetime
+    ) -> None:
         self._pace = pace
         self._plan = plan
+        self._windows = windows
+        self._began_at = now
+        self._opens_at = 0.0
         self._schedule = Schedule(plan)
         self._now = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -115,8 +125,22 @@ class _Rehearsal:
         heapq.heappush(self._events, (self._now + seconds, next(self._order), happen))
 
     def _begin_steps(self) -> None:
-        for step in self._schedule.begin():
+        is_paused = not self._windows.is_open(self._clock)
+        for step in self._schedule.begin(is_paused=is_paused):
             self._begin(step)
+        if is_paused and not self._schedule.is_over:
+            self._await_window()
+
+    @property
+    def _clock(self) -> datetime:
+        return self._began_at + timedelta(seconds=self._now)
+
+    def _await_window(self) -> None:
+        """Go on when a window opens; never, if none does within ten years."""
+        opens = self._windows.opens_next(self._clock)
+        if opens is not None and self._opens_at <= self._now:
+            self._opens_at = (opens - self._began_at).total_seconds()
+            self._after(self._opens_at - self._now, self._begin_steps)
 
     def _begin(self, step: Step) -> None:
         name = step.target.removeprefix("node/")
