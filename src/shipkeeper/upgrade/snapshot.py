@@ -97,7 +97,7 @@ def _hint(error: ShipkeeperError) -> str:
 
 
 async def _read_client(session: "SshSession", node: Node) -> tuple[bytes, ...]:
-    """What kubeadm's client for health checks authenticates with; only memory holds it."""
+    """What kubeadm's client for health checks authenticates with, as files of the host hold it."""
     found: list[bytes] = []
     for path in ETCD_CLIENT:
         taken = bytearray()
