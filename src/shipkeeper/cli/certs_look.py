@@ -1,0 +1,81 @@
+"""`shipkeeper certs list|check`: nothing is changed, and no private key is read."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from shipkeeper import __version__
+from shipkeeper.access.certs.judge import judge
+from shipkeeper.access.certs.report import certificates_report, expiry_metric, listed
+from shipkeeper.access.certs.survey import Survey
+from shipkeeper.cli.certs_flags import FROM_HERE, FailOn, LookFlags
+from shipkeeper.cli.flags import CURRENT, Cluster, Output
+from shipkeeper.cli.output import show, write
+from shipkeeper.engine.exchange import junit, sarif
+from shipkeeper.engine.finding import findings_report
+from shipkeeper.errors import EXIT_FINDINGS
+from shipkeeper.metrics.textfile import replace_text
+
+MetricsFile = Annotated[
+    str,
+    Parameter(help="Write when each ends to this file, for node_exporter's textfile collector."),
+]
+
+
+async def list_(
+    *,
+    output: Output = None,
+    metrics_file: MetricsFile = "",
+    look: LookFlags = FROM_HERE,
+    cluster: Cluster = CURRENT,
+) -> None:
+    """Show every certificate of the cluster in one table, what ends first at the top.
+
+    Files and kubeconfigs of hosts (with --ssh), what each port presents, TLS Secrets, caBundles
+    and issued CertificateSigningRequests.
+    """
+    survey = await look.survey(cluster)
+    _keep(survey, metrics_file)
+    show(certificates_report(listed(survey), datetime.now(UTC)), output)
+
+
+async def check(
+    *,
+    fail_on: Annotated[
+        str,
+        Parameter(
+            help="Exit code 4: from this severity on (high, medium, low, never), "
+            "or if anything ends within this time (30d) or is as bad."
+        ),
+    ] = "30d",
+    output: Annotated[
+        Literal["json", "yaml", "wide", "name", "sarif", "junit"] | None,
+        Parameter(name=("--output", "-o"), help="Output format."),
+    ] = None,
+    metrics_file: MetricsFile = "",
+    look: LookFlags = FROM_HERE,
+    cluster: Cluster = CURRENT,
+) -> int:
+    """Find certificates that end, do not lead to their authority, or are not for what they do.
+
+    Also ports without TLS or open to anybody, old versions and ciphers, and processes that still
+    present a certificate that was renewed. What could not be looked at is said, and never passed.
+    """
+    limit = FailOn.parse(fail_on)
+    survey = await look.survey(cluster)
+    _keep(survey, metrics_file)
+    found = judge(survey, limit.horizon)
+    if output == "sarif":
+        write(sarif(found, __version__))
+    elif output == "junit":
+        write(junit(found))
+    else:
+        show(findings_report(found), output)
+    return EXIT_FINDINGS if limit.severity and found.at_least(limit.severity) else 0
+
+
+def _keep(survey: Survey, metrics_file: str) -> None:
+    if metrics_file:
+        replace_text(Path(metrics_file).expanduser(), expiry_metric(listed(survey).items))
