@@ -2,20 +2,22 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from shipkeeper import __version__
 from shipkeeper.access.certs.judge import judge
 from shipkeeper.access.certs.report import certificates_report, expiry_metric, listed
 from shipkeeper.access.certs.survey import Survey
 from shipkeeper.cli.certs_flags import FROM_HERE, FailOn, LookFlags
+from shipkeeper.cli.findings import (
+    NONE_ACCEPTED,
+    BaselineFlags,
+    FindingsOutput,
+    tell_findings,
+)
 from shipkeeper.cli.flags import CURRENT, Cluster, Output
-from shipkeeper.cli.output import show, write
-from shipkeeper.engine.exchange import junit, sarif
-from shipkeeper.engine.finding import findings_report
-from shipkeeper.errors import EXIT_FINDINGS
+from shipkeeper.cli.output import show
 from shipkeeper.metrics.textfile import replace_text
 
 MetricsFile = Annotated[
@@ -50,14 +52,12 @@ async def check(
             "or if anything ends within this time (30d) or is as bad."
         ),
     ] = "30d",
-    output: Annotated[
-        Literal["json", "yaml", "wide", "name", "sarif", "junit"] | None,
-        Parameter(name=("--output", "-o"), help="Output format."),
-    ] = None,
+    output: FindingsOutput = None,
+    baseline: BaselineFlags = NONE_ACCEPTED,
     metrics_file: MetricsFile = "",
     look: LookFlags = FROM_HERE,
     cluster: Cluster = CURRENT,
-) -> int:
+) -> None:
     """Find certificates that end, do not lead to their authority, or are not for what they do.
 
     Also ports without TLS or open to anybody, old versions and ciphers, and processes that still
@@ -66,14 +66,7 @@ async def check(
     limit = FailOn.parse(fail_on)
     survey = await look.survey(cluster)
     _keep(survey, metrics_file)
-    found = judge(survey, limit.horizon)
-    if output == "sarif":
-        write(sarif(found, __version__))
-    elif output == "junit":
-        write(junit(found))
-    else:
-        show(findings_report(found), output)
-    return EXIT_FINDINGS if limit.severity and found.at_least(limit.severity) else 0
+    tell_findings(judge(survey, limit.horizon), output, baseline, limit.severity)
 
 
 def _keep(survey: Survey, metrics_file: str) -> None:
