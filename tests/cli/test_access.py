@@ -12,6 +12,7 @@ from shipkeeper.access.chain import Chain
 from shipkeeper.access.difference import compare
 from shipkeeper.access.escalation.findings import escalation_findings
 from shipkeeper.access.explain import explain
+from shipkeeper.access.heat import heat_page, heat_text
 from shipkeeper.access.matrix import matrix
 from shipkeeper.access.report import (
     difference_report,
@@ -51,6 +52,25 @@ REPORTS: dict[str, Report] = {
 @pytest.mark.parametrize("noun", list(REPORTS))
 def test_output(noun: str, format_: Format) -> None:
     assert_golden(f"{noun}.{format_}", render(REPORTS[noun], format_))
+
+
+MATRIX = matrix(
+    Chain(policy_with(*READS, *WRITES, *bound("<b>&\x1b[2J", "ways", (rule("*", "secrets"),)))),
+    [resource_name(each) for each in ("secrets", "deploy")],
+    namespace="ways",
+)
+
+
+def test_heat_maps() -> None:
+    assert_golden("access-matrix.heat", heat_text(MATRIX))
+    assert_golden("access-matrix.html", heat_page(MATRIX, "test <i>"))
+
+
+def test_a_name_is_no_command_of_a_page_or_terminal() -> None:
+    assert "<b>" not in heat_page(MATRIX, "<i>")
+    assert "<i>" not in heat_page(MATRIX, "<i>")
+    assert "\x1b[2J" not in heat_text(MATRIX)
+    assert "\x1b" not in render(matrix_report(MATRIX), Format.TEXT)
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from shipkeeper.access.audit import audit as make_audit
 from shipkeeper.access.controls.host import HostSurvey
 from shipkeeper.access.kinds import EVERY_KIND
 from shipkeeper.access.survey import survey
-from shipkeeper.cli.access_flags import LIVE, PolicyFlags, opened_policy
+from shipkeeper.cli.access_flags import LIVE, PolicyFlags
+from shipkeeper.cli.access_sources import opened_policy
 from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.findings import USUAL, FindingsFlags, FindingsOutput, tell_findings
 from shipkeeper.hosts.options import Login, SshOptions
