@@ -8,8 +8,8 @@ import pytest
 from shipkeeper.access.assembly import with_hosts
 from shipkeeper.access.audit import audit
 from shipkeeper.access.controls.host import HostSurvey
-from shipkeeper.access.finding import Outcome
 from shipkeeper.access.survey import survey
+from shipkeeper.engine.finding import Answer, Finding, Findings, Passed, Unchecked
 from shipkeeper.hosts.ssh import SshHost
 from tests.access.ways import policy_with
 from tests.hosts.sshd import SshServer
@@ -59,29 +59,37 @@ def written(root: Path, provider: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("provider", "outcome"), [("identity", "fail"), ("secretbox", "pass")])
-async def test_files_on_a_host(server: SshServer, provider: str, outcome: str) -> None:
+def by_rule(made: Findings) -> dict[str, Answer]:
+    given: list[Answer] = [*made.findings, *made.unchecked, *made.passed]
+    return {each.rule: each for each in given}
+
+
+@pytest.mark.parametrize(("provider", "answer"), [("identity", Finding), ("secretbox", Passed)])
+async def test_files_on_a_host(server: SshServer, provider: str, answer: type[Answer]) -> None:
     root = written(server.home / "it's root", provider)
     found = await survey(SshHost("127.0.0.1", server.options()), str(root))
     # Keys stay where they are.
     assert "hunter2" not in repr(found)
     policy = with_hosts(policy_with(), found.static_pods(), found.texts)
     assert policy.chain.types == ("ABAC", "RBAC")
-    made = {each.id: each for each in audit(policy, hosts=(found,)).findings}
-    assert made["cis-1.1.1"].outcome is Outcome.PASS
-    assert made["cis-1.1.13"].outcome is Outcome.FAIL
-    assert "admin.conf has 640" in made["cis-1.1.13"].message
-    assert made["cis-1.1.21"].outcome is Outcome.PASS
-    assert made["cis-1.1.7"].outcome is Outcome.NOT_EVALUATED
-    assert made["cis-1.2.15"].outcome is Outcome.PASS
-    assert made["cis-1.2.28"].outcome == outcome
-    assert made["cis-3.2.1"].outcome is Outcome.FAIL
-    assert made["cis-4.2.1"].outcome is Outcome.FAIL
-    assert made["path-17"].target == "user/eve"
+    made = by_rule(audit(policy, hosts=(found,)))
+    assert isinstance(made["cis-1.1.1"], Passed)
+    loose = made["cis-1.1.13"]
+    assert isinstance(loose, Finding)
+    assert loose.evidence == ("127.0.0.1:/etc/kubernetes/admin.conf has 640",)
+    assert isinstance(made["cis-1.1.21"], Passed)
+    assert isinstance(made["cis-1.1.7"], Unchecked)
+    assert isinstance(made["cis-1.2.15"], Passed)
+    assert isinstance(made["cis-1.2.28"], answer)
+    assert isinstance(made["cis-3.2.1"], Finding)
+    assert isinstance(made["cis-4.2.1"], Finding)
+    way = made["path-17"]
+    assert isinstance(way, Finding)
+    assert way.target == "user/eve"
 
 
 def test_no_host_is_no_pass() -> None:
-    made = audit(policy_with(), hosts=(HostSurvey(host="empty"),))
-    on_hosts = [each for each in made.findings if each.id.startswith(("cis-1.1", "cis-4."))]
+    made = by_rule(audit(policy_with(), hosts=(HostSurvey(host="empty"),)))
+    on_hosts = [each for rule, each in made.items() if rule.startswith(("cis-1.1", "cis-4."))]
     assert on_hosts
-    assert {each.outcome for each in on_hosts} == {Outcome.NOT_EVALUATED}
+    assert all(isinstance(each, Unchecked) for each in on_hosts)

@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from shipkeeper.engine.exchange import junit, sarif
-from shipkeeper.engine.finding import Finding, Findings, Severity, Unchecked, findings_report
+from shipkeeper.engine.finding import Finding, Findings, Passed, Severity, Unchecked
+from shipkeeper.engine.findings_report import findings_report
 from shipkeeper.engine.journal import Entry, Outcome, Phase, RunRecord
 from shipkeeper.engine.report import Format, Report, render
 from shipkeeper.upgrade.catalog import catalog
@@ -71,7 +72,7 @@ FOUND = Findings(
         ),
     ),
     unchecked=(Unchecked(what="members of etcd", why="only etcd itself tells of learners"),),
-    passed=("RemovedFlag",),
+    passed=(Passed(rule="RemovedFlag"),),
 )
 REPORTS: dict[str, Report] = {
     "upgrade-versions": versions_report(

@@ -7,7 +7,7 @@ from typing import Any
 from shipkeeper.access.authorizers import command_of, flags_of
 from shipkeeper.access.controls.control import Control
 from shipkeeper.access.controls.host import HostFile, HostSurvey
-from shipkeeper.access.finding import Finding, Severity
+from shipkeeper.engine.finding import Answer, Severity
 
 Fault = Callable[[dict[str, Any]], str]
 
@@ -34,7 +34,7 @@ _OWNERS = {"1.1.12": ("root", "etcd")}
 _STRONG = ("kms", "secretbox", "aescbc", "aesgcm")
 
 
-def host_findings(surveys: Iterable[HostSurvey]) -> Iterator[Finding]:
+def host_findings(surveys: Iterable[HostSurvey]) -> Iterator[Answer]:
     """The answers of all hosts together; a file that no host has is not evaluated."""
     hosts = list(surveys)
     for mode_id, owner_id, pattern, most in _FILES:
@@ -114,7 +114,7 @@ _KUBELET: tuple[tuple[str, str, Severity, Fault], ...] = (
 )
 
 
-def _kubelets(hosts: list[HostSurvey]) -> Iterator[Finding]:
+def _kubelets(hosts: list[HostSurvey]) -> Iterator[Answer]:
     configs = [(host.host, host.kubelet()) for host in hosts]
     known = [(name, config) for name, config in configs if config is not None]
     why_not = "" if known else "no host has the kubelet's configuration file"
@@ -123,7 +123,7 @@ def _kubelets(hosts: list[HostSurvey]) -> Iterator[Finding]:
         yield _control(id_, title, severity).judged(faults, why_not)
 
 
-def _named_by_flags(hosts: list[HostSurvey]) -> Iterator[Finding]:
+def _named_by_flags(hosts: list[HostSurvey]) -> Iterator[Answer]:
     """What files that the API server's flags name hold."""
     encryption = _control("1.2.28", "Secrets are encrypted with a strong cipher", _HIGH)
     audit = _control("3.2.1", "There is an audit policy")
