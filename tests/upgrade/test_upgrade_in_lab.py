@@ -75,7 +75,8 @@ class Field:
 
     def fails_at(self, step: str) -> dict[str, Any]:
         """Run into a fault; how the upgrade stands then, with the failed step as `broken`."""
-        failed = self.user.run(*self.words())
+        with self.user.start(*self.words()) as failed:
+            failed.process.wait(LIMIT_SECONDS)
         assert failed.process.returncode == 1, failed.said
         return self.stands_failed(step)
 
