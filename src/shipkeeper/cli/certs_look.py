@@ -2,20 +2,22 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from shipkeeper import __version__
 from shipkeeper.access.certs.judge import judge
 from shipkeeper.access.certs.report import certificates_report, expiry_metric, listed
 from shipkeeper.access.certs.survey import Survey
-from shipkeeper.cli.certs_flags import FROM_HERE, FailOn, LookFlags
+from shipkeeper.cli.certs_flags import (
+    FROM_HERE,
+    WITHIN_A_MONTH,
+    CertificateFindings,
+    LookFlags,
+)
+from shipkeeper.cli.findings import FindingsOutput, tell_findings
 from shipkeeper.cli.flags import CURRENT, Cluster, Output
-from shipkeeper.cli.output import show, write
-from shipkeeper.engine.exchange import junit, sarif
-from shipkeeper.engine.finding import findings_report
-from shipkeeper.errors import EXIT_FINDINGS
+from shipkeeper.cli.output import show
 from shipkeeper.metrics.textfile import replace_text
 
 MetricsFile = Annotated[
@@ -43,37 +45,21 @@ async def list_(
 
 async def check(
     *,
-    fail_on: Annotated[
-        str,
-        Parameter(
-            help="Exit code 4: from this severity on (high, medium, low, never), "
-            "or if anything ends within this time (30d) or is as bad."
-        ),
-    ] = "30d",
-    output: Annotated[
-        Literal["json", "yaml", "wide", "name", "sarif", "junit"] | None,
-        Parameter(name=("--output", "-o"), help="Output format."),
-    ] = None,
+    output: FindingsOutput = None,
+    findings: CertificateFindings = WITHIN_A_MONTH,
     metrics_file: MetricsFile = "",
     look: LookFlags = FROM_HERE,
     cluster: Cluster = CURRENT,
-) -> int:
+) -> None:
     """Find certificates that end, do not lead to their authority, or are not for what they do.
 
     Also ports without TLS or open to anybody, old versions and ciphers, and processes that still
     present a certificate that was renewed. What could not be looked at is said, and never passed.
     """
-    limit = FailOn.parse(fail_on)
+    horizon = findings.horizon()
     survey = await look.survey(cluster)
     _keep(survey, metrics_file)
-    found = judge(survey, limit.horizon)
-    if output == "sarif":
-        write(sarif(found, __version__))
-    elif output == "junit":
-        write(junit(found))
-    else:
-        show(findings_report(found), output)
-    return EXIT_FINDINGS if limit.severity and found.at_least(limit.severity) else 0
+    tell_findings(judge(survey, horizon), output, findings.usual())
 
 
 def _keep(survey: Survey, metrics_file: str) -> None:

@@ -12,7 +12,8 @@ from shipkeeper.access.certs.observe import Wanted, gather
 from shipkeeper.access.certs.report import certificates_report, expiry_metric, listed
 from shipkeeper.access.certs.survey import Survey
 from shipkeeper.engine.exchange import junit, sarif
-from shipkeeper.engine.finding import Severity, findings_report
+from shipkeeper.engine.finding import Severity
+from shipkeeper.engine.findings_report import findings_report
 from shipkeeper.engine.report import Format, render
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import connect

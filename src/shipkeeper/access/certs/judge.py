@@ -10,7 +10,7 @@ from shipkeeper.access.certs.chain import why_untrusted
 from shipkeeper.access.certs.hostname import not_covered
 from shipkeeper.access.certs.judge_ports import judge_port, judge_serving
 from shipkeeper.access.certs.survey import Kind, Port, Presented, Sighting, Survey
-from shipkeeper.engine.finding import Finding, Findings, Severity, in_order
+from shipkeeper.engine.finding import Finding, Findings, Passed, Severity, in_order
 from shipkeeper.model.duration import format_age
 
 RULES = (
@@ -52,7 +52,9 @@ def judge(survey: Survey, horizon: timedelta) -> Findings:
         findings=in_order({(each.rule, each.target): each for each in reversed(found)}.values()),
         unchecked=survey.unchecked,
         passed=tuple(
-            each for each in RULES if each not in hit and (has_hosts or each not in _ON_HOSTS)
+            Passed(rule=each)
+            for each in RULES
+            if each not in hit and (has_hosts or each not in _ON_HOSTS)
         ),
     )
 
