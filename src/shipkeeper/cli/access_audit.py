@@ -42,7 +42,7 @@ async def audit(
     for each in surveys:
         found = with_hosts(found, each.static_pods(), each.texts)
     made = make_audit(found, with_system=include_system, hosts=surveys)
-    tell_findings(made, output, findings, findings.severity)
+    tell_findings(made, output, findings)
 
 
 async def _surveys(hosts: tuple[str, ...], identity: str, *, sudo: bool) -> tuple[HostSurvey, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from cyclopts import Group, Parameter
@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 
 from shipkeeper.access.certs.observe import HostOf, Wanted, gather
 from shipkeeper.access.certs.survey import Survey
+from shipkeeper.cli.findings import FindingsFlags
 from shipkeeper.cli.flags import Cluster
 from shipkeeper.engine.finding import Severity
 from shipkeeper.errors import UsageError
@@ -24,23 +25,41 @@ from shipkeeper.model.node import Node
 from shipkeeper.nodes.work import address_of
 
 _HOSTS = Group("Hosts", sort_key=1)
-HORIZON = timedelta(days=30)
+_HORIZON = timedelta(days=30)
+_SEVERITIES = frozenset({*Severity, "never"})
 
 
-class FailOn(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes exit code 4: findings of a severity, with what ends within a horizon as one."""
+@Parameter(name="*", group=Group("Findings", sort_key=3))
+@dataclass(frozen=True, kw_only=True)
+class CertificateFindings:
+    """From when on findings are a failure, how long certificates must last, what is accepted."""
 
-    horizon: timedelta
-    severity: Severity | None
+    fail_on: Annotated[
+        str,
+        Parameter(
+            help="Exit code 4: from this severity on (critical, high, medium, low, never), "
+            "or if anything ends within this time (30d) or is as bad."
+        ),
+    ] = "30d"
+    baseline: Annotated[str, Parameter(help="A file of findings that are accepted.")] = ""
+    write_baseline: Annotated[str, Parameter(help="Write such a file of all there is now.")] = ""
 
-    @classmethod
-    def parse(cls, text: str) -> "FailOn":
-        """Read a severity, `never`, or a time such as 30d; UsageError otherwise."""
-        if text == "never":
-            return cls(horizon=HORIZON, severity=None)
-        if text in set(Severity):
-            return cls(horizon=HORIZON, severity=Severity(text))
-        return cls(horizon=_days(text), severity=Severity.MEDIUM)
+    def horizon(self) -> timedelta:
+        """How long certificates must last; UsageError if that makes no sense."""
+        return _HORIZON if self.fail_on in _SEVERITIES else _days(self.fail_on)
+
+    def usual(self) -> FindingsFlags:
+        """The same as other checks have it: what ends too soon is of medium severity."""
+        is_time = self.fail_on not in _SEVERITIES
+        return FindingsFlags(
+            # One of its words, as was just looked up.
+            fail_on=cast("Any", "medium" if is_time else self.fail_on),
+            baseline=self.baseline,
+            write_baseline=self.write_baseline,
+        )
+
+
+WITHIN_A_MONTH = CertificateFindings()
 
 
 def _days(text: str) -> timedelta:

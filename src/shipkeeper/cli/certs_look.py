@@ -9,13 +9,13 @@ from cyclopts import Parameter
 from shipkeeper.access.certs.judge import judge
 from shipkeeper.access.certs.report import certificates_report, expiry_metric, listed
 from shipkeeper.access.certs.survey import Survey
-from shipkeeper.cli.certs_flags import FROM_HERE, FailOn, LookFlags
-from shipkeeper.cli.findings import (
-    NONE_ACCEPTED,
-    BaselineFlags,
-    FindingsOutput,
-    tell_findings,
+from shipkeeper.cli.certs_flags import (
+    FROM_HERE,
+    WITHIN_A_MONTH,
+    CertificateFindings,
+    LookFlags,
 )
+from shipkeeper.cli.findings import FindingsOutput, tell_findings
 from shipkeeper.cli.flags import CURRENT, Cluster, Output
 from shipkeeper.cli.output import show
 from shipkeeper.metrics.textfile import replace_text
@@ -45,15 +45,8 @@ async def list_(
 
 async def check(
     *,
-    fail_on: Annotated[
-        str,
-        Parameter(
-            help="Exit code 4: from this severity on (high, medium, low, never), "
-            "or if anything ends within this time (30d) or is as bad."
-        ),
-    ] = "30d",
     output: FindingsOutput = None,
-    baseline: BaselineFlags = NONE_ACCEPTED,
+    findings: CertificateFindings = WITHIN_A_MONTH,
     metrics_file: MetricsFile = "",
     look: LookFlags = FROM_HERE,
     cluster: Cluster = CURRENT,
@@ -63,10 +56,10 @@ async def check(
     Also ports without TLS or open to anybody, old versions and ciphers, and processes that still
     present a certificate that was renewed. What could not be looked at is said, and never passed.
     """
-    limit = FailOn.parse(fail_on)
+    horizon = findings.horizon()
     survey = await look.survey(cluster)
     _keep(survey, metrics_file)
-    tell_findings(judge(survey, limit.horizon), output, baseline, limit.severity)
+    tell_findings(judge(survey, horizon), output, findings.usual())
 
 
 def _keep(survey: Survey, metrics_file: str) -> None:

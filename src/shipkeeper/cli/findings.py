@@ -33,46 +33,32 @@ class FoundError(ShipkeeperError):
 
 @Parameter(name="*", group=_FINDINGS)
 @dataclass(frozen=True, kw_only=True)
-class BaselineFlags:
-    """Which findings are accepted."""
-
-    baseline: Annotated[str, Parameter(help="A file of findings that are accepted.")] = ""
-    write_baseline: Annotated[str, Parameter(help="Write such a file of all there is now.")] = ""
-
-
-@Parameter(name="*", group=_FINDINGS)
-@dataclass(frozen=True, kw_only=True)
-class FindingsFlags(BaselineFlags):
+class FindingsFlags:
     """From when on findings are a failure, and which are accepted."""
 
     fail_on: Annotated[
         Literal["critical", "high", "medium", "low", "never"],
         Parameter(help="From which severity on the exit code is 4."),
     ] = "high"
-
-    @property
-    def severity(self) -> Severity | None:
-        """From which severity on findings are a failure; None for never."""
-        return None if self.fail_on == "never" else Severity(self.fail_on)
+    baseline: Annotated[str, Parameter(help="A file of findings that are accepted.")] = ""
+    write_baseline: Annotated[str, Parameter(help="Write such a file of all there is now.")] = ""
 
 
-NONE_ACCEPTED = BaselineFlags()
 USUAL = FindingsFlags()
 
 
-def tell_findings(
-    found: Findings, output: FindingsOutput, flags: BaselineFlags, severity: Severity | None
-) -> None:
-    """Show findings as they are wanted; FoundError (exit code 4) if some are as bad as that."""
+def tell_findings(found: Findings, output: FindingsOutput, flags: FindingsFlags) -> None:
+    """Show findings as they are wanted; FoundError (exit code 4) if there are such as count."""
     # Read before anything is written, for both may be the same file.
     known = _read(flags.baseline) if flags.baseline else Baseline()
     marked = accept(found, known)
     if flags.write_baseline:
         _write(marked, flags.write_baseline)
     _show(marked, output)
-    if severity is not None and (bad := marked.at_least(severity)):
+    bad = () if flags.fail_on == "never" else marked.at_least(Severity(flags.fail_on))
+    if bad:
         raise FoundError(
-            f"{counted(len(bad), 'finding')} of severity {severity} or worse",
+            f"{counted(len(bad), 'finding')} of severity {flags.fail_on} or worse",
             reason="Findings",
             hint="mend them, or accept them in a file for --baseline",
         )

@@ -40,7 +40,7 @@ async def check(
     async with connect(cluster.options()) as connection:
         evidence = await gather_evidence(connection, target.minor, catalog(), wanted)
     found = judge(evidence, target.minor, catalog(), datetime.now(UTC))
-    tell_findings(found, output, findings, findings.severity)
+    tell_findings(found, output, findings)
 
 
 async def _last_backup(repository: RepositoryFlags) -> datetime | None:

@@ -23,6 +23,7 @@ class HostFile(msgspec.Struct, frozen=True, kw_only=True):
     written: float = 0.0
     key_digest: str = ""
     lines: dict[str, str] = {}
+    is_kubeconfig: bool = False
     is_readable: bool = True
 
 

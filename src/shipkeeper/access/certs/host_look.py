@@ -204,6 +204,7 @@ def _file(tag: str, rest: str, root: str) -> HostFile:
         written=float(written),
         key_digest="" if digest == "-" else digest,
         lines=lines,
+        is_kubeconfig=tag == "config",
     )
 
 

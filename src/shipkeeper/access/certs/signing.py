@@ -4,6 +4,7 @@ Pure. The rules are those of the signer kubernetes.io/kubelet-serving, and one m
 address must be one that the Node object has.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ KUBELET_SERVING = "kubernetes.io/kubelet-serving"
 _NODE_PREFIX = "system:node:"
 _NODES_GROUP = "system:nodes"
 _USAGES = frozenset({"digital signature", "key encipherment", "server auth"})
+_IN_CLUSTER = re.compile(r"kubernetes(\..*)?|.*\.svc(\..*)?|localhost|127\..*|::1")
 _PATIENCE = timedelta(minutes=5)
 
 
@@ -37,12 +39,27 @@ def vet(request: CertificateRequest, nodes: Mapping[str, Node]) -> Vetted:
     user = request.spec.username
     node = user.removeprefix(_NODE_PREFIX) if user.startswith(_NODE_PREFIX) else ""
     names, obstacles = _asked(request, user, nodes.get(node))
+    # A Node's addresses are what its own kubelet reports: those of others it must not claim.
+    others = [each for each in nodes.values() if each.name != node]
     return Vetted(
         name=request.name,
         node=node,
         names=names,
-        obstacles=(*_requester(request, node, nodes), *obstacles),
+        obstacles=(*_requester(request, node, nodes), *obstacles, *_claimed(names, others)),
     )
+
+
+def _claimed(names: Iterable[str], others: Iterable[Node]) -> Iterator[str]:
+    owners = {
+        name: each.name
+        for each in others
+        for name in (each.name, *(one.address for one in each.status.addresses))
+    }
+    for each in names:
+        if each in owners:
+            yield f"{each} is Node {owners[each]}, too"
+        elif _IN_CLUSTER.fullmatch(each.lower().rstrip(".")):
+            yield f"{each} is a name of the API server's or another Service's"
 
 
 def _requester(request: CertificateRequest, node: str, nodes: Mapping[str, Node]) -> Iterator[str]:

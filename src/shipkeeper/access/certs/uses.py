@@ -113,7 +113,7 @@ class HostCertificates:
     def sightings(self) -> Iterator[Sighting]:
         """Every file and kubeconfig."""
         for file in self._look.files:
-            if file.lines:
+            if file.is_kubeconfig:
                 yield from self._kubeconfig(file)
             elif file.is_readable:
                 yield self._file(file)
@@ -187,6 +187,10 @@ class HostCertificates:
         closed = [each.path for each in self._look.files if not each.is_readable]
         for path in closed:
             yield Unchecked(what=self._target(path), why="it may not be read (try --sudo)")
+        for each in self._look.files:
+            if each.is_kubeconfig and not each.lines:
+                why = "it is no kubeconfig of a setting a line (JSON?), and keys are never fetched"
+                yield Unchecked(what=self._target(each.path), why=why)
         if not self._look.has_openssl and self._look.files:
             yield Unchecked(
                 what=f"private keys of {self._look.name}", why="there is no openssl on the host"
@@ -197,7 +201,7 @@ class HostCertificates:
         found = [
             each
             for file in self._look.files
-            if file.lines and file.path.startswith("/etc/kubernetes/")
+            if file.is_kubeconfig and file.path.startswith("/etc/kubernetes/")
             for each in self._authority(file)[0]
         ]
         return tuple(dict.fromkeys(found))
@@ -331,7 +335,7 @@ def _chain(file: HostFile) -> tuple[tuple[Certificate, ...], str]:
     """The certificates of a file, or why they cannot be read."""
     if "client-certificate-data" in file.lines:
         return _decoded(file.lines["client-certificate-data"])
-    if file.lines or not file.is_readable:
+    if file.is_kubeconfig or not file.is_readable:
         return (), ""
     return _parsed(file.pem)
 
