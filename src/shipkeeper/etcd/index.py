@@ -4,6 +4,7 @@ etcd orders its database by revision; to find a key, all of it has to be read. T
 the snapshot by its size, its time, and its sha256 trailer. It holds keys and places, no values.
 """
 
+import contextlib
 import hashlib
 import mmap
 import os
@@ -131,14 +132,13 @@ class Index:
 def open_index(snapshot: Snapshot) -> Index:
     """The index of a snapshot, out of the cache or made; DamagedError for a damaged snapshot."""
     path = cache_dir() / "etcd-index" / f"{_fingerprint(snapshot)}.index"
-    try:
+    # Not there yet, unreadable, or empty (which mmap refuses): it is made anew.
+    with contextlib.suppress(OSError, ValueError):
         with path.open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         if mapped[: len(_FORMAT)] == _FORMAT:
             os.utime(path)
             return Index(mapped)
-    except (OSError, ValueError):
-        pass
     parts = build_index(snapshot.database())
     mapped = _keep(path, parts)
     return Index(mapped if mapped is not None else b"".join(parts))
