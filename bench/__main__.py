@@ -13,6 +13,7 @@ for name in (
     "upgrade.py",
     "access.py",
     "certs.py",
+    "login.py",
     "etcd.py",
 ):
     script = Path(__file__).parent / name

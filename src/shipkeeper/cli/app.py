@@ -22,6 +22,11 @@ _COMMANDS = {
     "etcd": ("shipkeeper.cli.etcd:etcd", "Snapshots of etcd, and its members."),
     "access": ("shipkeeper.cli.access:access", "Tell who may do what, and tighten it."),
     "certs": ("shipkeeper.cli.certs:certs", "List and check every certificate."),
+    "login": ("shipkeeper.cli.login:login", "Log in by a directory, for kubectl."),
+    "login-gateway": (
+        "shipkeeper.cli.login_gateway:login_gateway",
+        "Let users of a directory into clusters.",
+    ),
     "runs": ("shipkeeper.cli.runs:runs", "List the runs of the journal, or show one."),
     "resume": ("shipkeeper.cli.resume:resume", "Go on with an interrupted run."),
     "abort": ("shipkeeper.cli.resume:abort", "Give a run up and uncordon what it cordoned."),
