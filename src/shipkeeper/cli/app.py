@@ -22,6 +22,7 @@ _COMMANDS = {
     "etcd": ("shipkeeper.cli.etcd:etcd", "Snapshots of etcd, and its members."),
     "access": ("shipkeeper.cli.access:access", "Tell who may do what, and tighten it."),
     "certs": ("shipkeeper.cli.certs:certs", "List and check every certificate."),
+    "users": ("shipkeeper.cli.users:users", "Who gets into a cluster, and by what."),
     "login": ("shipkeeper.cli.login:login", "Log in by a directory, for kubectl."),
     "login-gateway": (
         "shipkeeper.cli.login_gateway:login_gateway",

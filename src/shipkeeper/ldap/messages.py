@@ -131,8 +131,11 @@ def read_entry(message: Message) -> Entry:
     attributes: dict[str, tuple[bytes, ...]] = {}
     for _, each in ber.elements(listed):
         (_, name), (_, values) = _pair(each)
-        attributes[name.decode().lower()] = tuple(value for _, value in ber.elements(values))
-    return Entry(dn.decode(), attributes)
+        attributes[name.decode(errors="replace").lower()] = tuple(
+            value for _, value in ber.elements(values)
+        )
+    # A name that is no text is nobody's: it matches nothing that is asked about afterwards.
+    return Entry(dn.decode(errors="replace"), attributes)
 
 
 def _pair(content: bytes) -> Sequence[tuple[int, bytes]]:
