@@ -12,6 +12,7 @@ for name in (
     "backup.py",
     "upgrade.py",
     "access.py",
+    "certs.py",
     "etcd.py",
 ):
     script = Path(__file__).parent / name

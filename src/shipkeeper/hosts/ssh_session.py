@@ -4,11 +4,12 @@ import asyncio
 import shlex
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import Any
 
 import asyncssh
 
 from shipkeeper.hosts.errors import ConnectionLostError
-from shipkeeper.hosts.host import Answer, Feed, Take
+from shipkeeper.hosts.host import Answer, Feed, Stream, Take
 
 _CHUNK_BYTES = 65536
 
@@ -46,6 +47,17 @@ class SshSession:
                 stdin.write_eof()
 
         return await self._run(f"{self._shell} -c {shlex.quote(program)}", write, output)
+
+    async def dial(self, address: str, port: int) -> Stream:
+        """Connect from the host to an address and port; OSError if that cannot be."""
+        try:
+            # Its types say nothing of what `encoding=None` makes it: a stream of bytes.
+            connection: Any = self._connection
+            return await connection.open_connection(address, port, encoding=None)
+        except asyncssh.ChannelOpenError as error:
+            raise ConnectionRefusedError(f"{self._name} cannot connect: {error.reason}") from error
+        except asyncssh.Error as error:
+            raise ConnectionResetError(f"no way through {self._name}: {error.reason}") from error
 
     async def _run(self, command: str, write: "_Write", output: Take) -> Answer:
         try:
