@@ -4,6 +4,7 @@ Its network is the machine's, so that the servers of a test are its own.
 """
 
 import asyncio
+import re
 import subprocess
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -17,12 +18,15 @@ _ENTER = (
     "mount --bind {lib} /var/lib/kubelet && exec sh -s"
 )
 
+_KEYS = re.compile(rb"PRIVATE KEY-----\n([^-]+)-----END|client-key-data: \"?([^\"\n]+)")
+
 
 class LocalSession:
     """Runs programs in the namespaces."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, told: list[bytes]) -> None:
         self._folder = folder
+        self._told = told
 
     async def execute(self, program: str, output: Callable[[bytes], None]) -> Answer:
         entering = _ENTER.format(etc=self._folder / "etc", lib=self._folder / "lib")
@@ -33,6 +37,7 @@ class LocalSession:
             stderr=subprocess.PIPE,
         )
         out, errors = await process.communicate(program.encode())
+        self._told.append(out)
         output(out)
         return Answer(exit_code=process.returncode or 0, errors=errors.decode())
 
@@ -44,11 +49,15 @@ class LocalSession:
 
 
 class LocalHost:
-    """A host whose files are in a folder: etc/ is its /etc/kubernetes, lib/ /var/lib/kubelet."""
+    """A host whose files are in a folder: etc/ is its /etc/kubernetes, lib/ /var/lib/kubelet.
+
+    `told` is all that ever left it.
+    """
 
     def __init__(self, name: str, folder: Path) -> None:
         self._name = name
         self._folder = folder
+        self.told: list[bytes] = []
         for each in ("etc", "lib"):
             (folder / each).mkdir(parents=True, exist_ok=True)
 
@@ -62,6 +71,16 @@ class LocalHost:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
 
+    def secrets(self) -> set[bytes]:
+        """A line of each private key that its files hold, as it stands there."""
+        return {
+            line
+            for file in self._folder.rglob("*")
+            if file.is_file()
+            for found in _KEYS.findall(file.read_bytes())
+            for line in b" ".join(found).split()[-1:]
+        }
+
     @asynccontextmanager
     async def session(self) -> AsyncGenerator[LocalSession]:
-        yield LocalSession(self._folder)
+        yield LocalSession(self._folder, self.told)
