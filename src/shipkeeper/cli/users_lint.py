@@ -3,23 +3,14 @@
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from shipkeeper import __version__
+from shipkeeper.cli.findings import USUAL, FindingsFlags, FindingsOutput, tell_findings
 from shipkeeper.cli.flags import CURRENT, Cluster
-from shipkeeper.cli.output import show, write
-from shipkeeper.engine.exchange import junit, sarif
-from shipkeeper.engine.finding import (
-    Finding,
-    Findings,
-    Severity,
-    Unchecked,
-    findings_report,
-    in_order,
-)
-from shipkeeper.errors import EXIT_FINDINGS, UsageError
+from shipkeeper.engine.finding import Answer, Finding, Findings, Severity, Unchecked
+from shipkeeper.errors import UsageError
 from shipkeeper.kube.connection import connect
 from shipkeeper.kube.errors import ForbiddenError
 from shipkeeper.kube.reader import Reader
@@ -33,16 +24,10 @@ async def lint(
     bootstrap_tokens: Annotated[
         bool, Parameter(help="Look at the cluster's bootstrap tokens, too.")
     ] = False,
-    fail_on: Annotated[
-        Literal["high", "medium", "low", "never"],
-        Parameter(help="From which severity on the exit code is 4."),
-    ] = "high",
-    output: Annotated[
-        Literal["json", "yaml", "wide", "name", "sarif", "junit"] | None,
-        Parameter(name=("--output", "-o"), help="Output format."),
-    ] = None,
+    output: FindingsOutput = None,
+    findings: FindingsFlags = USUAL,
     cluster: Cluster = CURRENT,
-) -> int:
+) -> None:
     """Find what is wrong with static token FILES and with bootstrap tokens; no token is shown."""
     if not files and not bootstrap_tokens:
         raise UsageError(
@@ -50,29 +35,17 @@ async def lint(
             reason="NoTarget",
             hint="name token files, or look into the cluster with --bootstrap-tokens",
         )
-    findings: list[Finding] = []
-    unchecked: list[Unchecked] = []
-    for each in files:
-        findings += _of_file(each)
+    answers: list[Answer] = [one for each in files for one in _of_file(each)]
     if bootstrap_tokens:
         async with connect(cluster.options()) as connection:
             try:
                 # Of this type alone: nobody else's Secrets are read.
                 secrets = await Reader(connection).list(SECRETS, field_selector=f"type={TYPE}")
             except ForbiddenError as error:
-                unchecked.append(Unchecked(what="bootstrap tokens", why=error.message))
+                answers.append(Unchecked(what="bootstrap tokens", why=error.message))
             else:
-                findings += lint_bootstrap_tokens(secrets.items, datetime.now(UTC))
-    found = Findings(subject="tokens", findings=in_order(findings), unchecked=tuple(unchecked))
-    match output:
-        case "sarif":
-            write(sarif(found, __version__))
-        case "junit":
-            write(junit(found))
-        case _:
-            show(findings_report(found), output)
-    is_bad = fail_on != "never" and found.at_least(Severity(fail_on))
-    return EXIT_FINDINGS if is_bad else 0
+                answers += lint_bootstrap_tokens(secrets.items, datetime.now(UTC))
+    tell_findings(Findings.of("tokens", answers), output, findings)
 
 
 def _of_file(name: str) -> list[Finding]:
