@@ -70,6 +70,8 @@ async def test_a_server_that_would_refuse_is_heard(world: World, tmp_path: Path)
     await world.apply(world.budget("web", max_unavailable=0))
     user = User(world.sandbox, tmp_path)
     # The pod selector leaves the budget's verdict to the server: its status may be a moment old.
+    before = await objects(world)
     done = await user.run("drain", name, "--dry-run=server", "--disable-eviction")
     assert done.returncode == 0
     assert sum("delete" in each for each in user.writes(dry=True)) == 2
+    assert await objects(world) == before

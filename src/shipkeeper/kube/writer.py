@@ -94,12 +94,12 @@ class Writer:
         grace_period_seconds: int | None = None,
     ) -> None:
         """Ask for a deletion; with `uid` only of that very object (ConflictError otherwise)."""
-        await self.connection.send(
-            "DELETE",
-            resource.path(namespace, name),
-            query=self._query(),
-            body=delete_options(uid=uid, grace_period_seconds=grace_period_seconds),
-        )
+        options = delete_options(uid=uid, grace_period_seconds=grace_period_seconds)
+        if self.dry_run:
+            # Of a deletion with a body the API server does not heed the query.
+            options["dryRun"] = ["All"]
+        path = resource.path(namespace, name)
+        await self.connection.send("DELETE", path, query=self._query(), body=options)
 
     async def post_subresource(
         self,

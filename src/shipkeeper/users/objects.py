@@ -7,6 +7,7 @@ import msgspec
 from shipkeeper.kube.resources import Resource
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.model.meta import Condition, KubeObject
+from shipkeeper.model.rbac import Binding
 
 
 class SecretData(KubeObject, frozen=True, kw_only=True):
@@ -52,3 +53,12 @@ REQUESTS = Resource(
     CertificateRequest,
     namespaced=False,
 )
+CLUSTER_ROLE_BINDINGS = Resource(
+    "rbac.authorization.k8s.io",
+    "v1",
+    "clusterrolebindings",
+    "ClusterRoleBinding",
+    Binding,
+    namespaced=False,
+)
+ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", Binding)
