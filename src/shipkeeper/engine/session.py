@@ -86,6 +86,27 @@ async def drive(
             yield Session(run=run, tenure=tenure, directory=root / run.id, is_resumed=not is_new)
 
 
+@contextmanager
+def drive_apart(
+    journal: Journal, plan: Plan, cluster: str, tell: Sink
+) -> Generator[tuple[RunRecord, Path]]:
+    """Go on with the unfinished run of a request, or begin one, and yield it with its directory.
+
+    For runs that take the API server away, and with it the cluster's lock: only the one on this
+    machine is held.
+    """
+    found = journal.unfinished(cluster, plan.procedure, plan.request)
+    if found is not None:
+        require_resumable(found)
+    run = found or _new_run(plan, cluster)
+    directory = run_directory(journal, run.id)
+    with _local_lock(directory, run.id):
+        if found is None:
+            journal.begin(run)
+        tell(RunStarted(run.id, run.plan, resumed=found is not None))
+        yield run, directory
+
+
 def require_resumable(run: RunRecord) -> None:
     """BlockedError if a run was given up, but not yet to the end."""
     if run.outcome is Outcome.ABORTING:
