@@ -12,6 +12,8 @@ for name in (
     "backup.py",
     "upgrade.py",
     "access.py",
+    "certs.py",
+    "login.py",
     "etcd.py",
 ):
     script = Path(__file__).parent / name

@@ -16,6 +16,7 @@ from shipkeeper.access.serving import ServeOptions, serving
 from shipkeeper.errors import UsageError
 from shipkeeper.sandbox.certificates import create_authority, issue_client, issue_server
 from shipkeeper.sandbox.sandbox import Sandbox
+from shipkeeper.serving.https import Listen
 from tests.access.servers import further_server
 from tests.access.world import ask as asked
 from tests.access.world import connected
@@ -44,7 +45,9 @@ class Place:
 
     def options(self, **fields: Any) -> ServeOptions:
         certificate, key = self.server
-        return ServeOptions(policy=self.policy, certificate=certificate, key=key, **fields)
+        denies = fields.pop("denies", False)
+        listen = Listen(certificate=certificate, key=key, **fields)
+        return ServeOptions(policy=self.policy, listen=listen, denies=denies)
 
     def tls(self, *, as_client: bool = True) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=self.ca)

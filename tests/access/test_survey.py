@@ -1,5 +1,7 @@
 """What an audit sees of hosts: over a real sshd, and of files that are as they should not be."""
 
+import os
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,9 +9,9 @@ import pytest
 
 from shipkeeper.access.assembly import with_hosts
 from shipkeeper.access.audit import audit
-from shipkeeper.access.controls.host import HostSurvey
-from shipkeeper.access.finding import Outcome
-from shipkeeper.access.survey import survey
+from shipkeeper.access.controls.host import HostFile, HostSurvey
+from shipkeeper.access.survey import closed_program, survey
+from shipkeeper.engine.finding import Answer, Finding, Findings, Passed, Unchecked
 from shipkeeper.hosts.ssh import SshHost
 from tests.access.ways import policy_with
 from tests.hosts.sshd import SshServer
@@ -59,29 +61,83 @@ def written(root: Path, provider: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize(("provider", "outcome"), [("identity", "fail"), ("secretbox", "pass")])
-async def test_files_on_a_host(server: SshServer, provider: str, outcome: str) -> None:
+def by_rule(made: Findings) -> dict[str, Answer]:
+    given: list[Answer] = [*made.findings, *made.unchecked, *made.passed]
+    return {each.rule: each for each in given}
+
+
+@pytest.mark.parametrize(("provider", "answer"), [("identity", Finding), ("secretbox", Passed)])
+async def test_files_on_a_host(server: SshServer, provider: str, answer: type[Answer]) -> None:
     root = written(server.home / "it's root", provider)
     found = await survey(SshHost("127.0.0.1", server.options()), str(root))
     # Keys stay where they are.
     assert "hunter2" not in repr(found)
     policy = with_hosts(policy_with(), found.static_pods(), found.texts)
     assert policy.chain.types == ("ABAC", "RBAC")
-    made = {each.id: each for each in audit(policy, hosts=(found,)).findings}
-    assert made["cis-1.1.1"].outcome is Outcome.PASS
-    assert made["cis-1.1.13"].outcome is Outcome.FAIL
-    assert "admin.conf has 640" in made["cis-1.1.13"].message
-    assert made["cis-1.1.21"].outcome is Outcome.PASS
-    assert made["cis-1.1.7"].outcome is Outcome.NOT_EVALUATED
-    assert made["cis-1.2.15"].outcome is Outcome.PASS
-    assert made["cis-1.2.28"].outcome == outcome
-    assert made["cis-3.2.1"].outcome is Outcome.FAIL
-    assert made["cis-4.2.1"].outcome is Outcome.FAIL
-    assert made["path-17"].target == "user/eve"
+    made = by_rule(audit(policy, hosts=(found,)))
+    assert isinstance(made["cis-1.1.1"], Passed)
+    loose = made["cis-1.1.13"]
+    assert isinstance(loose, Finding)
+    assert loose.evidence == ("127.0.0.1:/etc/kubernetes/admin.conf has 640",)
+    assert isinstance(made["cis-1.1.21"], Passed)
+    assert isinstance(made["cis-1.1.7"], Unchecked)
+    assert isinstance(made["cis-1.2.15"], Passed)
+    assert isinstance(made["cis-1.2.28"], answer)
+    assert isinstance(made["cis-3.2.1"], Finding)
+    assert isinstance(made["cis-4.2.1"], Finding)
+    way = made["path-17"]
+    assert isinstance(way, Finding)
+    assert way.target == "user/eve"
 
 
 def test_no_host_is_no_pass() -> None:
-    made = audit(policy_with(), hosts=(HostSurvey(host="empty"),))
-    on_hosts = [each for each in made.findings if each.id.startswith(("cis-1.1", "cis-4."))]
+    made = by_rule(audit(policy_with(), hosts=(HostSurvey(host="empty"),)))
+    on_hosts = [each for rule, each in made.items() if rule.startswith(("cis-1.1", "cis-4."))]
     assert on_hosts
-    assert {each.outcome for each in on_hosts} == {Outcome.NOT_EVALUATED}
+    assert all(isinstance(each, Unchecked) for each in on_hosts)
+
+
+CLOSED = ("/etc/kubernetes/pki", "/var/lib/kubelet", "/etc/systemd/system/kubelet.service.d")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_hidden"),
+    [
+        ("/etc/kubernetes/pki/*.key", True),
+        ("/etc/kubernetes/pki*", True),
+        ("*/kubelet.service.d/*.conf", True),
+        ("/etc/kubernetes/manifests/etcd.yaml", False),
+        ("/var/lib/etcd", False),
+    ],
+)
+def test_what_a_closed_folder_hides(pattern: str, is_hidden: bool) -> None:
+    assert bool(HostSurvey(host="b", unseen=CLOSED).hides(pattern)) is is_hidden
+
+
+def test_what_may_not_be_seen_is_no_pass() -> None:
+    seen = HostFile(path="/etc/kubernetes/pki/ca.key", mode=0o600, owner="root", group="root")
+    config = {"/var/lib/kubelet/config.yaml": "readOnlyPort: 0\n"}
+    open_ = HostSurvey(host="a", files=(seen,), texts=config)
+    closed = HostSurvey(host="b", unseen=CLOSED)
+    alone = by_rule(audit(policy_with(), hosts=(open_,)))
+    both = by_rule(audit(policy_with(), hosts=(open_, closed)))
+    for rule in ("cis-1.1.21", "cis-4.2.4"):
+        assert isinstance(alone[rule], Passed)
+        unchecked = both[rule]
+        assert isinstance(unchecked, Unchecked)
+        assert "may not be read" in unchecked.why
+
+
+def test_what_is_closed_is_found(tmp_path: Path) -> None:
+    root = written(tmp_path / "root", "identity")
+    closed = ("etc/kubernetes/pki", "etc/kubernetes/manifests/kube-apiserver.yaml")
+    for name in closed:
+        (root / name).chmod(0)
+    for each in (root, *root.parents):
+        if each.is_relative_to(tmp_path.parents[1]):
+            each.chmod(each.stat().st_mode | 0o055)
+    command = ["sh", "-c", closed_program(str(root))]
+    # Root sees everything, so it looks as somebody else.
+    nobody = 65534 if os.getuid() == 0 else None
+    done = subprocess.run(command, capture_output=True, text=True, check=True, user=nobody)
+    assert done.stdout.splitlines() == [str(root / name) for name in closed]

@@ -25,10 +25,10 @@ def rule(verbs: str, resources: str, group: str = "", names: str = "") -> Rule:
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
-    """Rules of one subject, bound in a namespace or everywhere, and the id of the finding."""
+    """Rules of one subject, bound in a namespace or everywhere, and the rule of the finding."""
 
     name: str
-    id: str
+    rule: str
     rules: tuple[Rule, ...]
     namespace: str = NAMESPACE
 
@@ -38,11 +38,11 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def everywhere(name: str, id_: str, *rules: Rule) -> Way:
-    return Way(name=name, id=id_, rules=rules, namespace="")
+    return Way(name=name, rule=id_, rules=rules, namespace="")
 
 
 def inside(name: str, id_: str, *rules: Rule) -> Way:
-    return Way(name=name, id=id_, rules=rules)
+    return Way(name=name, rule=id_, rules=rules)
 
 
 WAYS = (
@@ -103,7 +103,7 @@ WAYS = (
     ),
     Way(
         name="relabel",
-        id="path-14",
+        rule="path-14",
         rules=(rule("patch", "namespaces"), rule("create", "pods")),
         namespace="",
     ),

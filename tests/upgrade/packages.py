@@ -1,24 +1,31 @@
-"""A small apt repository for each minor, laid out as that of Kubernetes, and put on lab hosts."""
+"""A small apt repository for each minor, laid out as that of Kubernetes, and served in a lab."""
 
 import hashlib
 import subprocess
-import tarfile
-from collections.abc import Sequence
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from shipkeeper.sandbox.assets import NODE, find_assets
 from shipkeeper.sandbox.assets.engines import NODE_ENGINES, Say
 from shipkeeper.sandbox.lab import Lab
 from shipkeeper.sandbox.lab.host import Host
+from shipkeeper.sandbox.lab.record import SWITCH_ADDRESS
+from tests.nodes.fleet.lab_user import eventually
 
-ROOT = "/opt/packages"
+_PORT = 8000
 _LIST = "/etc/apt/sources.list.d/kubernetes.list"
+
+
+def repository_of(folder: Path, version: str) -> Path:
+    """Where the packages of a version's minor lie."""
+    return folder / f"core:/stable:/{version.rpartition('.')[0]}/deb"
 
 
 def write_repository(folder: Path, version: str, say: Say) -> None:
     """Packages of kubeadm, kubelet and kubectl of one version, in the repository of its minor."""
-    minor = version.rpartition(".")[0]
-    place = folder / f"core:/stable:/{minor}/deb"
+    place = repository_of(folder, version)
     place.mkdir(parents=True)
     assets = find_assets(version, say, NODE)
     entries = [_package(place, name, assets.directory / name, version) for name in NODE_ENGINES]
@@ -48,19 +55,34 @@ def _package(place: Path, name: str, program: Path, version: str) -> str:
     return f"{control}Filename: ./{file.name}\nSize: {size}\nSHA256: {digest}\n"
 
 
-def put_on(lab: Lab, folder: Path, minor: str) -> None:
-    """Let every host have the repositories, and take packages of one minor."""
-    packed = _packed(folder)
-    line = f"deb [trusted=yes] file:{ROOT}/core:/stable:/{minor}/deb/ ./"
-    for host in lab.hosts:
-        with packed.open("rb") as archive:
-            host.run("sh", "-c", f"mkdir -p {ROOT} && tar -C {ROOT} -xf -", stdin=archive)
-        # Debian's own mirror is not in a lab's network.
-        host.run(
-            "sh",
-            "-c",
-            f"rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*; echo '{line}' >{_LIST}",
-        )
+@contextmanager
+def served(lab: Lab, folder: Path, version: str) -> Generator[None]:
+    """Serve the repositories to every host, which takes the packages of a version's minor."""
+    words = (sys.executable, "-m", "http.server", str(_PORT), "--directory", str(folder))
+    server = subprocess.Popen(
+        lab.inside(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    minor = version.rpartition(".")[0]
+    line = f"deb [trusted=yes] http://{SWITCH_ADDRESS}:{_PORT}/core:/stable:/{minor}/deb/ ./"
+    try:
+        for host in lab.hosts:
+            # Debian's own mirror is not in a lab's network.
+            host.run(
+                "sh",
+                "-c",
+                f"rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*; echo '{line}' >{_LIST}",
+            )
+        eventually(lambda: _answers(lab))
+        yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _answers(lab: Lab) -> bool:
+    ask = f"import socket; socket.create_connection(({SWITCH_ADDRESS!r}, {_PORT}), 1)"
+    words = lab.inside(sys.executable, "-c", ask)
+    return not subprocess.run(words, capture_output=True, check=False).returncode
 
 
 def install(host: Host, version: str, names: Sequence[str] = NODE_ENGINES) -> None:
@@ -69,14 +91,3 @@ def install(host: Host, version: str, names: Sequence[str] = NODE_ENGINES) -> No
     wanted = " ".join(f"{name}='{number}-*'" for name in names)
     held = " ".join(names)
     host.run("sh", "-c", f"apt-get update && apt-get install -y {wanted} && apt-mark hold {held}")
-
-
-def _packed(folder: Path) -> Path:
-    packed = folder.parent / "packages.tar"
-    with tarfile.open(packed, "w") as archive:
-        for file in sorted(folder.rglob("*")):
-            if file.is_file() and not any(
-                part.startswith(".") for part in file.relative_to(folder).parts
-            ):
-                archive.add(file, str(file.relative_to(folder)))
-    return packed

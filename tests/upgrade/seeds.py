@@ -212,3 +212,98 @@ def written(name: str, found: Json) -> Seed:
 def fine(name: str, *objects: Json, where: Where = "cluster", **rest: Any) -> Seed:
     """A look-alike."""
     return Seed(name=name, where=where, objects=objects, **rest)
+
+
+def problem(name: str, rule: str, target: str, *objects: Json, **rest: Any) -> Seed:
+    """A problem that is not about an API version."""
+    return Seed(name=name, rule=rule, target=target, objects=objects, **rest)
+
+
+def superseded(found: Json, status: str = "superseded") -> Seed:
+    """A look-alike: a Helm release that is not the deployed one any more."""
+    name = found["metadata"]["name"]
+    return fine(name, found, where="helm", release_status=status, api=True)
+
+
+def hook_down(**more: Any) -> Seed:
+    """A problem: a webhook that fails closed for nodes, and nobody answers."""
+    name = "hook-down"
+    return problem(
+        *(name, "BlockingWebhook", f"ValidatingWebhookConfiguration {name}"),
+        webhook(name, **more),
+    )
+
+
+def stale_definition() -> Seed:
+    """A problem: objects may be stored in a version that is served no more."""
+    found = definition(
+        *("apiextensions.k8s.io/v1", "stales", "crd.example.com", "Stale"), v1alpha1=False, v1=True
+    )
+    return problem(
+        *(
+            "crd-stored",
+            "StoredVersionNotServed",
+            "CustomResourceDefinition stales.crd.example.com",
+        ),
+        found,
+        status={"storedVersions": ["v1alpha1", "v1"]},
+    )
+
+
+def two_versions(**rest: Any) -> Seed:
+    """A look-alike: both versions of a definition are served."""
+    found = definition(
+        *("apiextensions.k8s.io/v1", "twos", "crd.example.com", "Two"), v1beta1=True, v1=True
+    )
+    return fine("crd-two", found, **rest)
+
+
+def gate(seed: str, component: str, name: str, setting: str, rule: str) -> Seed:
+    """A problem: a component of the control plane is started with a feature gate."""
+    return problem(
+        *(seed, rule, f"Pod kube-system/{name} {setting.partition('=')[0]}"),
+        static_pod(component, name, f"--feature-gates={setting}"),
+    )
+
+
+def flag(seed: str, component: str, name: str, setting: str) -> Seed:
+    """A problem: a component of the control plane is started with a flag that ends."""
+    return problem(
+        *(seed, "RemovedFlag", f"Pod kube-system/{name} {setting.partition('=')[0]}"),
+        static_pod(component, name, setting),
+    )
+
+
+def kubelet_gate(name: str, gates: dict[str, bool], ends: str) -> Seed:
+    """A problem: what kubelets are configured with has a gate that ends."""
+    found = system_map(name, "kubelet", {"kind": "KubeletConfiguration", "featureGates": gates})
+    return problem(
+        *("kubelet-gate", "RemovedFeatureGate", f"ConfigMap kube-system/{name} {ends}"), found
+    )
+
+
+def on_node(
+    seed: str, runtime: str, rule: str = "", *, is_ready: bool = True, kubelet: str
+) -> Seed:
+    """A node that somebody else's kubelet would keep."""
+    condition = {
+        "type": "Ready",
+        "status": "True" if is_ready else "False",
+        "reason": "Seeded",
+        "message": "seeded",
+        "lastHeartbeatTime": "2099-01-01T00:00:00Z",
+    }
+    unknown = ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "operatingSystem")
+    info = {
+        **dict.fromkeys((*unknown, "kubeProxyVersion"), ""),
+        "kubeletVersion": kubelet,
+        "containerRuntimeVersion": runtime,
+        "architecture": "amd64",
+    }
+    return Seed(
+        name=seed,
+        objects=(bare("v1", "Node", seed, namespaced=False),),
+        status={"conditions": [condition], "nodeInfo": info},
+        rule=rule,
+        target=f"Node {seed}" if rule else "",
+    )

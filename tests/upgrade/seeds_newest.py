@@ -7,16 +7,21 @@ from tests.upgrade.seeds import (
     applied,
     bare,
     budget,
-    definition,
     deployment,
     fine,
+    flag,
+    hook_down,
     ingress,
+    kubelet_gate,
+    on_node,
+    problem,
     removed,
+    stale_definition,
     static_pod,
-    system_map,
+    superseded,
+    two_versions,
     webhook,
 )
-from tests.upgrade.seeds_oldest import on_node
 
 TARGET = 40
 _RESOURCE = "resource.k8s.io"
@@ -44,7 +49,6 @@ def _was(seed: str, found: Json, version: str) -> Seed:
     return removed(seed, found, version=version)
 
 
-_KUBELET: Json = {"kind": "KubeletConfiguration", "featureGates": {"ContextualLogging": True}}
 _ONE = {"minAvailable": 1}
 
 SEEDS: tuple[Seed, ...] = (
@@ -79,47 +83,14 @@ SEEDS: tuple[Seed, ...] = (
     on_node("containerd-1", "containerd://1.7.27", "RuntimeTooOld", kubelet="v1.37.2"),
     on_node("not-ready", "containerd://2.1.4", "NodeNotReady", is_ready=False, kubelet="v1.37.2"),
     on_node("kubelet-lags", "containerd://2.1.4", "KubeletBlocksHop", kubelet="v1.34.9"),
-    Seed(
-        name="api-flag",
-        objects=(static_pod("kube-apiserver", "kube-apiserver-a", "--cloud-provider=external"),),
-        rule="RemovedFlag",
-        target="Pod kube-system/kube-apiserver-a --cloud-provider",
+    flag("api-flag", "kube-apiserver", "kube-apiserver-a", "--cloud-provider=external"),
+    kubelet_gate("kubelet-config", {"DevicePlugins": True}, "DevicePlugins"),
+    problem(
+        *("etcd-skip", "EtcdOneMinor", "etcd kube-system/etcd-old"),
+        static_pod("etcd", "etcd-old", image="etcd:3.5.21-0"),
     ),
-    Seed(
-        name="kubelet-gate",
-        objects=(
-            system_map(
-                "kubelet-config", "kubelet", _KUBELET | {"featureGates": {"DevicePlugins": True}}
-            ),
-        ),
-        rule="RemovedFeatureGate",
-        target="ConfigMap kube-system/kubelet-config DevicePlugins",
-    ),
-    Seed(
-        name="etcd-skip",
-        objects=(static_pod("etcd", "etcd-old", image="etcd:3.5.21-0"),),
-        rule="EtcdOneMinor",
-        target="etcd kube-system/etcd-old",
-    ),
-    Seed(
-        name="hook-down",
-        objects=(webhook("hook-down", resources=("nodes",)),),
-        rule="BlockingWebhook",
-        target="ValidatingWebhookConfiguration hook-down",
-    ),
-    Seed(
-        name="crd-stored",
-        objects=(
-            definition(
-                *("apiextensions.k8s.io/v1", "stales", "crd.example.com", "Stale"),
-                v1alpha1=False,
-                v1=True,
-            ),
-        ),
-        status={"storedVersions": ["v1alpha1", "v1"]},
-        rule="StoredVersionNotServed",
-        target="CustomResourceDefinition stales.crd.example.com",
-    ),
+    hook_down(resources=("nodes",)),
+    stale_definition(),
     # Look-alikes.
     fine("device", applied(_device("v1", "device")), api=True),
     fine("claim", applied(_claim("v1", "claim")), api=True),
@@ -134,12 +105,7 @@ SEEDS: tuple[Seed, ...] = (
         api=True,
     ),
     fine("helm-new", _claim("v1", "helm-new"), where="helm", api=True),
-    fine(
-        *("helm-superseded", _claim("v1beta1", "helm-superseded")),
-        where="helm",
-        release_status="superseded",
-        api=True,
-    ),
+    superseded(_claim("v1beta1", "helm-superseded")),
     on_node("containerd-2", "containerd://2.1.4", kubelet="v1.37.2"),
     on_node("crio", "cri-o://1.34.0", kubelet="v1.37.2"),
     on_node("kubelet-may-lag", "containerd://2.1.4", kubelet="v1.35.1"),
@@ -153,11 +119,6 @@ SEEDS: tuple[Seed, ...] = (
             namespaceSelector={"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
         ),
     ),
-    fine(
-        "crd-fine",
-        definition(
-            *("apiextensions.k8s.io/v1", "twos", "crd.example.com", "Two"), v1beta1=True, v1=True
-        ),
-    ),
+    two_versions(),
     fine("idle-budget", deployment("idle", 0), budget("policy/v1", "idle", "idle", **_ONE)),
 )

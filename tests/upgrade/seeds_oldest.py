@@ -10,10 +10,19 @@ from tests.upgrade.seeds import (
     definition,
     deployment,
     fine,
+    flag,
+    gate,
+    hook_down,
     ingress,
+    kubelet_gate,
+    on_node,
+    problem,
     removed,
+    stale_definition,
     static_pod,
+    superseded,
     system_map,
+    two_versions,
     webhook,
     written,
 )
@@ -86,33 +95,16 @@ def _volume(name: str, source: Json) -> Json:
     return _cluster("v1", "PersistentVolume", name, spec=spec)
 
 
-def _node(name: str, runtime: str, kubelet: str, *, is_ready: bool = True) -> tuple[Json, Json]:
-    condition = {
-        "type": "Ready",
-        "status": "True" if is_ready else "False",
-        "reason": "Seeded",
-        "message": "seeded",
-        "lastHeartbeatTime": "2099-01-01T00:00:00Z",
-    }
-    info = {
-        "kubeletVersion": kubelet,
-        "containerRuntimeVersion": runtime,
-        **dict.fromkeys(
-            ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "operatingSystem"), ""
-        ),
-        "kubeProxyVersion": "",
-        "architecture": "amd64",
-    }
-    return _cluster("v1", "Node", name), {"conditions": [condition], "nodeInfo": info}
-
-
-def on_node(
-    seed: str, runtime: str, rule: str = "", *, is_ready: bool = True, kubelet: str = "v1.20.2"
-) -> Seed:
-    """A node that somebody else's kubelet would keep."""
-    found, status = _node(seed, runtime, kubelet, is_ready=is_ready)
-    target = f"Node {seed}" if rule else ""
-    return Seed(name=seed, objects=(found,), status=status, rule=rule, target=target)
+def _calls(operation: str, *resources: str) -> list[Json]:
+    """The rules of a webhook that is called for one operation."""
+    return [
+        {
+            "apiGroups": [""],
+            "apiVersions": ["v1"],
+            "operations": [operation],
+            "resources": list(resources),
+        }
+    ]
 
 
 _APPLIED = (
@@ -257,177 +249,73 @@ SEEDS: tuple[Seed, ...] = (
     removed("helm-cron", bare("batch/v1beta1", "CronJob", "helm-cron"), where="helm"),
     removed("helm-budget", budget("policy/v1beta1", "helm-budget", "x"), where="helm"),
     removed("helm-role", _role("v1beta1", "ClusterRole", "helm-role"), where="helm"),
-    Seed(
-        name="psp",
-        objects=(_policy("lost"),),
-        rule="KindLost",
-        target="PodSecurityPolicy lost",
-        api=True,
+    problem("psp", "KindLost", "PodSecurityPolicy lost", _policy("lost"), api=True),
+    flag("api-flag", "kube-apiserver", "kube-apiserver-a", "--insecure-port=0"),
+    gate(
+        *("api-gate", "kube-apiserver", "kube-apiserver-b", "TTLAfterFinished=true"),
+        "RemovedFeatureGate",
     ),
-    Seed(
-        name="api-flag",
-        objects=(static_pod("kube-apiserver", "kube-apiserver-a", "--insecure-port=0"),),
-        rule="RemovedFlag",
-        target="Pod kube-system/kube-apiserver-a --insecure-port",
+    gate(
+        *("api-locked", "kube-apiserver", "kube-apiserver-c", "EphemeralContainers=false"),
+        "LockedFeatureGate",
     ),
-    Seed(
-        name="api-gate",
-        objects=(
-            static_pod(
-                "kube-apiserver", "kube-apiserver-b", "--feature-gates=TTLAfterFinished=true"
-            ),
+    flag("kcm-flag", "kube-controller-manager", "kcm-a", "--port=0"),
+    flag("scheduler-flag", "kube-scheduler", "scheduler-a", "--algorithm-provider=X"),
+    problem(
+        *("kubeadm-format", "RemovedKubeadmConfig", "ConfigMap kube-system/kubeadm-config"),
+        system_map(
+            "kubeadm-config",
+            "ClusterConfiguration",
+            {
+                "apiVersion": "kubeadm.k8s.io/v1beta1",
+                "kind": "ClusterConfiguration",
+                "scheduler": {"extraArgs": {"policy-configmap": "x", "v": "2"}},
+            },
         ),
-        rule="RemovedFeatureGate",
-        target="Pod kube-system/kube-apiserver-b TTLAfterFinished",
     ),
-    Seed(
-        name="api-locked",
-        objects=(
-            static_pod(
-                "kube-apiserver", "kube-apiserver-c", "--feature-gates=EphemeralContainers=false"
-            ),
+    problem(
+        *("kubeadm-flag", "RemovedFlag"),
+        "ConfigMap kube-system/kubeadm-config --policy-configmap",
+    ),
+    kubelet_gate(
+        "kubelet-config-1.20",
+        {"ServiceNodeExclusion": True, "RotateKubeletServerCertificate": True},
+        "ServiceNodeExclusion",
+    ),
+    problem(
+        *("proxy-gate", "RemovedFeatureGate"),
+        "ConfigMap kube-system/kube-proxy EndpointSliceProxying",
+        system_map(
+            "kube-proxy",
+            "config.conf",
+            {"kind": "KubeProxyConfiguration", "featureGates": {"EndpointSliceProxying": True}},
         ),
-        rule="LockedFeatureGate",
-        target="Pod kube-system/kube-apiserver-c EphemeralContainers",
     ),
-    Seed(
-        name="kcm-flag",
-        objects=(static_pod("kube-controller-manager", "kcm-a", "--port=0"),),
-        rule="RemovedFlag",
-        target="Pod kube-system/kcm-a --port",
+    hook_down(rules=_calls("CREATE", "nodes", "podtemplates")),
+    stale_definition(),
+    problem(
+        *("flocker-pods", "RemovedFeature", "Deployment seeds/flocker-pods"),
+        _flocker("flocker-pods"),
     ),
-    Seed(
-        name="scheduler-flag",
-        objects=(static_pod("kube-scheduler", "scheduler-a", "--algorithm-provider=X"),),
-        rule="RemovedFlag",
-        target="Pod kube-system/scheduler-a --algorithm-provider",
+    problem(
+        *("quobyte-volume", "RemovedFeature", "PersistentVolume quobyte-volume"),
+        _volume("quobyte-volume", {"quobyte": {"registry": "r:1", "volume": "v"}}),
     ),
-    Seed(
-        name="kubeadm-format",
-        objects=(
-            system_map(
-                "kubeadm-config",
-                "ClusterConfiguration",
-                {
-                    "apiVersion": "kubeadm.k8s.io/v1beta1",
-                    "kind": "ClusterConfiguration",
-                    "scheduler": {"extraArgs": {"policy-configmap": "x", "v": "2"}},
-                },
-            ),
-        ),
-        rule="RemovedKubeadmConfig",
-        target="ConfigMap kube-system/kubeadm-config",
+    problem(
+        *("storageos-volume", "RemovedFeature", "PersistentVolume storageos-volume"),
+        _volume("storageos-volume", {"storageos": {"volumeName": "v"}}),
     ),
-    Seed(
-        name="kubeadm-flag",
-        rule="RemovedFlag",
-        target="ConfigMap kube-system/kubeadm-config --policy-configmap",
+    on_node("docker-node", "docker://19.3.15", "RuntimeTooOld", kubelet="v1.20.2"),
+    on_node(
+        *("broken-node", "containerd://1.4.3", "NodeNotReady"), is_ready=False, kubelet="v1.20.2"
     ),
-    Seed(
-        name="kubelet-gate",
-        objects=(
-            system_map(
-                "kubelet-config-1.20",
-                "kubelet",
-                {
-                    "kind": "KubeletConfiguration",
-                    "featureGates": {
-                        "ServiceNodeExclusion": True,
-                        "RotateKubeletServerCertificate": True,
-                    },
-                },
-            ),
-        ),
-        rule="RemovedFeatureGate",
-        target="ConfigMap kube-system/kubelet-config-1.20 ServiceNodeExclusion",
-    ),
-    Seed(
-        name="proxy-gate",
-        objects=(
-            system_map(
-                "kube-proxy",
-                "config.conf",
-                {"kind": "KubeProxyConfiguration", "featureGates": {"EndpointSliceProxying": True}},
-            ),
-        ),
-        rule="RemovedFeatureGate",
-        target="ConfigMap kube-system/kube-proxy EndpointSliceProxying",
-    ),
-    Seed(
-        name="hook-down",
-        objects=(
-            webhook(
-                "hook-down",
-                group="apps",
-                resources=("nothing",),
-                rules=[
-                    {
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE"],
-                        "resources": ["nodes", "podtemplates"],
-                    }
-                ],
-            ),
-        ),
-        rule="BlockingWebhook",
-        target="ValidatingWebhookConfiguration hook-down",
-    ),
-    Seed(
-        name="crd-stored",
-        objects=(
-            definition(
-                "apiextensions.k8s.io/v1",
-                "stales",
-                "crd.example.com",
-                "Stale",
-                v1alpha1=False,
-                v1=True,
-            ),
-        ),
-        status={"storedVersions": ["v1alpha1", "v1"]},
-        rule="StoredVersionNotServed",
-        target="CustomResourceDefinition stales.crd.example.com",
-    ),
-    Seed(
-        name="flocker-pods",
-        objects=(_flocker("flocker-pods"),),
-        rule="RemovedFeature",
-        target="Deployment seeds/flocker-pods",
-    ),
-    Seed(
-        name="quobyte-volume",
-        objects=(_volume("quobyte-volume", {"quobyte": {"registry": "r:1", "volume": "v"}}),),
-        rule="RemovedFeature",
-        target="PersistentVolume quobyte-volume",
-    ),
-    Seed(
-        name="storageos-volume",
-        objects=(_volume("storageos-volume", {"storageos": {"volumeName": "v"}}),),
-        rule="RemovedFeature",
-        target="PersistentVolume storageos-volume",
-    ),
-    on_node("docker-node", "docker://19.3.15", "RuntimeTooOld"),
-    on_node("broken-node", "containerd://1.4.3", "NodeNotReady", is_ready=False),
     # Look-alikes.
     *(fine(each["metadata"]["name"], applied(each), api=True) for each in _MODERN),
     *(fine(each["metadata"]["name"], each, where="manifest", api=True) for each in _MODERN_FILES),
     _file("file-comment", _COMMENT),
     fine("helm-new", ingress("networking.k8s.io/v1", "helm-new"), where="helm", api=True),
-    fine(
-        "helm-superseded",
-        ingress("extensions/v1beta1", "helm-superseded"),
-        where="helm",
-        release_status="superseded",
-        api=True,
-    ),
-    fine(
-        "helm-gone",
-        ingress("extensions/v1beta1", "helm-gone"),
-        where="helm",
-        release_status="uninstalled",
-        api=True,
-    ),
+    superseded(ingress("extensions/v1beta1", "helm-superseded")),
+    superseded(ingress("extensions/v1beta1", "helm-gone"), "uninstalled"),
     fine(
         "helm-quoted", bare("v1", "ConfigMap", "helm-quoted", data=_QUOTED), where="helm", api=True
     ),
@@ -473,28 +361,9 @@ SEEDS: tuple[Seed, ...] = (
     fine(
         "hook-by-label", webhook("hook-by-label", objectSelector={"matchLabels": {"inject": "yes"}})
     ),
-    fine(
-        "hook-deletes",
-        webhook(
-            "hook-deletes",
-            rules=[
-                {
-                    "apiGroups": [""],
-                    "apiVersions": ["v1"],
-                    "operations": ["DELETE"],
-                    "resources": ["podtemplates"],
-                }
-            ],
-        ),
-    ),
+    fine("hook-deletes", webhook("hook-deletes", rules=_calls("DELETE", "podtemplates"))),
     fine("hook-other-group", webhook("hook-other-group", group="metrics.example.com")),
-    fine(
-        "crd-two",
-        definition(
-            "apiextensions.k8s.io/v1", "twos", "crd.example.com", "Two", v1beta1=True, v1=True
-        ),
-        status={"storedVersions": ["v1beta1", "v1"]},
-    ),
+    two_versions(status={"storedVersions": ["v1beta1", "v1"]}),
     fine("hostpath-volume", _volume("hostpath-volume", {"hostPath": {"path": "/x"}})),
     fine(
         "gluster-until-26",
@@ -512,6 +381,6 @@ SEEDS: tuple[Seed, ...] = (
             annotations={"seccomp.security.alpha.kubernetes.io/pod": "runtime/default"},
         ),
     ),
-    on_node("containerd-node", "containerd://1.4.3"),
-    on_node("crio-node", "cri-o://1.20.0"),
+    on_node("containerd-node", "containerd://1.4.3", kubelet="v1.20.2"),
+    on_node("crio-node", "cri-o://1.20.0", kubelet="v1.20.2"),
 )

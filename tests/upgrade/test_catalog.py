@@ -1,5 +1,6 @@
 """What is known beforehand is derived, and derived again gives the same bytes."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ def test_the_removed_apis_are_derived_byte_for_byte() -> None:
     answer = subprocess.run(
         [sys.executable, str(ROOT / "tools/derive_apis.py")], capture_output=True, check=False
     )
-    if answer.returncode and (b"no Go toolchain" in answer.stderr or b"dial tcp" in answer.stderr):
+    is_away = b"no Go toolchain" in answer.stderr or b"dial tcp" in answer.stderr
+    # Where changes are judged, what is derived must have been derived again.
+    if answer.returncode and is_away and os.environ.get("CI") != "true":
         pytest.skip("there is no Go toolchain, or it does not reach its module proxy")
     assert not answer.returncode, answer.stderr.decode()
     kept = ROOT / "src/shipkeeper/upgrade/data/apis.json"

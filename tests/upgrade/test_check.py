@@ -57,16 +57,18 @@ def _require_exchange(sandbox: Sandbox, target: int, folder: Path, found: Any) -
         ("plan", "--to=v1.38", "--wait"),
         ("run", "--to=v1.38", "--wait", "--dry-run=client"),
         ("run", "--to=v1.38", "--dry-run=client", "-o", "json"),
+        ("run", "--to=v1.38", "--dry-run=client", "--repo={repository}"),
     ],
     ids=lambda command: "-".join(command[:2]),
 )
 async def test_what_only_looks_writes_nothing(
     newest: Sandbox, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    user = User(newest, tmp_path)
-    done = await user.run("upgrade", *command)
+    user, repository = User(newest, tmp_path), tmp_path / "repository"
+    done = await user.run("upgrade", *(each.format(repository=repository) for each in command))
     assert done.returncode in (0, 4), done.stderr
     assert done.stdout
     assert user.writes() == []
     assert user.writes(dry=True) == []
     assert not user.state.exists()
+    assert not repository.exists()

@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from shipkeeper.engine.exchange import junit, sarif
-from shipkeeper.engine.finding import Finding, Findings, Severity, Unchecked, findings_report
-from shipkeeper.engine.history import read_history
+from shipkeeper.engine.finding import Finding, Findings, Passed, Severity, Unchecked
+from shipkeeper.engine.findings_report import findings_report
 from shipkeeper.engine.journal import Entry, Outcome, Phase, RunRecord
 from shipkeeper.engine.report import Format, Report, render
 from shipkeeper.upgrade.catalog import catalog
@@ -41,15 +41,15 @@ def entry(step: str, phase: Phase, **detail: str) -> Entry:
     )
 
 
-HISTORY = read_history(
-    RECORD,
-    [
-        entry("cp1/preflight", Phase.BEFORE),
-        entry("cp1/preflight", Phase.AFTER),
-        entry("cp1/snapshot", Phase.BEFORE),
-        entry("cp1/snapshot", Phase.FAILED, reason="CommandFailed", message="no etcdctl"),
-    ],
-)
+ENTRIES = [
+    entry("cp1/preflight", Phase.BEFORE),
+    entry("cp1/preflight", Phase.AFTER),
+    entry("cp1/snapshot", Phase.BEFORE),
+    entry("cp1/snapshot", Phase.BEFORE, saved="/runs/a.db (revision 7, sha256 checked)"),
+    entry("cp1/snapshot", Phase.AFTER),
+    entry("cp1/kubeadm-1", Phase.BEFORE),
+    entry("cp1/kubeadm-1", Phase.FAILED, reason="CommandFailed", message="E: no such version"),
+]
 FOUND = Findings(
     subject="upgrade from v1.20.2 to v1.25",
     findings=(
@@ -72,14 +72,14 @@ FOUND = Findings(
         ),
     ),
     unchecked=(Unchecked(what="members of etcd", why="only etcd itself tells of learners"),),
-    passed=("RemovedFlag",),
+    passed=(Passed(rule="RemovedFlag"),),
 )
 REPORTS: dict[str, Report] = {
     "upgrade-versions": versions_report(
         VERSIONS, violations(VERSIONS), catalog(), date(2026, 11, 26)
     ),
     "upgrade-plan": upgrade_report(PLAN, NOW),
-    "upgrade-status": status_report(standing_of(RECORD, HISTORY, is_running=False)),
+    "upgrade-status": status_report(standing_of(RECORD, ENTRIES, is_running=False)),
     "upgrade-check": findings_report(FOUND),
 }
 

@@ -11,7 +11,7 @@ from shipkeeper.nodes.fleet.observe import FleetState
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, SshAccess
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.component import Component, Name
-from shipkeeper.upgrade.options import UpgradeOptions, options_of
+from shipkeeper.upgrade.options import BackupInto, UpgradeOptions, options_of
 from shipkeeper.upgrade.outlook import UpgradeOutlook, outlook_of
 from shipkeeper.upgrade.plan import plan_upgrade
 from shipkeeper.upgrade.versions import ClusterVersions
@@ -104,12 +104,14 @@ def test_the_classic_order() -> None:
     # Its control plane is upgraded already: kubeadm is not run again on a drained node of it.
     assert not any("kubeadm upgrade" in line for line in outlook.commands["cp1/update"].lines)
     assert "kubeadm upgrade node" in outlook.commands["w1/update"].lines
-    assert outlook.commands["w1/update"].lines[-3:-1] == (
-        "systemctl daemon-reload",
-        "systemctl restart kubelet",
-    )
+    restarted = outlook.commands["w1/update"].lines.index("systemctl restart kubelet")
+    assert outlook.commands["w1/update"].lines[restarted - 1] == "systemctl daemon-reload"
+    # What an abort puts back: of a worker all packages, of the control plane but the kubelet.
+    assert "kubeadm='1.36.3-*'" in " ".join(outlook.commands["w1/update"].undo)
+    assert "kubeadm='" not in " ".join(outlook.commands["cp1/update"].undo)
+    assert "kubeadm='1.36.3-*'" in " ".join(outlook.commands["cp1/kubeadm-1"].undo)
     assert [point.until for point in outlook.return_points] == [
-        *("cp1/control-plane-1", "cp1/control-plane-1", "cp1/update"),
+        *("cp1/control-plane-1", "w1/update", "cp1/update"),
     ]
 
 
@@ -193,3 +195,40 @@ def test_a_hop_that_was_begun_is_gone_on_with() -> None:
 def test_what_was_asked_for_survives_the_journal() -> None:
     plan, _ = planned(cluster("v1.36.6", "cp1"), "v1.37.2", node("cp1"))
     assert options_of(plan.request).target == "v1.37.2"
+
+
+def test_each_hop_is_taken_back_to_the_one_before() -> None:
+    by = ("v1.35.10", "v1.36.3")
+    _, outlook = planned(cluster("v1.35.9", "cp1"), "v1.37.2", node("cp1"), via=by)
+    assert outlook is not None
+    back = {step: " ".join(found.undo) for step, found in outlook.commands.items()}
+    assert "kubeadm='1.35.9-*'" in back["cp1/kubeadm-1"]
+    assert "kubeadm='1.35.10-*'" in back["cp1/kubeadm-2"]
+    assert "kubeadm='1.36.3-*'" in back["cp1/kubeadm-3"]
+    assert "kubelet='1.35.9-*'" in back["cp1/update"]
+
+
+def test_what_is_not_saved_is_said() -> None:
+    versions, nodes = cluster("v1.36.6", "cp1"), (node("cp1"),)
+    plan, _ = planned(versions, "v1.37.2", *nodes)
+    assert unsaved(plan) == ["NoBackup"]
+    plan, _ = planned(versions, "v1.37.2", *nodes, goes_without_backup=True)
+    assert unsaved(plan) == []
+    plan, _ = planned(versions, "v1.37.2", *nodes, backup=BackupInto(url="s3://b/p"))
+    assert unsaved(plan) == []
+    assert steps(plan)[:3] == ["cp1/preflight", "cluster/backup", "cp1/snapshot"]
+    outside = tuple(each for each in versions.components if each.name != Name.ETCD)
+    plan, _ = planned(ClusterVersions(server="v1.36.6", components=outside), "v1.37.2", *nodes)
+    assert unsaved(plan) == ["NoBackup", "NoSnapshot"]
+
+
+def unsaved(plan: Any) -> list[str]:
+    return [each.reason for each in plan.verdicts if each.target == "cluster"]
+
+
+def test_clusters_that_others_upgrade_are_backed_up_too() -> None:
+    versions = cluster("v1.36.6", "w1", managed=True)
+    plan, _ = planned(
+        *(versions, "v1.37.2", node("w1")), ssh=False, backup=BackupInto(url="s3://b/p")
+    )
+    assert steps(plan)[:2] == ["cluster/backup", "cluster/await-1"]

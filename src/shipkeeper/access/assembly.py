@@ -43,7 +43,11 @@ def kind_of(manifest: Manifest) -> PolicyKind | None:
 
 
 def from_manifests(
-    manifests: Iterable[Manifest], *, source: str, version: Version = NEWEST
+    manifests: Iterable[Manifest],
+    *,
+    source: str,
+    version: Version = NEWEST,
+    unread: tuple[Unread, ...] = (),
 ) -> Policy:
     """The policy that manifests make; others than those with a say are passed over."""
     found: dict[PolicyKind, list[KubeObject]] = {}
@@ -51,7 +55,7 @@ def from_manifests(
         kind = kind_of(manifest)
         if kind is not None:
             found.setdefault(kind, []).append(_decode(manifest, kind, source))
-    return assemble(found, source=source, version=version)
+    return assemble(found, source=source, version=version, unread=unread)
 
 
 def _decode(manifest: Manifest, kind: PolicyKind, source: str) -> KubeObject:
@@ -103,6 +107,12 @@ def assemble(
         kinds={kind.kind: of(kind) for kind in kinds.AUDIT_KINDS},
         unread=(*unread, *lacking),
     )
+
+
+def with_unread(policy: Policy, kinds: Iterable[PolicyKind], why: str) -> Policy:
+    """The policy, with kinds of which there may be more than it has."""
+    unread = (Unread(what=each.kind, why=why) for each in kinds)
+    return msgspec.structs.replace(policy, unread=(*policy.unread, *unread))
 
 
 def with_hosts(policy: Policy, pods: Iterable[Manifest], files: Mapping[str, str]) -> Policy:

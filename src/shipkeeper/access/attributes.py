@@ -2,6 +2,8 @@
 
 import msgspec
 
+from shipkeeper.model.base import KubeStruct
+
 MASTERS = "system:masters"
 NODES = "system:nodes"
 AUTHENTICATED = "system:authenticated"
@@ -36,17 +38,23 @@ class SelectorTerm(msgspec.Struct, frozen=True, gc=False):
     values: tuple[str, ...] = ()
 
 
-class Attributes(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One question; about a resource, or (`path` set, `resource_request` false) about a URL."""
+class ResourceAttributes(KubeStruct, frozen=True, kw_only=True):
+    """A verb on a resource, as a review spells it; what is empty is not said."""
 
-    user: User
-    verb: str
+    verb: str = ""
     namespace: str = ""
     group: str = ""
-    version: str = "*"
+    version: str = ""
     resource: str = ""
     subresource: str = ""
     name: str = ""
+
+
+class Attributes(ResourceAttributes, frozen=True, kw_only=True):
+    """One question; about a resource, or (`path` set, `resource_request` false) about a URL."""
+
+    user: User
+    version: str = "*"
     path: str = ""
     resource_request: bool = True
     fields: tuple[SelectorTerm, ...] = ()

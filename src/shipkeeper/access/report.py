@@ -86,20 +86,25 @@ def matrix_report(found: Matrix) -> Report:
         (
             row.kind,
             row.name,
-            *(_cell(row.verbs[each], found.verbs) for each in found.resources),
+            *(verb_letters(row.verbs[each], found.verbs) for each in found.resources),
         )
         for row in found.rows
     )
-    where = f"in namespace {found.namespace}" if found.namespace else "cluster-wide"
-    legend = " ".join(f"{_letter(verb)}={verb}" for verb in found.verbs)
     return Report(
         value=found,
-        body=(Table(columns, rows), f"{where}; {legend}" if rows else ""),
+        body=(Table(columns, rows), legend_of(found) if rows else ""),
         names=tuple(f"{row.kind.lower()}/{row.name}" for row in found.rows),
     )
 
 
-def _cell(held: tuple[str, ...], asked: tuple[str, ...]) -> str:
+def legend_of(found: Matrix) -> str:
+    """Where a matrix is of, and what its letters mean."""
+    where = f"in namespace {found.namespace}" if found.namespace else "cluster-wide"
+    return f"{where}; {' '.join(f'{_letter(verb)}={verb}' for verb in found.verbs)}"
+
+
+def verb_letters(held: tuple[str, ...], asked: tuple[str, ...]) -> str:
+    """A letter for each verb that is held, a dot for each that is not."""
     return "".join(_letter(verb) if verb in held else "." for verb in asked)
 
 

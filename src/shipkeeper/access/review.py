@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from shipkeeper.access.attributes import Attributes, SelectorTerm, User
+from shipkeeper.access.attributes import Attributes, ResourceAttributes, SelectorTerm, User
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.model.selector import Requirement, parse_selector
@@ -30,14 +30,7 @@ class _Selector(KubeStruct, frozen=True, kw_only=True):
     requirements: tuple[_Requirement, ...] | None = None
 
 
-class _Resource(KubeStruct, frozen=True, kw_only=True):
-    namespace: str = ""
-    verb: str = ""
-    group: str = ""
-    version: str = ""
-    resource: str = ""
-    subresource: str = ""
-    name: str = ""
+class _Resource(ResourceAttributes, frozen=True, kw_only=True):
     field_selector: _Selector | None = None
     label_selector: _Selector | None = None
 

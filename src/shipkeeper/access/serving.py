@@ -1,10 +1,6 @@
-"""A webhook for SubjectAccessReviews, over TLS, that answers from files and follows their changes.
-
-HTTP/1.1 as an API server speaks it: POSTs with a length, many on one connection.
-"""
+"""A webhook for SubjectAccessReviews that answers from files and follows their changes."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -19,33 +15,24 @@ from shipkeeper.access.observe import read_folder
 from shipkeeper.access.rbac import Rbac
 from shipkeeper.access.review import InvalidReviewError, ReviewSpec, read_spec
 from shipkeeper.errors import ShipkeeperError, UsageError
+from shipkeeper.serving import https
+from shipkeeper.serving.https import Listen, Request, Response, read_json
 
 Decide = Callable[[Attributes], Opinion]
-_LARGEST = 1024 * 1024
 _VERSIONS = ("authorization.k8s.io/v1", "authorization.k8s.io/v1beta1")
 _KIND = "SubjectAccessReview"
 _MINOR = 37
-_PHRASES = {200: "OK", 400: "Bad Request", 404: "Not Found", 413: "Content Too Large"}
 
 
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to serve, with which certificate, to whom, and what is decided by.
+    """Where to serve, and what is decided by.
 
-    With `client_ca` only clients with a certificate of that authority are answered. `denies` says
-    no for good where no file says yes, and does not leave it to the next authorizer.
+    `denies` says no for good where no file says yes, and does not leave it to the next authorizer.
     """
 
     policy: Path
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
+    listen: Listen
     denies: bool = False
-
-
-class ServeError(ShipkeeperError):
-    """The webhook cannot be served."""
 
 
 class PolicyFile:
@@ -107,43 +94,16 @@ async def serving(
 ) -> AsyncGenerator[str]:
     """Serve until the block ends; yields the URL. Files are looked at every so many seconds."""
     policy = PolicyFile(options.policy, say)
-    try:
-        server = await asyncio.start_server(
-            lambda reader, writer: _converse(reader, writer, policy, denies=options.denies),
-            options.host,
-            options.port,
-            ssl=_tls(options),
-            limit=_LARGEST,
-        )
-    except OSError as error:
-        raise ServeError(
-            f"cannot serve at {options.host}:{options.port}: {error.strerror}",
-            reason="AddressTaken",
-            hint="choose another address with --address",
-        ) from error
-    looking = asyncio.create_task(_follow(policy, look_every))
-    port = server.sockets[0].getsockname()[1]
-    try:
-        async with server:
-            yield f"https://{options.host}:{port}/authorize"
-    finally:
-        looking.cancel()
 
+    async def answer(request: Request) -> Response:
+        return _answer(request, policy, denies=options.denies)
 
-def _tls(options: ServeOptions) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=options.client_ca)
-        context.load_cert_chain(options.certificate, options.key)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"cannot serve with these certificates: {error}",
-            reason="BadCertificate",
-            hint="name PEM files with --tls-cert-file, --tls-private-key-file, --client-ca-file",
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if options.client_ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    async with https.serving(options.listen, answer) as url:
+        looking = asyncio.create_task(_follow(policy, look_every))
+        try:
+            yield f"{url}/authorize"
+        finally:
+            looking.cancel()
 
 
 async def _follow(policy: PolicyFile, every: float) -> None:
@@ -152,51 +112,15 @@ async def _follow(policy: PolicyFile, every: float) -> None:
         policy.refresh()
 
 
-async def _converse(
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    policy: PolicyFile,
-    *,
-    denies: bool,
-) -> None:
-    with suppress(ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
-        while True:
-            try:
-                head = await reader.readuntil(b"\r\n\r\n")
-            except asyncio.LimitOverrunError:
-                break
-            method, path, length = _parse_head(head)
-            if length > _LARGEST:
-                writer.write(_response(413, b""))
-                break
-            body = await reader.readexactly(length)
-            writer.write(_answer(method, path, body, policy, denies=denies))
-            await writer.drain()
-    writer.close()
-    with suppress(ConnectionError, ssl.SSLError):
-        await writer.wait_closed()
-
-
-def _parse_head(head: bytes) -> tuple[str, str, int]:
-    request, *lines = head.decode("latin-1").split("\r\n")
-    method, _, rest = request.partition(" ")
-    length = 0
-    for line in lines:
-        name, _, value = line.partition(":")
-        if name.strip().lower() == "content-length" and value.strip().isdecimal():
-            length = int(value)
-    return method, rest.partition(" ")[0], length
-
-
-def _answer(method: str, path: str, body: bytes, policy: PolicyFile, *, denies: bool) -> bytes:
-    if method == "GET" and path == "/healthz":
-        return _response(200, b"ok")
-    if method != "POST":
-        return _response(404, b"")
+def _answer(request: Request, policy: PolicyFile, *, denies: bool) -> Response:
+    if request.method == "GET" and request.path == "/healthz":
+        return Response(200, b"ok")
+    if request.method != "POST":
+        return Response(404)
     try:
-        return _response(200, review(body, policy.decide, denies=denies))
-    except (msgspec.MsgspecError, InvalidReviewError) as error:
-        return _response(400, str(error).encode())
+        return Response(200, review(request.body, policy.decide, denies=denies))
+    except (ValueError, InvalidReviewError) as error:
+        return Response(400, str(error).encode())
 
 
 class _Review(msgspec.Struct, frozen=True, rename="camel"):
@@ -207,9 +131,9 @@ class _Review(msgspec.Struct, frozen=True, rename="camel"):
 
 def review(body: bytes, decide: Decide, *, denies: bool = False) -> bytes:
     """The answer to a SubjectAccessReview of v1 or v1beta1, in the version of the question."""
-    asked = msgspec.json.decode(body, type=_Review)
+    asked = read_json(body, _Review)
     if asked.kind != _KIND or asked.api_version not in _VERSIONS:
-        raise msgspec.ValidationError(f"not a {_KIND}: {asked.api_version} {asked.kind}")
+        raise ValueError(f"not a {_KIND}: {asked.api_version} {asked.kind}")
     opinion = decide(read_spec(asked.spec, _MINOR).attributes)
     allowed = opinion.decision == "Allow"
     status: dict[str, Any] = {"allowed": allowed, "reason": opinion.rule or opinion.reason}
@@ -217,9 +141,3 @@ def review(body: bytes, decide: Decide, *, denies: bool = False) -> bytes:
         status["denied"] = True
     answer = {"apiVersion": asked.api_version, "kind": _KIND, "status": status}
     return msgspec.json.encode(answer)
-
-
-def _response(code: int, body: bytes) -> bytes:
-    type_ = "application/json" if body[:1] == b"{" else "text/plain"
-    head = f"HTTP/1.1 {code} {_PHRASES[code]}\r\nContent-Type: {type_}\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

@@ -22,6 +22,15 @@ _LOOKED_AT = (
     "/usr/lib/systemd/system/kubelet.service.d/*.conf",
 )
 _READ = ("/etc/kubernetes/manifests/*.yaml", "/var/lib/kubelet/config.yaml")
+_FOLDERS = (
+    "/etc/kubernetes",
+    "/etc/kubernetes/manifests",
+    "/etc/kubernetes/pki",
+    "/etc/cni/net.d",
+    "/var/lib/kubelet",
+    "/etc/systemd/system/kubelet.service.d",
+    "/usr/lib/systemd/system/kubelet.service.d",
+)
 _NAMED_BY_FLAGS = ("authorization-config", "authorization-policy-file")
 # Of this one no more than the order of its providers: their keys stay where they are.
 _ENCRYPTION = "encryption-provider-config"
@@ -41,7 +50,10 @@ async def survey(host: Host, root: str = "") -> HostSurvey:
         texts |= await _texts(session, host.name, root, named)
         if _ENCRYPTION in flags:
             texts |= await _providers(session, host.name, root, flags[_ENCRYPTION])
-    return HostSurvey(host=host.name, files=files, texts=texts)
+            named.append(flags[_ENCRYPTION])
+        closed = await _run(session, host.name, closed_program(root, named))
+    unseen = tuple(path.removeprefix(root) for path in closed.splitlines())
+    return HostSurvey(host=host.name, files=files, texts=texts, unseen=unseen)
 
 
 def _api_server_flags(found: HostSurvey) -> dict[str, str]:
@@ -67,6 +79,18 @@ async def _look(
 def _file(line: str, root: str) -> HostFile:
     mode, owner, group, path = line.split(" ", 3)
     return HostFile(path=path.removeprefix(root), mode=int(mode, 8), owner=owner, group=group)
+
+
+def closed_program(root: str, named: Iterable[str] = ()) -> str:
+    """A shell program that lists the folders and files that the user may not look into."""
+    folders = " ".join(f"{shlex.quote(root + path)}" for path in _FOLDERS)
+    patterns = " ".join(f"{shlex.quote(root)}{pattern}" for pattern in _READ)
+    files = " ".join(shlex.quote(root + path) for path in named)
+    return (
+        f'for d in {folders}; do [ -d "$d" ] && {{ [ -r "$d" ] && [ -x "$d" ] || '
+        f'printf "%s\\n" "$d"; }}; done; for f in {patterns} {files}; do '
+        '[ -e "$f" ] && { [ -r "$f" ] || printf "%s\\n" "$f"; }; done; true'
+    )
 
 
 async def _texts(

@@ -12,7 +12,7 @@ from shipkeeper.backup.selection import Selection, require_known_kinds
 from shipkeeper.backup.volumes.record import VolumeRecord
 from shipkeeper.engine.session import cluster_identity
 from shipkeeper.errors import ShipkeeperError
-from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.connection import Requests
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.reader import Reader
 
@@ -37,7 +37,7 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return sum(seen.objects for _, seen in self.kinds)
 
 
-async def outline(connection: Connection, selection: Selection) -> Outline:
+async def outline(connection: Requests, selection: Selection) -> Outline:
     """Look at every kind that is chosen, and settle the revision that all are to be listed at.
 
     A kind whose own revision does not lie between two looks at etcd's is stored elsewhere.
@@ -71,7 +71,7 @@ async def outline(connection: Connection, selection: Selection) -> Outline:
     )
 
 
-async def _glance(connection: Connection, kind: Kind) -> Glance | Unreadable | None:
+async def _glance(connection: Requests, kind: Kind) -> Glance | Unreadable | None:
     try:
         return await glance(connection, kind)
     except NotFoundError:

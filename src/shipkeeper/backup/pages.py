@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from shipkeeper.backup.kinds import Kind
-from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.connection import Requests
 from shipkeeper.kube.errors import MalformedAnswerError
 from shipkeeper.kube.request import RequestInfo
 from shipkeeper.model.base import KubeStruct
@@ -66,7 +66,7 @@ class Glance(msgspec.Struct, frozen=True):
     objects: int
 
 
-async def glance(connection: Connection, kind: Kind, namespace: str = "") -> Glance:
+async def glance(connection: Requests, kind: Kind, namespace: str = "") -> Glance:
     """List one object only."""
     path = kind.resource.path(namespace)
     found = _decode(_COUNTED, path, await connection.send("GET", path, query={"limit": "1"}))
@@ -75,7 +75,7 @@ async def glance(connection: Connection, kind: Kind, namespace: str = "") -> Gla
 
 
 async def pages(
-    connection: Connection,
+    connection: Requests,
     kind: Kind,
     *,
     namespace: str = "",

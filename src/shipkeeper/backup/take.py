@@ -26,7 +26,7 @@ from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.volumes.record import VolumeCounts
 from shipkeeper.backup.volumes.saving import VolumeProgress, VolumeSaving
 from shipkeeper.errors import ShipkeeperError
-from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.connection import Requests
 from shipkeeper.kube.errors import ExpiredError
 from shipkeeper.store.values import Backup, Entry, ObjectId
 from shipkeeper.store.writer import BackupWriter
@@ -50,7 +50,7 @@ Tell = Callable[[Progress | VolumeProgress], None]
 
 
 async def take(
-    connection: Connection,
+    connection: Requests,
     writer: BackupWriter,
     selection: Selection,
     tell: Tell,
@@ -105,7 +105,7 @@ class _Taking:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Requests,
         writer: BackupWriter,
         selection: Selection,
         plan: Outline,

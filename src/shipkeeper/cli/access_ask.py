@@ -1,14 +1,16 @@
 """`shipkeeper access can-i|who-can|explain|matrix`: questions, answered without a review."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.explain import Explanation
 from shipkeeper.access.explain import explain as explain_answer
+from shipkeeper.access.heat import heat_page, heat_text
 from shipkeeper.access.matrix import RESOURCES, VERBS
 from shipkeeper.access.matrix import matrix as make_matrix
+from shipkeeper.access.observe import DECISIVE
 from shipkeeper.access.policy import Policy
 from shipkeeper.access.report import (
     explanation_report,
@@ -17,20 +19,20 @@ from shipkeeper.access.report import (
     yes_no,
 )
 from shipkeeper.access.who_can import who_can as find_holders
-from shipkeeper.access.words import ResourceName, question, resource_name
+from shipkeeper.access.words import Question, ResourceName, question, resource_name
 from shipkeeper.cli.access_flags import (
     LIVE,
-    As,
-    AsGroup,
+    ONESELF,
     Namespace,
     PolicyFlags,
     Subresource,
+    WhoFlags,
     asked_user,
-    opened_policy,
 )
+from shipkeeper.cli.access_sources import opened_policy
 from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.flags import Output
-from shipkeeper.cli.output import say, show
+from shipkeeper.cli.output import say, show, write
 from shipkeeper.errors import EXIT_ERROR, EXIT_OK
 
 Quiet = Annotated[bool, Parameter(name=("--quiet", "-q"), help="Exit code alone.")]
@@ -42,8 +44,7 @@ async def can_i(
     name: str = "",
     /,
     *,
-    as_: As = "",
-    as_group: AsGroup = (),
+    who: WhoFlags = ONESELF,
     namespace: Namespace = "default",
     subresource: Subresource = "",
     all_namespaces: Annotated[
@@ -59,9 +60,8 @@ async def can_i(
     Exit code 0 for yes, 1 for no.
     """
     where = "" if all_namespaces else namespace
-    found = await _explained(
-        (verb, resource, name), (as_, as_group), where, subresource, policy, repository
-    )
+    asked = question(verb, _with_subresource(resource, subresource), name, where)
+    found = await _explained(asked, who, policy, repository)
     if not quiet:
         show(yes_no(found), output)
     return EXIT_OK if found.answer.allowed else EXIT_ERROR
@@ -73,8 +73,7 @@ async def explain(
     name: str = "",
     /,
     *,
-    as_: As = "",
-    as_group: AsGroup = (),
+    who: WhoFlags = ONESELF,
     namespace: Namespace = "default",
     subresource: Subresource = "",
     output: Output = None,
@@ -85,26 +84,18 @@ async def explain(
 
     Exit code 0 for yes, 1 for no.
     """
-    found = await _explained(
-        (verb, resource, name), (as_, as_group), namespace, subresource, policy, repository
-    )
+    asked = question(verb, _with_subresource(resource, subresource), name, namespace)
+    found = await _explained(asked, who, policy, repository)
     show(explanation_report(found), output)
     return EXIT_OK if found.answer.allowed else EXIT_ERROR
 
 
 async def _explained(
-    words: tuple[str, str, str],
-    subject: tuple[str, tuple[str, ...]],
-    namespace: str,
-    subresource: str,
-    flags: PolicyFlags,
-    repository: RepositoryFlags,
+    asked: Question, who: WhoFlags, flags: PolicyFlags, repository: RepositoryFlags
 ) -> Explanation:
-    verb, resource, name = words
     async with opened_policy(flags, repository) as (policy, connection):
-        user = await asked_user(*subject, connection)
+        user = await asked_user(who, connection)
     tell_gaps(policy)
-    asked = question(verb, _with_subresource(resource, subresource), name, namespace)
     return explain_answer(Chain(policy), asked.of(user))
 
 
@@ -139,7 +130,10 @@ async def matrix(
     subject: Annotated[
         tuple[str, ...], Parameter(help="Only these, as KIND/NAME; all that are bound otherwise.")
     ] = (),
-    output: Output = None,
+    output: Annotated[
+        Literal["json", "yaml", "wide", "name", "heat", "html"] | None,
+        Parameter(name=("--output", "-o"), help="Output format; heat is a map in colours."),
+    ] = None,
     policy: PolicyFlags = LIVE,
     repository: RepositoryFlags = HERE,
 ) -> None:
@@ -152,13 +146,21 @@ async def matrix(
     made = make_matrix(
         Chain(found), columns, namespace=namespace, verbs=verb or VERBS, subjects=chosen
     )
-    show(matrix_report(made), output)
+    match output:
+        case "heat":
+            write(heat_text(made))
+        case "html":
+            write(heat_page(made, found.source))
+        case _:
+            show(matrix_report(made), output)
 
 
 def tell_gaps(policy: Policy) -> None:
-    """Say what could not be read, for an answer without it may be wrong."""
+    """Say what could not be read of what decides, for an answer without it may be wrong."""
+    deciding = {"authorizers", *(kind.kind for kind in DECISIVE)}
     for each in policy.unread:
-        say(f"not known: {each.what}: {each.why}")
+        if each.what in deciding:
+            say(f"not known: {each.what}: {each.why}")
 
 
 def _with_subresource(resource: str, subresource: str) -> str:

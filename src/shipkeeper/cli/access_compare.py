@@ -11,7 +11,8 @@ from shipkeeper.access.observe import read_folder
 from shipkeeper.access.policy import Policy
 from shipkeeper.access.report import difference_report
 from shipkeeper.cli.access_ask import tell_gaps
-from shipkeeper.cli.access_flags import LIVE, PolicyFlags, opened_policy, policy_of_backup
+from shipkeeper.cli.access_flags import LIVE, PolicyFlags
+from shipkeeper.cli.access_sources import opened_policy, policy_of_backup, policy_of_snapshot
 from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.flags import Output
 from shipkeeper.cli.output import show
@@ -36,14 +37,15 @@ async def diff(
     policy: PolicyFlags = LIVE,
     repository: RepositoryFlags = HERE,
 ) -> None:
-    """Tell who gains and loses what from the cluster (or --from, --backup) to NEW.
+    """Tell who gains and loses what from the cluster (or --from, --backup, --snapshot) to NEW.
 
-    NEW is a folder or file of manifests, or backup:NAME. Exit code 4 if anybody does.
+    NEW is a folder or file of manifests, backup:NAME, or snapshot:FILE. Exit code 4 if anybody
+    does.
     """
     async with opened_policy(policy, repository) as (old, _):
         pass
     tell_gaps(old)
-    after = await _new_side(new, old, repository)
+    after = await _new_side(new, old, policy, repository)
     found = compare(old, _applied(old, after) if applied else after)
     show(difference_report(found), output)
     if not found.is_empty:
@@ -53,11 +55,18 @@ async def diff(
         )
 
 
-async def _new_side(new: str, old: Policy, repository: RepositoryFlags) -> Policy:
-    kind, colon, name = new.partition(":")
-    if colon and kind == "backup":
-        return await policy_of_backup(name, repository)
-    return read_folder(Path(new), old.version)
+async def _new_side(
+    new: str, old: Policy, flags: PolicyFlags, repository: RepositoryFlags
+) -> Policy:
+    match new.partition(":"):
+        case "backup", ":", name:
+            return await policy_of_backup(name, repository)
+        case "snapshot", ":", file:
+            return policy_of_snapshot(
+                file, flags.encryption_provider_config, flags.kubernetes_version
+            )
+        case _:
+            return read_folder(Path(new), old.version)
 
 
 def _applied(old: Policy, new: Policy) -> Policy:

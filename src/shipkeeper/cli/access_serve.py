@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from shipkeeper.access.serving import ServeOptions, serving
 from shipkeeper.cli.output import say
-from shipkeeper.errors import UsageError
+from shipkeeper.serving.https import Listen, parse_address
 
 
 async def serve(
@@ -26,22 +26,15 @@ async def serve(
     ] = False,
 ) -> None:
     """Answer SubjectAccessReviews from an ABAC file or a folder of RBAC, reloaded on change."""
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal() or int(port) > 65535:
-        raise UsageError(
-            f"not an address to listen at: {address}",
-            reason="NoAddress",
-            hint="HOST:PORT, such as --address=127.0.0.1:9443",
-        )
-    options = ServeOptions(
-        policy=Path(policy),
+    host, port = parse_address(address)
+    listen = Listen(
         certificate=Path(tls_cert_file),
         key=Path(tls_private_key_file),
         client_ca=Path(client_ca_file) if client_ca_file else None,
-        host=host.removeprefix("[").removesuffix("]") or "0.0.0.0",  # noqa: S104  (as asked)
-        port=int(port),
-        denies=deny,
+        host=host,
+        port=port,
     )
+    options = ServeOptions(policy=Path(policy), listen=listen, denies=deny)
     async with serving(options, say) as url:
         say(f"answering SubjectAccessReviews at {url}")
         await asyncio.Event().wait()

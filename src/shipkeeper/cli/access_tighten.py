@@ -15,7 +15,8 @@ from shipkeeper.access.convert import Conversion
 from shipkeeper.access.convert import convert as make_conversion
 from shipkeeper.access.needs import needs_of
 from shipkeeper.access.suggest import Needs, Suggestion
-from shipkeeper.cli.access_flags import LIVE, PolicyFlags, opened_policy
+from shipkeeper.cli.access_flags import LIVE, PolicyFlags
+from shipkeeper.cli.access_sources import opened_policy
 from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.flags import Output
 from shipkeeper.cli.output import say, show

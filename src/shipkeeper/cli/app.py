@@ -21,6 +21,13 @@ _COMMANDS = {
     "backup": ("shipkeeper.cli.backup:backup", "Back a cluster up and bring it back."),
     "etcd": ("shipkeeper.cli.etcd:etcd", "Snapshots of etcd, and its members."),
     "access": ("shipkeeper.cli.access:access", "Tell who may do what, and tighten it."),
+    "certs": ("shipkeeper.cli.certs:certs", "List and check every certificate."),
+    "users": ("shipkeeper.cli.users:users", "Who gets into a cluster, and by what."),
+    "login": ("shipkeeper.cli.login:login", "Log in by a directory, for kubectl."),
+    "login-gateway": (
+        "shipkeeper.cli.login_gateway:login_gateway",
+        "Let users of a directory into clusters.",
+    ),
     "runs": ("shipkeeper.cli.runs:runs", "List the runs of the journal, or show one."),
     "resume": ("shipkeeper.cli.resume:resume", "Go on with an interrupted run."),
     "abort": ("shipkeeper.cli.resume:abort", "Give a run up and uncordon what it cordoned."),

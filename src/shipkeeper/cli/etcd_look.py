@@ -1,18 +1,16 @@
 """`shipkeeper etcd ls|get|history|diff`: what a snapshot file holds, without a cluster."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
+from shipkeeper.cli.etcd_reading import PLAIN, ReadingFlags, browsing
 from shipkeeper.cli.output import show, write
 from shipkeeper.cli.output_flags import Output
 from shipkeeper.errors import EXIT_FINDINGS, ShipkeeperError, UsageError
-from shipkeeper.etcd.browse import Browser, NotFoundError
+from shipkeeper.etcd.browse import NotFoundError
 from shipkeeper.etcd.browse_report import (
     changes_report,
     counts_report,
@@ -20,8 +18,6 @@ from shipkeeper.etcd.browse_report import (
     history_report,
 )
 from shipkeeper.etcd.comparing import compare
-from shipkeeper.etcd.encrypted import Keys
-from shipkeeper.etcd.snapshot import open_snapshot
 from shipkeeper.model.words import counted
 
 Namespace = Annotated[
@@ -35,57 +31,6 @@ class SnapshotsDifferError(ShipkeeperError):
     exit_code = EXIT_FINDINGS
 
 
-@Parameter(name="*")
-@dataclass(frozen=True, kw_only=True)
-class ReadingFlags:
-    """What is needed to read stored objects."""
-
-    encryption_provider_config: Annotated[
-        str, Parameter(help="The API server's EncryptionConfiguration, to open encrypted values.")
-    ] = ""
-    kubernetes_version: Annotated[
-        str, Parameter(help="Of the snapshot's cluster (1.30); by default told by its nodes.")
-    ] = ""
-
-    def keys(self) -> Keys:
-        """The keys of the configuration; none if none is named."""
-        if not self.encryption_provider_config:
-            return Keys()
-        from shipkeeper.etcd.encryption import decode_keys
-
-        path = Path(self.encryption_provider_config)
-        try:
-            return decode_keys(path.read_text())
-        except OSError as error:
-            raise UsageError(
-                f"cannot read {path}: {error.strerror}",
-                reason="ConfigurationUnreadable",
-                hint="name the file that kube-apiserver's --encryption-provider-config names",
-            ) from error
-
-    def minor(self) -> int | None:
-        """The minor version, if one is given; UsageError if it is none."""
-        if not self.kubernetes_version:
-            return None
-        parts = self.kubernetes_version.removeprefix("v").split(".")
-        if len(parts) < 2 or not parts[1].isdigit():
-            raise UsageError(
-                f"{self.kubernetes_version!r} is no version",
-                reason="InvalidVersion",
-                hint="a version looks like 1.30",
-            )
-        return int(parts[1])
-
-
-PLAIN = ReadingFlags()
-
-
-@contextmanager
-def _browsing(file: Path, reading: ReadingFlags = PLAIN) -> Generator[Browser]:
-    with open_snapshot(file) as snapshot:
-        yield Browser(snapshot, reading.keys(), reading.minor())
-
-
 def ls(
     file: Path,
     resource: str = "",
@@ -95,7 +40,7 @@ def ls(
     output: Output = None,
 ) -> None:
     """List what a snapshot holds: how many objects of each resource, or the objects of one."""
-    with _browsing(file) as browser:
+    with browsing(file) as browser:
         if resource:
             show(found_report(browser.find(resource, frozenset(namespace))), output)
         else:
@@ -120,7 +65,7 @@ def get(
     RESOURCE NAME or RESOURCE/NAME; `… | kubectl apply -f -` brings a deleted one back.
     """
     resource, name = _named(resource, name)
-    with _browsing(file, reading) as browser:
+    with browsing(file, reading) as browser:
         key = browser.key_of(resource, namespace, name)
         if revision:
             rows = [row for row in browser.index.history(key) if row.main <= revision]
@@ -158,7 +103,7 @@ def history(
     The API server compacts every five minutes: what was before that is gone.
     """
     resource, name = _named(resource, name)
-    with _browsing(file, reading) as browser:
+    with browsing(file, reading) as browser:
         moments = browser.history(browser.key_of(resource, namespace, name))
     show(history_report(resource, name, moments), output)
 
@@ -173,7 +118,7 @@ def diff(
     output: Output = None,
 ) -> None:
     """Compare two snapshots; exit code 4 if an object came, went, or was changed."""
-    with _browsing(old) as before, _browsing(new) as after:
+    with browsing(old) as before, browsing(new) as after:
         changes = list(compare(before, after, resource, frozenset(namespace)))
     show(changes_report(changes), output)
     if changes:

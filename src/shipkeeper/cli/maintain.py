@@ -1,7 +1,7 @@
 """`shipkeeper maintain`: nodes are taken out of service, updated and put back, wave after wave."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
@@ -12,6 +12,7 @@ from shipkeeper.cli.flags import CURRENT, Cluster, Output, Selector, require_tar
 from shipkeeper.cli.fleet_flags import ONE_BY_ONE, FleetFlags
 from shipkeeper.cli.metrics import UNMEASURED, MetricsFlags
 from shipkeeper.cli.output import say, show
+from shipkeeper.cli.output_flags import ClientDryRun
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.verdict import Effect
 from shipkeeper.errors import BlockedError, ShipkeeperError
@@ -79,10 +80,7 @@ async def run(
     *nodes: str,
     selector: Selector = "",
     all_: AllNodes = False,
-    dry_run: Annotated[
-        Literal["none", "client"],
-        Parameter(requires_equals=True, help="client: show the plan, and do nothing."),
-    ] = "none",
+    dry_run: ClientDryRun = "none",
     output: Output = None,
     fleet: FleetFlags = ONE_BY_ONE,
     flags: DrainFlags = CAREFUL,

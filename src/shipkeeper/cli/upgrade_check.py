@@ -2,19 +2,15 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from shipkeeper import __version__
 from shipkeeper.backup.opening import open_repository
 from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
+from shipkeeper.cli.findings import USUAL, FindingsFlags, FindingsOutput, tell_findings
 from shipkeeper.cli.flags import CURRENT, Cluster
-from shipkeeper.cli.output import show, write
 from shipkeeper.cli.upgrade_flags import To, target_version
-from shipkeeper.engine.exchange import junit, sarif
-from shipkeeper.engine.finding import Severity, findings_report
-from shipkeeper.errors import EXIT_FINDINGS
 from shipkeeper.kube.connection import connect
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.check.judge import judge
@@ -28,17 +24,11 @@ async def check(
         tuple[str, ...],
         Parameter(name=("--filename", "-f"), help="A file or folder with manifests, too."),
     ] = (),
-    fail_on: Annotated[
-        Literal["high", "medium", "low", "never"],
-        Parameter(help="From which severity on the exit code is 4."),
-    ] = "high",
-    output: Annotated[
-        Literal["json", "yaml", "wide", "name", "sarif", "junit"] | None,
-        Parameter(name=("--output", "-o"), help="Output format."),
-    ] = None,
+    output: FindingsOutput = None,
+    findings: FindingsFlags = USUAL,
     repository: RepositoryFlags = HERE,
     cluster: Cluster = CURRENT,
-) -> int:
+) -> None:
     """Find what would stop or break an upgrade: APIs, settings, webhooks, nodes, drains.
 
     Each finding has its evidence, who causes it and a remedy; what could not be looked at is said.
@@ -50,14 +40,7 @@ async def check(
     async with connect(cluster.options()) as connection:
         evidence = await gather_evidence(connection, target.minor, catalog(), wanted)
     found = judge(evidence, target.minor, catalog(), datetime.now(UTC))
-    if output == "sarif":
-        write(sarif(found, __version__))
-    elif output == "junit":
-        write(junit(found))
-    else:
-        show(findings_report(found), output)
-    is_bad = fail_on != "never" and found.at_least(Severity(fail_on))
-    return EXIT_FINDINGS if is_bad else 0
+    tell_findings(found, output, findings)
 
 
 async def _last_backup(repository: RepositoryFlags) -> datetime | None:

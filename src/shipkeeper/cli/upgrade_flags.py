@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 from cyclopts import Group, Parameter
 
+from shipkeeper.cli.backup_flags import RepositoryFlags
 from shipkeeper.cli.departure_flags import DepartureFlags
 from shipkeeper.cli.drain_flags import DrainFlags
 from shipkeeper.cli.fleet_flags import FleetFlags
@@ -15,7 +17,7 @@ from shipkeeper.model.version import Version
 from shipkeeper.nodes.awaited import Aspect, Awaited
 from shipkeeper.nodes.options import SshAccess
 from shipkeeper.upgrade.catalog import catalog
-from shipkeeper.upgrade.options import UpgradeOptions
+from shipkeeper.upgrade.options import BackupInto, UpgradeOptions
 
 To = Annotated[str, Parameter(help="The target: a minor (v1.37, its latest patch) or a version.")]
 Pinned = Annotated[
@@ -63,6 +65,9 @@ class UpgradeFlags:
     no_snapshot: Annotated[
         bool, Parameter(help="Do not save etcd first: there is then no way back.")
     ] = False
+    no_backup: Annotated[
+        bool, Parameter(help="Do not back resources up first, whether --repo is named or not.")
+    ] = False
     kubeadm_flag: Annotated[
         tuple[str, ...],
         Parameter(help="A further flag for `kubeadm upgrade` (--kubeadm-flag=--patches=/etc/p)."),
@@ -73,7 +78,12 @@ class UpgradeFlags:
     ] = False
 
     def options(
-        self, to: str, fleet: FleetFlags, drain: DrainFlags, departure: DepartureFlags
+        self,
+        to: str,
+        fleet: FleetFlags,
+        drain: DrainFlags,
+        departure: DepartureFlags,
+        repository: RepositoryFlags,
     ) -> UpgradeOptions:
         """What was asked for; UsageError if it makes no sense."""
         target = target_version(to)
@@ -94,9 +104,21 @@ class UpgradeFlags:
             pinned=self.pinned_controllers,
             packages=self.packages or "",
             snapshot=not self.no_snapshot,
+            backup=None if self.no_backup else _into(repository),
+            goes_without_backup=self.no_backup,
             flags=self.kubeadm_flag,
             nodes=nodes,
         )
+
+
+def _into(repository: RepositoryFlags) -> BackupInto | None:
+    """Where to back up to, from whichever folder the run is gone on with."""
+    if not repository.repo:
+        return None
+    place = repository.place()
+    url = place.url if "://" in place.url else str(Path(place.url).absolute())
+    key = str(Path(place.key).absolute()) if place.key else ""
+    return BackupInto(url=url, endpoint=place.endpoint, key=key)
 
 
 def _ssh(fleet: FleetFlags) -> SshAccess:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.departure_flags import UNHURRIED, DepartureFlags
 from shipkeeper.cli.drain_flags import CAREFUL, DrainFlags
 from shipkeeper.cli.flags import CURRENT, Cluster, Output
@@ -42,10 +43,11 @@ async def plan(
     fleet: FleetFlags = ONE_BY_ONE,
     drain: DrainFlags = CAREFUL,
     departure: DepartureFlags = UNHURRIED,
+    repository: RepositoryFlags = HERE,
     cluster: Cluster = CURRENT,
 ) -> None:
     """Show every step of an upgrade with the words it runs, proven inside the skew policy."""
-    options = upgrade.options(to, fleet, drain, departure)
+    options = upgrade.options(to, fleet, drain, departure, repository)
     async with connect(cluster.options(page_size=drain.chunk_size)) as connection:
         planned = await prepare(connection, options, catalog())
     show(upgrade_report(planned, datetime.now(UTC)), output)

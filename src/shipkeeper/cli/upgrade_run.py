@@ -1,10 +1,8 @@
 """`shipkeeper upgrade run|status|resume|abort`."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.departure_flags import UNHURRIED, DepartureFlags
 from shipkeeper.cli.drain_flags import CAREFUL, DrainFlags
 from shipkeeper.cli.execution import conclude, open_journal, see_through
@@ -12,9 +10,9 @@ from shipkeeper.cli.flags import CURRENT, Cluster, Output
 from shipkeeper.cli.fleet_flags import ONE_BY_ONE, FleetFlags
 from shipkeeper.cli.metrics import UNMEASURED, MetricsFlags
 from shipkeeper.cli.output import say, show, write
+from shipkeeper.cli.output_flags import ClientDryRun
 from shipkeeper.cli.upgrade_flags import AS_USUAL, To, UpgradeFlags
 from shipkeeper.cli.upgrade_look import refuse
-from shipkeeper.engine.history import read_history
 from shipkeeper.engine.journal import Journal, RunRecord
 from shipkeeper.engine.progress import quiet
 from shipkeeper.engine.session import is_driven
@@ -30,15 +28,13 @@ from shipkeeper.upgrade.status import standing_of, status_report
 async def run(
     *,
     to: To,
-    dry_run: Annotated[
-        Literal["none", "client"],
-        Parameter(requires_equals=True, help="client: show the plan, and do nothing."),
-    ] = "none",
+    dry_run: ClientDryRun = "none",
     output: Output = None,
     upgrade: UpgradeFlags = AS_USUAL,
     fleet: FleetFlags = ONE_BY_ONE,
     drain: DrainFlags = CAREFUL,
     departure: DepartureFlags = UNHURRIED,
+    repository: RepositoryFlags = HERE,
     metrics: MetricsFlags = UNMEASURED,
     cluster: Cluster = CURRENT,
 ) -> None:
@@ -47,7 +43,7 @@ async def run(
     A run that was interrupted goes on with the same command. One that failed is planned anew by it,
     from where the cluster is.
     """
-    options = upgrade.options(to, fleet, drain, departure)
+    options = upgrade.options(to, fleet, drain, departure, repository)
     async with connect(cluster.options(page_size=drain.chunk_size)) as connection:
         planned = await procedure.prepare(connection, options, catalog())
         if dry_run == "client":
@@ -71,9 +67,9 @@ def status(run: str = "", /, *, output: Output = None) -> None:
     """Show where an upgrade stands, the latest unless one is named, and how it can go on."""
     journal = open_journal()
     record = _record(journal, run)
-    history = read_history(record, journal.entries(record.id))
     is_running = is_driven(journal, record.id)
-    show(status_report(standing_of(record, history, is_running=is_running)), output)
+    standing = standing_of(record, journal.entries(record.id), is_running=is_running)
+    show(status_report(standing), output)
 
 
 async def resume(run: str = "", /, *, output: Output = None, cluster: Cluster = CURRENT) -> None:
@@ -94,8 +90,7 @@ async def abort(run: str = "", /, *, cluster: Cluster = CURRENT) -> None:
     async with connect(cluster.options()) as connection:
         await procedure.abort(connection, journal, record, quiet)
     write(f"run/{record.id} aborted\n")
-    history = read_history(record, journal.entries(record.id))
-    say(standing_of(record, history, is_running=False).way_back)
+    say(standing_of(record, journal.entries(record.id), is_running=False).way_back)
 
 
 def _record(journal: Journal, run: str) -> RunRecord:

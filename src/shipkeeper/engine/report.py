@@ -13,6 +13,10 @@ from shipkeeper.engine.verdict import Verdict
 from shipkeeper.model.duration import format_age
 
 _GAP = "   "
+# What a terminal would obey instead of showing it; names of users may hold any of it.
+_CONTROLS = dict.fromkeys(
+    {*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A}, "\N{REPLACEMENT CHARACTER}"
+)
 
 
 class Format(StrEnum):
@@ -63,6 +67,11 @@ def describe(verdict: Verdict, now: datetime) -> str:
     return f"{said}\n  remedy: {verdict.remedy}" if verdict.remedy else said
 
 
+def printable(text: str) -> str:
+    """The text without what would make a terminal do something."""
+    return text.translate(_CONTROLS)
+
+
 def render(report: Report, format_: Format) -> str:
     """The report in one format, with a newline at its end unless it is empty."""
     match format_:
@@ -72,9 +81,9 @@ def render(report: Report, format_: Format) -> str:
             builtins = msgspec.to_builtins(report.value)
             text = msgspec.yaml.encode(builtins).decode().rstrip("\n")
         case Format.NAME:
-            text = "\n".join(report.names)
+            text = printable("\n".join(report.names))
         case Format.TEXT | Format.WIDE:
-            text = _text(report.body, is_wide=format_ is Format.WIDE)
+            text = printable(_text(report.body, is_wide=format_ is Format.WIDE))
     return f"{text}\n" if text else ""
 
 

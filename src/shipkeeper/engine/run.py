@@ -92,6 +92,25 @@ class Action(Protocol):
         ...
 
 
+class SelfEvident:
+    """What an action has that nothing forbids, whose end is its effect, and which only adds.
+
+    It is left to the action itself to be performed.
+    """
+
+    async def check(self, step: Step) -> Verdict | None:
+        """Nothing forbids it."""
+        return None
+
+    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
+        """Its end was its effect."""
+        return None
+
+    async def undo(self, step: Step) -> bool:
+        """There is nothing to take back."""
+        return False
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """How one step ended: Done, Failed, Blocked, Skipped or Interrupted."""
 

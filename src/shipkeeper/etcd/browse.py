@@ -94,26 +94,32 @@ class Browser:
 
     def find(self, wanted: str, namespaces: frozenset[str] = frozenset()) -> list[Found]:
         """The objects of one resource."""
+        return [
+            Found(
+                resource=place.resource,
+                namespace=place.namespace,
+                name=place.name,
+                revision=row.main,
+                size=row.size,
+            )
+            for place, row in self._rows(wanted, namespaces)
+        ]
+
+    def manifests(self, wanted: str) -> Iterator[dict[str, Any]]:
+        """Every object of one resource, as the API server shows it."""
+        for _, row in self._rows(wanted, frozenset()):
+            yield self.manifest(row)
+
+    def _rows(self, wanted: str, namespaces: frozenset[str]) -> Iterator[tuple[Place, Row]]:
         folders: dict[bytes, Place | None] = {}
-        found: list[Found] = []
         for key, number in self.index.live_keys():
             folder = key[: key.rfind(b"/") + 1]
             if folder not in folders:
                 folders[folder] = _wanted(folder, wanted, namespaces)
             place = folders[folder]
-            if place is None:
-                continue
-            row = self.index.row(number)
-            found.append(
-                Found(
-                    resource=place.resource,
-                    namespace=place.namespace,
-                    name=key[len(folder) :].decode(errors="replace"),
-                    revision=row.main,
-                    size=row.size,
-                )
-            )
-        return found
+            if place is not None:
+                name = key[len(folder) :].decode(errors="replace")
+                yield Place(place.resource, place.namespace, name), self.index.row(number)
 
     def key_of(self, wanted: str, namespace: str, name: str) -> bytes:
         """The key of an object, deleted or not; NotFoundError if there never was one."""

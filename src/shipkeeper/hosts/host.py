@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -41,6 +41,38 @@ class Session(Protocol):
         It shows in the host's process list, so it must not hold secrets. What it leaves unread of
         its input is thrown away; it gets none without `feed`.
         """
+        ...
+
+
+class Incoming(Protocol):
+    """The end of a stream of bytes that is read."""
+
+    async def read(self, n: int = -1, /) -> bytes:
+        """At most so many bytes, none at the stream's end."""
+        ...
+
+
+class Outgoing(Protocol):
+    """The end of a stream of bytes that is written."""
+
+    def write(self, data: bytes, /) -> None:
+        """Send bytes."""
+        ...
+
+    def close(self) -> None:
+        """Hang up."""
+        ...
+
+
+Stream = tuple[Incoming, Outgoing]
+
+
+@runtime_checkable
+class Tunnel(Protocol):
+    """A session that also reaches what its host reaches."""
+
+    async def dial(self, address: str, port: int) -> Stream:
+        """Connect from the host to an address and port; OSError if that cannot be."""
         ...
 
 

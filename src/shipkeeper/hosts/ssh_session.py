@@ -2,13 +2,14 @@
 
 import asyncio
 import shlex
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import asyncssh
 
 from shipkeeper.hosts.errors import ConnectionLostError
-from shipkeeper.hosts.host import Answer, Feed, Take
+from shipkeeper.hosts.host import Answer, Feed, Stream, Take
 
 _CHUNK_BYTES = 65536
 
@@ -47,6 +48,30 @@ class SshSession:
 
         return await self._run(f"{self._shell} -c {shlex.quote(program)}", write, output)
 
+    @asynccontextmanager
+    async def forwarded(self, port: int) -> AsyncGenerator[int]:
+        """A port of this machine's loopback that leads to one of the host's, while it lasts."""
+        try:
+            listener = await self._connection.forward_local_port("127.0.0.1", 0, "127.0.0.1", port)
+        except (asyncssh.Error, OSError) as error:
+            raise self._lost(error) from error
+        try:
+            yield listener.get_port()
+        finally:
+            listener.close()
+            await listener.wait_closed()
+
+    async def dial(self, address: str, port: int) -> Stream:
+        """Connect from the host to an address and port; OSError if that cannot be."""
+        try:
+            # Its types say nothing of what `encoding=None` makes it: a stream of bytes.
+            connection: Any = self._connection
+            return await connection.open_connection(address, port, encoding=None)
+        except asyncssh.ChannelOpenError as error:
+            raise ConnectionRefusedError(f"{self._name} cannot connect: {error.reason}") from error
+        except asyncssh.Error as error:
+            raise ConnectionResetError(f"no way through {self._name}: {error.reason}") from error
+
     async def _run(self, command: str, write: "_Write", output: Take) -> Answer:
         try:
             process = await self._connection.create_process(command, encoding=None)
@@ -55,11 +80,14 @@ class SshSession:
             finally:
                 process.close()
         except (asyncssh.Error, OSError) as error:
-            raise ConnectionLostError(
-                f"the connection to {self._name} is gone: {error or type(error).__name__}",
-                reason="ConnectionLost",
-                hint="what was started there goes on; run the same command again to follow it",
-            ) from error
+            raise self._lost(error) from error
+
+    def _lost(self, error: Exception) -> ConnectionLostError:
+        return ConnectionLostError(
+            f"the connection to {self._name} is gone: {error or type(error).__name__}",
+            reason="ConnectionLost",
+            hint="what was started there goes on; run the same command again to follow it",
+        )
 
 
 _Write = Callable[["asyncssh.SSHWriter[bytes]"], Awaitable[None]]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -76,7 +77,28 @@ class Credentials:
         """Until when the client certificate is valid, None without one."""
         if not self.uses_client_certificate:
             return None
-        return x509.load_pem_x509_certificate(self._certificate()).not_valid_after_utc
+        return x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc
+
+    @property
+    def certificate(self) -> bytes:
+        """The client certificate in PEM, empty without one."""
+        return _content(self.configuration.cert_file)
+
+    @property
+    def authority(self) -> bytes:
+        """Whom the API server is trusted by, in PEM; empty means whom the system trusts."""
+        return _content(self.configuration.ssl_ca_cert)
+
+    @property
+    def server_name(self) -> str:
+        """The name that the API server's certificate must be made out to."""
+        named = self.configuration.tls_server_name
+        return str(named) if named else urlsplit(self.server).hostname or ""
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the API server's certificate is looked at at all."""
+        return bool(self.configuration.verify_ssl)
 
     async def headers(self) -> CIMultiDict[str]:
         """The authentication and impersonation headers of a request, secrets included."""
@@ -97,7 +119,7 @@ class Credentials:
         if complaints:
             raise _login_failed(complaints[0])
         token = str(self.configuration.api_key)
-        self.fingerprint = hashlib.sha256(token.encode() + self._certificate()).hexdigest()
+        self.fingerprint = hashlib.sha256(token.encode() + self.certificate).hexdigest()
 
     async def renew(self, refused: str) -> bool:
         """Log in again unless that was done since; whether the fingerprint `refused` is past."""
@@ -106,9 +128,9 @@ class Credentials:
                 await self.log_in()
             return self.fingerprint != refused
 
-    def _certificate(self) -> bytes:
-        path = self.configuration.cert_file
-        return Path(path).read_bytes() if path else b""
+
+def _content(path: str | None) -> bytes:
+    return Path(path).read_bytes() if path else b""
 
 
 async def load_credentials(options: ConnectionOptions) -> Credentials:

@@ -49,6 +49,18 @@ class NodeAddress(KubeStruct, frozen=True, kw_only=True):
     address: str
 
 
+class DaemonEndpoint(KubeStruct, frozen=True, kw_only=True):
+    """Where a daemon listens, 0 where that was not told."""
+
+    port: int = msgspec.field(default=0, name="Port")
+
+
+class NodeDaemonEndpoints(KubeStruct, frozen=True, kw_only=True):
+    """Where the daemons of a node listen."""
+
+    kubelet_endpoint: DaemonEndpoint = DaemonEndpoint()
+
+
 class NodeStatus(KubeStruct, frozen=True, kw_only=True):
     """What a node last reported."""
 
@@ -57,6 +69,7 @@ class NodeStatus(KubeStruct, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     addresses: tuple[NodeAddress, ...] = ()
     node_info: NodeSystemInfo = NodeSystemInfo()
+    daemon_endpoints: NodeDaemonEndpoints = NodeDaemonEndpoints()
 
 
 class Node(KubeObject, frozen=True, kw_only=True):

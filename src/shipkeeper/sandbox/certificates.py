@@ -32,13 +32,18 @@ def create_authority(common_name: str) -> KeyPair:
     return _pair(key, builder.sign(key, hashes.SHA256()))
 
 
-def issue_server(authority: KeyPair, common_name: str, hosts: tuple[str, ...]) -> KeyPair:
+def issue_server(
+    authority: KeyPair,
+    common_name: str,
+    hosts: tuple[str, ...],
+    not_after: datetime | None = None,
+) -> KeyPair:
     """A certificate for a server known by these DNS names and IP addresses.
 
-    It is good for a client too: etcd calls itself with it.
+    It is good for a client too: etcd calls itself with it. `not_after` (aware) may lie in the past.
     """
     names = x509.SubjectAlternativeName([_host(host) for host in hosts])
-    expires = datetime.now(UTC) + _LIFETIME
+    expires = not_after or datetime.now(UTC) + _LIFETIME
     return _issue(authority, _name(common_name), (_SERVER, _CLIENT), expires, names)
 
 

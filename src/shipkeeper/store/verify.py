@@ -1,7 +1,7 @@
 """Checking a whole repository: every flipped, missing, swapped or added byte, by name."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 
 from shipkeeper.store.access import Access
 from shipkeeper.store.blobs import BlobInfo, listed
@@ -9,7 +9,7 @@ from shipkeeper.store.crosscheck import cross_check
 from shipkeeper.store.depth import Depth
 from shipkeeper.store.documents import PACKS, base
 from shipkeeper.store.errors import BlobMissingError
-from shipkeeper.store.findings import Report, merged
+from shipkeeper.store.findings import Finding, Report, merged
 from shipkeeper.store.inspection import Inspection, inspect
 from shipkeeper.store.repository import Repository
 
@@ -49,6 +49,21 @@ async def verify(
         objects=depth.objects,
         findings=merged(seen.findings),
     )
+
+
+async def names_of(repository: Repository) -> frozenset[str]:
+    """The names of all blobs that are there now."""
+    return frozenset(await listed(repository.access.blobs, ""))
+
+
+async def verify_added(repository: Repository, before: Set[str]) -> tuple[Finding, ...]:
+    """Read back what came since `before`; what does not fit its hash or its signature."""
+    access, seen = repository.access, Inspection()
+    found = await listed(access.blobs, "")
+    added = [info for name, info in sorted(found.items()) if name not in before]
+    async for info, content in _read_ahead(access, added):
+        inspect(access, seen, info, content)
+    return tuple(each for each in merged(seen.findings) if not each.harmless)
 
 
 def _look_into(

@@ -7,14 +7,30 @@ from collections.abc import Iterable
 
 from shipkeeper.model.node import Node
 from shipkeeper.model.version import Version
-from shipkeeper.upgrade.options import BACKUP_FOLDER
 
 APT, DNF = "apt", "dnf"
 # Systems by what they call themselves; all others get apt.
 _WITH_DNF = ("red hat", "rocky", "alma", "centos", "fedora", "oracle", "amazon")
-_ETCD_CERTIFICATES = (
-    "--endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/pki/etcd/ca.crt "
-    "--cert=/etc/kubernetes/pki/etcd/server.crt --key=/etc/kubernetes/pki/etcd/server.key"
+_KUBELET = "/var/lib/kubelet"
+# What kubeadm writes anew when it upgrades a node.
+_SETTINGS = f"{_KUBELET}/config.yaml {_KUBELET}/kubeadm-flags.env"
+_BEFORE = "/var/backups/shipkeeper/before"
+# kubeadm's client for health checks: authority, certificate, key.
+ETCD_CLIENT = (
+    "/etc/kubernetes/pki/etcd/ca.crt",
+    "/etc/kubernetes/pki/etcd/healthcheck-client.crt",
+    "/etc/kubernetes/pki/etcd/healthcheck-client.key",
+)
+# Where packages come and go, and where kubeadm keeps what it replaces.
+_ROOM_IN = "/ /usr /var/cache /var/lib/kubelet /etc/kubernetes"
+# A kubelet that refuses its flags or settings ends at once, and is started over and over.
+_PID = "systemctl show --property MainPID --value kubelet"
+STAYS_UP = (
+    f"pid=$({_PID})",
+    "sleep 5",
+    f'test "$pid" != 0 && test "$pid" = "$({_PID})" || {{ '
+    "why=$(journalctl -t kubelet -n 50 -o cat --no-pager | grep -iE 'err|fail' | tail -n 1); "
+    'echo "the kubelet does not stay up: $why" >&2; exit 73; }',
 )
 Lines = tuple[str, ...]
 
@@ -86,34 +102,52 @@ def pin_controllers(address: str) -> Lines:
     )
 
 
+def kubeadm_back(old: Version, manager: str) -> Lines:
+    """Bring kubeadm back to what it was."""
+    return (*repository(old, manager), *install(old, manager, "kubeadm"))
+
+
 def kubelet_package(
     version: Version, manager: str, flags: Iterable[str], *, is_worker: bool
 ) -> Lines:
     """Bring a drained node's kubelet and kubectl to a version; a worker gets its kubeadm first."""
+    kept = f"{_BEFORE}-{version}"
     before = (*kubeadm_package(version, manager), *upgrade_node(flags)) if is_worker else ()
     return (
+        # Of a second attempt, too: what the first one found is never written over.
+        f"test -d {kept} || {{ mkdir -p {kept}.part && cp -p {_SETTINGS} {kept}.part && "
+        f"mv {kept}.part {kept}; }}",
         *before,
         *install(version, manager, "kubelet", "kubectl"),
+        *_restart(version),
+    )
+
+
+def kubelet_back(old: Version, version: Version, manager: str, *, is_worker: bool) -> Lines:
+    """Give a node its old kubelet and settings back; a control plane's repository stays new."""
+    kept = f"{_BEFORE}-{version}"
+    packages = ("kubeadm", "kubelet", "kubectl") if is_worker else ("kubelet", "kubectl")
+    return (
+        *repository(old, manager),
+        *install(old, manager, *packages),
+        *(() if is_worker else repository(version, manager)),
+        f"if [ -d {kept} ]; then cp -p {kept}/* {_KUBELET} && rm -r {kept}; fi",
+        *_restart(old),
+    )
+
+
+def _restart(version: Version) -> Lines:
+    return (
         "systemctl daemon-reload",
         "systemctl restart kubelet",
         f'test "$(kubelet --version)" = "Kubernetes {version}"',
+        *STAYS_UP,
     )
 
 
-def snapshot(name: str) -> Lines:
-    """Save etcd, by a client on the host or else the one in etcd's container, with its hash."""
-    file = f"{BACKUP_FOLDER}/{name}.db"
-    inside = f"/var/lib/etcd/{name}.db"
-    client = "env ETCDCTL_API=3 etcdctl"
-    save = f"{_ETCD_CERTIFICATES} snapshot save"
-    return (
-        f"umask 077; mkdir -p {BACKUP_FOLDER}",
-        f"if command -v etcdctl >/dev/null; then {client} {save} {file}; else "
-        f"crictl exec \"$(crictl ps -q --name '^etcd$')\" etcdctl {save} {inside} && "
-        f"mv {inside} {file}; fi",
-        f"cd {BACKUP_FOLDER} && sha256sum {name}.db >{name}.db.sha256",
-        f"cd {BACKUP_FOLDER} && sha256sum -c {name}.db.sha256",
-    )
+def etcd_client() -> Lines:
+    """Show what a client of etcd needs; it is read by us, and never kept in a record."""
+    return tuple(f"cat {path}" for path in ETCD_CLIENT)
 
 
 def preflight(manager: str) -> Lines:
@@ -122,8 +156,9 @@ def preflight(manager: str) -> Lines:
     return (
         f'for tool in kubeadm kubelet systemctl {tools}; do command -v "$tool" >/dev/null || '
         '{ echo "there is no $tool on this host" >&2; exit 71; }; done',
-        "test \"$(df -Pk / | awk 'NR==2 {print $4}')\" -gt 1048576 || "
-        '{ echo "there is less than 1 GiB of room on /" >&2; exit 72; }',
+        f"for place in {_ROOM_IN}; do "
+        'test "$(df -Pk "$place" | awk \'NR==2 {print $4}\')" -gt 1048576 || '
+        '{ echo "there is less than 1 GiB of room in $place" >&2; exit 72; }; done',
         "systemctl is-active kubelet",
     )
 

@@ -6,7 +6,13 @@ import msgspec
 
 from shipkeeper.nodes.options import MaintenanceOptions
 
-BACKUP_FOLDER = "/var/backups/shipkeeper"
+
+class BackupInto(msgspec.Struct, frozen=True, kw_only=True):
+    """The repository that resources are backed up into, and the file of the key to add to it."""
+
+    url: str
+    endpoint: str = ""
+    key: str = ""
 
 
 class UpgradeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -14,9 +20,10 @@ class UpgradeOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `via` names the version of a minor where it is not to be the latest patch; with `pinned`,
     controllers are known to reach their own API server alone. `packages` is apt, dnf, or empty for
-    what each host's system has. With `snapshot`, etcd is saved before anything else; `flags` are
-    further ones for `kubeadm upgrade apply|node`. `nodes` says how nodes are drained, reached and
-    put back.
+    what each host's system has. With `snapshot`, etcd is saved before anything is changed; so are
+    resources into the repository `backup`, and `goes_without_backup` says that they need not be.
+    `flags` are further ones for `kubeadm upgrade apply|node`. `nodes` says how nodes are drained,
+    reached and put back.
     """
 
     target: str
@@ -24,6 +31,8 @@ class UpgradeOptions(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool = False
     packages: str = ""
     snapshot: bool = True
+    backup: BackupInto | None = None
+    goes_without_backup: bool = False
     flags: tuple[str, ...] = ()
     nodes: MaintenanceOptions
 

@@ -6,32 +6,37 @@ from typing import Any
 import msgspec
 
 from shipkeeper.engine.plan import Plan, Step
-from shipkeeper.upgrade.options import BACKUP_FOLDER
 
 Lines = tuple[str, ...]
-SNAPSHOT = "before-upgrade"
-_NOTHING_CHANGED = "nothing but packages of kubeadm was changed: shipkeeper upgrade abort"
+_NOTHING_CHANGED = (
+    "nothing but packages of kubeadm was changed: shipkeeper upgrade abort puts them back"
+)
 _BY_SNAPSHOT = (
     "a host whose upgrade fails is put back by kubeadm itself; the cluster only by restoring etcd "
-    f"from {BACKUP_FOLDER}/{SNAPSHOT}.db with the manifests of "
-    "/etc/kubernetes/tmp/kubeadm-backup-manifests-*, and what was written since is lost"
+    "from the snapshot, with the manifests of /etc/kubernetes/tmp/kubeadm-backup-manifests-* and "
+    "the old packages (docs/upgrade.md tells how), and what was written since is lost"
 )
 _NO_SNAPSHOT = (
     "a host whose upgrade fails is put back by kubeadm itself, but etcd was not saved, "
     "and kubeadm takes no control plane to an older minor"
 )
 _OLD_KUBELET = (
-    "a drained node takes the packages of its old kubelet back, as long as that may lag behind "
-    "the API servers; the control plane stays"
+    "shipkeeper upgrade abort gives a node that is not back its old kubelet and settings; "
+    "the control plane stays, and so do the nodes that are done (docs/upgrade.md tells how to go "
+    "further back)"
 )
 
 
 class HostCommands(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a step runs on a host, line by line; `minutes` is how long it may take."""
+    """What a step runs on a host, line by line; `minutes` is how long it may take.
+
+    `undo` is what an abort runs there to take the step back, if it did not come to its effect.
+    """
 
     host: str
     lines: Lines
     minutes: int = 15
+    undo: Lines = ()
 
 
 class ReturnPoint(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -62,15 +67,17 @@ def return_points(steps: Sequence[Step], *, is_managed: bool) -> Iterator[Return
         yield ReturnPoint(until=steps[0].id if steps else "", why="the provider decides on it")
         return
     applies = [step.id for step in steps if step.action == "control-plane"]
+    kubelets = [step.id for step in steps if step.action == "update"]
+    order = [step.id for step in steps]
+    later = [each for each in kubelets if applies and order.index(each) > order.index(applies[-1])]
     if applies:
         yield ReturnPoint(until=applies[0], way=_NOTHING_CHANGED)
-        has_snapshot = any(step.id.endswith("/snapshot") for step in steps)
+        has_snapshot = any(step.action == "snapshot" for step in steps)
         yield ReturnPoint(
-            until=applies[-1],
+            until=(later or applies[-1:])[0],
             way=_BY_SNAPSHOT if has_snapshot else "",
             why="" if has_snapshot else _NO_SNAPSHOT,
         )
-    kubelets = [step.id for step in steps if step.action == "update"]
     if kubelets:
         yield ReturnPoint(until=kubelets[-1], way=_OLD_KUBELET)
 

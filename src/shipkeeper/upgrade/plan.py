@@ -12,18 +12,18 @@ from shipkeeper.nodes.fleet.observe import FleetState
 from shipkeeper.nodes.fleet.plan import plan_fleet
 from shipkeeper.upgrade import commands
 from shipkeeper.upgrade.catalog import Catalog
-from shipkeeper.upgrade.commands import Lines
 from shipkeeper.upgrade.component import Name
+from shipkeeper.upgrade.draft import CLUSTER, Draft
+from shipkeeper.upgrade.first import First
 from shipkeeper.upgrade.hops import CONTROL_PLANE, Stage, drains, hops_between, order_upgrade
-from shipkeeper.upgrade.options import BACKUP_FOLDER, UpgradeOptions, as_request
-from shipkeeper.upgrade.outlook import SNAPSHOT, HostCommands, UpgradeOutlook, return_points
+from shipkeeper.upgrade.options import UpgradeOptions, as_request
+from shipkeeper.upgrade.outlook import HostCommands, UpgradeOutlook, return_points
 from shipkeeper.upgrade.policy import NO_WAY_DOWN
 from shipkeeper.upgrade.proof import prove
 from shipkeeper.upgrade.shape import Change, Shape, through
 from shipkeeper.upgrade.versions import ClusterVersions, shape_of, violations
 
 PROCEDURE = "upgrade"
-CLUSTER = "cluster"
 # Since this minor, kubeadm takes kubelets three minors back without --force.
 # Source: MaximumAllowedMinorVersionKubeletSkew of cmd/kubeadm at the tags 1.28 and 1.29.
 _KUBEADM_LONG_SKEW_FROM = 29
@@ -56,8 +56,8 @@ class _Planning:
         self._now = now
         self._target = Version.parse(options.target)
         self._nodes = {node.name: node for node in state.cluster}
-        self._commands: dict[str, HostCommands] = {}
-        self._to: dict[str, str] = {}
+        self._draft = Draft()
+        self._become: dict[tuple[str, Name], Version] = {}
         self._waves: list[tuple[str, ...]] = []
         self._limits: dict[str, int] = {}
         self._verdicts: list[Verdict] = []
@@ -84,8 +84,8 @@ class _Planning:
             states_proven=proof.states,
             refutations=refutations,
             node_waves=tuple(self._waves),
-            commands=self._commands,
-            versions=self._to,
+            commands=self._draft.commands,
+            versions=self._draft.versions,
             return_points=tuple(return_points(steps, is_managed=self._versions.is_managed)),
         )
         return Plan(
@@ -154,9 +154,12 @@ class _Planning:
     ) -> Iterator[Step]:
         left = list(hops)
         last = ""
-        for step in self._before(stages):
+        has_hop = any(stage.kind == CONTROL_PLANE for stage in stages)
+        first = First(self._draft, self._versions, self._options, self._members(), self._manager)
+        for step in first.steps(has_hop=has_hop):
             last = step.id
             yield step
+        self._verdicts += first.warnings(has_hop=has_hop)
         for number, stage in enumerate(stages, 1):
             is_last = number == len(stages)
             if stage.kind == CONTROL_PLANE:
@@ -169,37 +172,11 @@ class _Planning:
                 yield step
             shape = through(shape, stage.moves)
 
-    def _before(self, stages: Sequence[Stage]) -> Iterator[Step]:
-        """Look at every host of the control plane, and save etcd."""
-        if self._versions.is_managed or self._options.nodes.ssh is None:
-            return
-        last: tuple[str, ...] = ()
-        for name in self._members():
-            step = self._on_host(
-                name,
-                "preflight",
-                "its tools, disk and kubelet are fit for an upgrade",
-                commands.preflight(self._manager(name)),
-                after=last,
-            )
-            last = (step.id,)
-            yield step
-        has_hop = any(stage.kind == CONTROL_PLANE for stage in stages)
-        if self._options.snapshot and has_hop and self._versions.of(Name.ETCD):
-            first = self._members()[0]
-            yield self._on_host(
-                first,
-                "snapshot",
-                f"etcd is saved in {BACKUP_FOLDER}/{SNAPSHOT}.db with its hash",
-                commands.snapshot(SNAPSHOT),
-                after=last,
-            )
-
     def _control_plane(
         self, shape: Shape, stage: Stage, version: Version, last: str, number: int
     ) -> Iterator[Step]:
         if self._versions.is_managed:
-            self._to[f"{CLUSTER}/await-{number}"] = str(version)
+            self._draft.versions[f"{CLUSTER}/await-{number}"] = str(version)
             yield Step(
                 id=f"{CLUSTER}/await-{number}",
                 action="await",
@@ -227,7 +204,7 @@ class _Planning:
             ):
                 last = step.id
                 yield step
-        self._to[f"{CLUSTER}/verify-{number}"] = str(version)
+        self._draft.versions[f"{CLUSTER}/verify-{number}"] = str(version)
         yield Step(
             id=f"{CLUSTER}/verify-{number}",
             action="verify",
@@ -239,7 +216,7 @@ class _Planning:
 
     def _pin(self, name: str, last: str, number: int) -> Step:
         address = self._nodes[name].address("InternalIP")
-        return self._on_host(
+        return self._draft.on_host(
             name,
             f"pin-{number}",
             "its controllers reach its own API server alone",
@@ -257,13 +234,17 @@ class _Planning:
         is_first: bool,
         is_forced: bool,
     ) -> Iterator[Step]:
-        package = self._on_host(
+        manager = self._manager(name)
+        package = self._draft.on_host(
             name,
             f"kubeadm-{number}",
             f"kubeadm is {version}",
-            commands.kubeadm_package(version, self._manager(name)),
+            commands.kubeadm_package(version, manager),
+            action="kubeadm",
+            undo=commands.kubeadm_back(self._replace(name, Name.API_SERVER, version), manager),
             after=(last,) if last else (),
         )
+        self._draft.versions[package.id] = str(version)
         yield package
         flags = self._options.flags
         # Of a hop that was begun, too: what `apply` shares may be missing, and is written again.
@@ -272,8 +253,8 @@ class _Planning:
             if is_first
             else commands.upgrade_node(flags)
         )
-        self._to[f"{name}/control-plane-{number}"] = str(version)
-        yield self._on_host(
+        self._draft.versions[f"{name}/control-plane-{number}"] = str(version)
+        yield self._draft.on_host(
             name,
             f"control-plane-{number}",
             f"its control plane is {version}",
@@ -282,27 +263,6 @@ class _Planning:
             after=(package.id,),
             minutes=30,
         )
-
-    def _on_host(
-        self,
-        node: str,
-        name: str,
-        effect: str,
-        lines: Lines,
-        *,
-        after: tuple[str, ...],
-        action: str = "host",
-        minutes: int = 15,
-    ) -> Step:
-        step = Step(
-            id=f"{node}/{name}",
-            action=action,
-            target=f"node/{node}",
-            effect=effect,
-            after=after,
-        )
-        self._commands[step.id] = HostCommands(host=node, lines=lines, minutes=minutes)
-        return step
 
     def _kubelets(self, stage: Stage, version: Version, last: str, suffix: str) -> Iterator[Step]:
         """The waves of a maintenance, whose work is the packages of the kubelet."""
@@ -335,7 +295,7 @@ class _Planning:
             effect=f"everything is {version}, and the control plane has come to rest",
             after=tuple(step.id for step in steps if step.action == "uncordon"),
         )
-        self._to[found.id] = str(version)
+        self._draft.versions[found.id] = str(version)
         return found
 
     def _of_fleet(self, step: Step, version: Version, last: str, suffix: str) -> Step:
@@ -353,17 +313,34 @@ class _Planning:
         )
         if step.action != "update":
             return found
-        self._to[found.id] = str(version)
+        self._draft.versions[found.id] = str(version)
         node = self._nodes[step.target.removeprefix("node/")]
         is_worker = not node.is_control_plane
         if self._options.nodes.ssh is None:
             effect = f"its provider has upgraded its kubelet to 1.{version.minor}"
             return msgspec.structs.replace(found, effect=effect)
-        lines = commands.kubelet_package(
-            version, self._manager(node.name), self._options.flags, is_worker=is_worker
+        manager = self._manager(node.name)
+        self._draft.commands[found.id] = HostCommands(
+            host=node.name,
+            lines=commands.kubelet_package(
+                version, manager, self._options.flags, is_worker=is_worker
+            ),
+            undo=commands.kubelet_back(
+                self._replace(node.name, Name.KUBELET, version),
+                version,
+                manager,
+                is_worker=is_worker,
+            ),
         )
-        self._commands[found.id] = HostCommands(host=node.name, lines=lines)
         return msgspec.structs.replace(found, effect=f"its kubelet and kubectl are {version}")
+
+    def _replace(self, node: str, name: Name, version: Version) -> Version:
+        """What a node runs of a component before a step of the plan brings it to a version."""
+        seen = (each.version for each in self._versions.of(name) if each.node == node)
+        before = next((each for each in seen if each), self._versions.server_version)
+        before = self._become.get((node, name), before)
+        self._become[node, name] = version
+        return before
 
     def _members(self) -> list[str]:
         names = (each.node for each in self._versions.of(Name.API_SERVER) if each.node)

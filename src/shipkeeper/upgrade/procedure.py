@@ -1,6 +1,7 @@
 """An upgrade from end to end: observe, plan, run, and go on or back after a stop."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import msgspec
 from shipkeeper.engine.announce import announcing
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.plan import Plan
-from shipkeeper.engine.progress import Sink
+from shipkeeper.engine.progress import Note, Sink
 from shipkeeper.engine.run import RunResult
 from shipkeeper.engine.session import (
     Session,
@@ -21,7 +22,8 @@ from shipkeeper.engine.session import (
 )
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import require_permissions
-from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.connection import Connection, is_transient
+from shipkeeper.kube.errors import ApiError, UnreachableError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.writer import Writer
 from shipkeeper.nodes.assembly import Actions, assembled
@@ -30,9 +32,11 @@ from shipkeeper.nodes.observe import observe_nodes, observe_outside
 from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.upgrade.catalog import Catalog
 from shipkeeper.upgrade.observe import observe_versions
-from shipkeeper.upgrade.options import UpgradeOptions
+from shipkeeper.upgrade.options import UpgradeOptions, options_of
 from shipkeeper.upgrade.plan import plan_upgrade
 from shipkeeper.upgrade.steps import upgrade_actions
+
+_LOOK_EVERY = 2.0  # seconds
 
 
 async def prepare(connection: Connection, options: UpgradeOptions, catalog: Catalog) -> Plan:
@@ -55,7 +59,10 @@ async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Si
 
 
 async def resume(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> RunResult:
-    """Go on with an interrupted run, with the plan that it began with."""
+    """Go on with an interrupted run, with the plan that it began with.
+
+    The API server may be away meanwhile: kubeadm, which went on, replaces it.
+    """
     require_resumable(run)
     if not run.is_unfinished:
         raise UsageError(
@@ -63,9 +70,14 @@ async def resume(connection: Connection, journal: Journal, run: RunRecord, tell:
             reason="RunEnded",
             hint="run the same `shipkeeper upgrade run` again: it plans from where the cluster is",
         )
-    await _require_same_cluster(connection, run)
-    async with drive(connection, journal, run, tell) as session:
-        return await _execute(connection, journal, session, tell)
+
+    async def go_on() -> RunResult:
+        await _require_same_cluster(connection, run)
+        async with drive(connection, journal, run, tell) as session:
+            return await _execute(connection, journal, session, tell)
+
+    limit = options_of(run.plan.request).nodes.ready_timeout
+    return await _begin_anew_while_away(go_on, limit, tell)
 
 
 async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> None:
@@ -98,6 +110,24 @@ async def _execute(
         assembled(connection, journal, session, announce, more=more) as run,
     ):
         return await run.execute()
+
+
+async def _begin_anew_while_away(
+    go_on: Callable[[], Awaitable[RunResult]], limit: float, tell: Sink
+) -> RunResult:
+    """Try until the API server is there, or for so many seconds; a run may be begun again."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + limit
+    while True:
+        try:
+            return await go_on()
+        except (ApiError, UnreachableError) as error:
+            is_away = isinstance(error, UnreachableError) and error.reason == "Unreachable"
+            is_starting = isinstance(error, ApiError) and is_transient(error)
+            if clock() > deadline or not (is_away or is_starting):
+                raise
+            tell(Note(f"{error.message}; trying again"))
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 def _actions(plan: Plan, directory: Path) -> Actions:

@@ -3,11 +3,14 @@
 The journal alone tells it: also while the API server is away.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
-from shipkeeper.engine.history import RunHistory, StepHistory, StepState
-from shipkeeper.engine.journal import Outcome, RunRecord
+from shipkeeper.engine.history import RunHistory, StepHistory, StepState, read_history
+from shipkeeper.engine.journal import Entry, Outcome, RunRecord
 from shipkeeper.engine.report import Column, Report, Table
+from shipkeeper.upgrade.options import options_of
 from shipkeeper.upgrade.outlook import UpgradeOutlook, outlook_of
 
 _COLUMNS = (
@@ -20,7 +23,10 @@ _COLUMNS = (
 
 
 class UpgradeStanding(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An upgrade as it stands; `next` is how to go on, `way_back` how to go back, if one can."""
+    """An upgrade as it stands; `next` is how to go on, `way_back` how to go back, if one can.
+
+    `snapshot` and `backup` are what was saved first, or why nothing was.
+    """
 
     run: str
     state: str
@@ -28,11 +34,16 @@ class UpgradeStanding(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     steps: tuple[StepHistory, ...]
     next: str
     way_back: str
+    snapshot: str
+    backup: str
 
 
-def standing_of(record: RunRecord, history: RunHistory, *, is_running: bool) -> UpgradeStanding:
-    """What the journal tells of an upgrade."""
-    outlook = outlook_of(record.plan)
+def standing_of(
+    record: RunRecord, entries: Sequence[Entry], *, is_running: bool
+) -> UpgradeStanding:
+    """What the journal tells of an upgrade; its entries come oldest first."""
+    outlook, history = outlook_of(record.plan), read_history(record, entries)
+    options = options_of(record.plan.request)
     return UpgradeStanding(
         run=record.id,
         state=_state(record, is_running=is_running),
@@ -40,6 +51,8 @@ def standing_of(record: RunRecord, history: RunHistory, *, is_running: bool) -> 
         steps=history.steps,
         next=_next(record, is_running=is_running),
         way_back=_way_back(history, outlook) if outlook else "",
+        snapshot=_saved(record, entries, "snapshot", is_left_out=not options.snapshot),
+        backup=_saved(record, entries, "backup", is_left_out=options.goes_without_backup),
     )
 
 
@@ -55,6 +68,8 @@ def status_report(standing: UpgradeStanding) -> Report:
         f"{done} of {len(standing.steps)} steps done",
         f"next: {standing.next}",
         f"way back: {standing.way_back}",
+        f"etcd snapshot: {standing.snapshot}",
+        f"backup: {standing.backup}",
     )
     return Report(
         value=standing,
@@ -82,6 +97,19 @@ def _next(record: RunRecord, *, is_running: bool) -> str:
         "mend what the message names, then run the same `shipkeeper upgrade run` again: "
         "it plans from where the cluster is now"
     )
+
+
+def _saved(record: RunRecord, entries: Sequence[Entry], action: str, *, is_left_out: bool) -> str:
+    """What a step of an action saved; why nothing, if so."""
+    step = next((each.id for each in record.plan.steps if each.action == action), None)
+    if step is None:
+        if is_left_out:
+            return f"none, as --no-{action} was given"
+        lacking = (each for each in record.plan.verdicts if each.reason == f"No{action.title()}")
+        warned = next(lacking, None)
+        return f"none: {warned.message}" if warned else "none: no control plane is changed by us"
+    told = (each.detail.get("saved") for each in reversed(entries) if each.step == step)
+    return next((each for each in told if each), "not taken yet")
 
 
 def _way_back(history: RunHistory, outlook: UpgradeOutlook) -> str:

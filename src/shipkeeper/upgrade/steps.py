@@ -1,22 +1,16 @@
 """The steps of an upgrade that a maintenance has not: work on hosts, and what must be seen then."""
 
 import asyncio
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from shipkeeper.backup.discovery import discover
 from shipkeeper.engine.plan import Plan, Step
-from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.run import Action, StepRecord
+from shipkeeper.engine.progress import Sink
+from shipkeeper.engine.run import Action, SelfEvident, StepRecord
 from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.errors import BlockedError, ShipkeeperError
-from shipkeeper.hosts.errors import HostError
-from shipkeeper.hosts.handshakes import Handshakes
-from shipkeeper.hosts.record import State
-from shipkeeper.hosts.remote import RemoteCommand, RemoteOptions
-from shipkeeper.hosts.ssh import SshHost
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import Writer
@@ -26,94 +20,18 @@ from shipkeeper.nodes.comeback import wait_for_node
 from shipkeeper.nodes.fleet.steps import Update
 from shipkeeper.nodes.options import MaintenanceOptions
 from shipkeeper.nodes.steps import missing_node, node_of, step_verdict
-from shipkeeper.nodes.work import Before, Finished, Works, address_of, login_of
-from shipkeeper.upgrade.commands import as_script
+from shipkeeper.nodes.work import Before, Finished, Works
+from shipkeeper.upgrade.backup import Backup
 from shipkeeper.upgrade.component import CONTROLLERS, Name
+from shipkeeper.upgrade.hosts import Hosts
 from shipkeeper.upgrade.observe import observe_versions
 from shipkeeper.upgrade.options import options_of
-from shipkeeper.upgrade.outlook import HostCommands, commands_of
+from shipkeeper.upgrade.snapshot import Snapshot
 from shipkeeper.upgrade.versions import ClusterVersions, violations
 
-_ERROR = re.compile(r"\[ERROR|^E: |\berror:|\bfailed\b|no such file|cannot", re.IGNORECASE)
 _LOOK_EVERY = 2.0  # seconds
 _SETTLE_SECONDS = 300.0
 _TIMES_READY = 4
-
-
-class HostWorkError(ShipkeeperError):
-    """Commands on a host did not all succeed."""
-
-
-class Hosts:
-    """Runs a plan's commands on its hosts; each is started once, however often we are killed."""
-
-    def __init__(self, plan: Plan, access: MaintenanceOptions, directory: Path, tell: Sink) -> None:
-        self._outlook = plan.outlook
-        self._access = access
-        self._directory = directory
-        self._tell = tell
-        self._handshakes = Handshakes()
-
-    def has(self, step: str) -> bool:
-        """Whether a step runs anything on a host."""
-        return step in self._outlook["commands"]
-
-    async def run(self, step: str, node: Node) -> None:
-        """Run the commands of a step on its node's host; HostWorkError if one of them fails."""
-        command = self._command(step, node)
-        result = await command.run()
-        if result.exit_code:
-            # Some commands say more than the tail holds.
-            said = command.output.read_text(errors="replace")
-            raise HostWorkError(
-                f"{node.name}: {_failing(said)} ended with exit code "
-                f"{result.exit_code}: {_complaint(said)}",
-                reason="CommandFailed",
-                hint=f"its output is in {command.output}; mend it and run the same command again: "
-                "what is done already is seen and left out",
-            )
-
-    async def goes_on(self, step: str, node: Node) -> bool:
-        """Whether the commands of a step are known to run at this moment, whoever began them."""
-        try:
-            return (await self._command(step, node).look()).state is State.RUNNING
-        except (HostError, HostWorkError):
-            return False
-
-    def _command(self, step: str, node: Node) -> RemoteCommand:
-        access = self._access.ssh
-        if access is None:
-            raise HostWorkError(
-                f"{node.name} needs work on its host, and no way to it was given",
-                reason="NoWayIn",
-                hint="say how to log in: --ssh-user, --ssh-key, --sudo",
-            )
-        wanted: HostCommands = commands_of(self._outlook, step)
-        record = step.replace("/", "-")
-        return RemoteCommand(
-            SshHost(address_of(node, access.address), login_of(access), self._handshakes),
-            f"{self._directory.name}/{record}",
-            as_script(wanted.lines),
-            self._directory / record,
-            options=RemoteOptions(
-                time_limit=wanted.minutes * 60, reconnect_limit=self._access.ready_timeout
-            ),
-            show=lambda line: self._tell(Note(f"{node.name}: {line}")),
-            trouble=lambda error: self._tell(Note(f"{node.name}: {error.message}; trying again")),
-        )
-
-
-def _failing(output: str) -> str:
-    """The last command that the shell showed before it ended."""
-    shown = [line.removeprefix("+ ") for line in output.splitlines() if line.startswith("+ ")]
-    return repr(shown[-1]) if shown else "its script"
-
-
-def _complaint(output: str) -> str:
-    """What a command said was wrong: the first error after its own line, else its last line."""
-    said = output.rpartition("\n+ ")[2].splitlines()[1:]
-    errors = (line.strip() for line in said if _ERROR.search(line))
-    return next(errors, said[-1].strip() if said else "it printed nothing")
 
 
 class OnHost:
@@ -147,6 +65,23 @@ class OnHost:
         return False
 
 
+class Kubeadm(OnHost):
+    """The package of kubeadm on a host of the control plane."""
+
+    def __init__(self, reader: Reader, hosts: Hosts, versions: Mapping[str, Version]) -> None:
+        super().__init__(reader, hosts)
+        self._versions = versions
+
+    async def undo(self, step: Step) -> bool:
+        """Take it back, unless kubeadm has upgraded the host; BlockedError while it works."""
+        await super().undo(step)
+        seen = await observe_versions(self._reader)
+        own = [each.version for each in seen.of(Name.API_SERVER) if each.node == node_of(step)]
+        if self._versions[step.id] in own:
+            return False
+        return await self._hosts.take_back(step.id, await self._reader.get(NODES, node_of(step)))
+
+
 class ControlPlane(OnHost):
     """kubeadm upgrades the control plane of one host."""
 
@@ -172,16 +107,12 @@ class ControlPlane(OnHost):
         return step_verdict(step, "OldVersion", f"not every static pod of it is {wanted}")
 
 
-class Verify:
+class Verify(SelfEvident):
     """After a hop: the versions that are really there, the policy, and every kind served."""
 
     def __init__(self, reader: Reader, hop: Mapping[str, Version]) -> None:
         self._reader = reader
         self._hop = hop
-
-    async def check(self, step: Step) -> Verdict | None:
-        """Looking is always allowed."""
-        return None
 
     async def perform(self, step: Step, record: StepRecord) -> None:
         """There is nothing to do but to look."""
@@ -207,10 +138,6 @@ class Verify:
             return step_verdict(step, "ApiIncomplete", f"these do not answer any more: {names}")
         return None
 
-    async def undo(self, step: Step) -> bool:
-        """There is nothing to take back."""
-        return False
-
     async def _come_to_rest(self) -> None:
         """Return when the API server was ready several times in a row, or at the end of a time."""
         clock = asyncio.get_running_loop().time
@@ -224,17 +151,13 @@ class Verify:
             await asyncio.sleep(_LOOK_EVERY)
 
 
-class Await:
+class Await(SelfEvident):
     """Wait for somebody else to upgrade the control plane."""
 
     def __init__(self, reader: Reader, hop: Mapping[str, Version], limit: float) -> None:
         self._reader = reader
         self._hop = hop
         self._limit = limit
-
-    async def check(self, step: Step) -> Verdict | None:
-        """Nothing can forbid waiting."""
-        return None
 
     async def perform(self, step: Step, record: StepRecord) -> None:
         """Look again and again until the API server is of the hop's minor."""
@@ -244,14 +167,6 @@ class Await:
                 await self._reader.version()
             ).minor < self._hop[step.id].minor:
                 await asyncio.sleep(_LOOK_EVERY)
-
-    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
-        """Waiting for it was seeing it."""
-        return None
-
-    async def undo(self, step: Step) -> bool:
-        """There is nothing to take back."""
-        return False
 
 
 class UpgradeWorks(Works):
@@ -299,6 +214,7 @@ class Kubelet(Update):
     ) -> None:
         super().__init__(reader, writer, options, directory, tell)
         self._versions = versions
+        self._hosts = hosts
         self._works = self._own = UpgradeWorks(reader, writer, options, directory, hosts)
 
     async def perform(self, step: Step, record: StepRecord) -> None:
@@ -307,9 +223,32 @@ class Kubelet(Update):
         await super().perform(step, record)
 
     async def undo(self, step: Step) -> bool:
-        """What was done to the host stays done; BlockedError while it is still being done."""
-        self._own.step_of[node_of(step)] = step.id
-        return await super().undo(step)
+        """A node that is not back gets its old kubelet; BlockedError while it is worked on.
+
+        BlockedError also when it does not come back with that: no pods must come to it then.
+        """
+        name, wanted = node_of(step), self._versions[step.id]
+        self._own.step_of[name] = step.id
+        await super().undo(step)
+        node = await self._node(step)
+        if node is None or (node.is_ready and _kubelet_of(node) == wanted):
+            return False
+        if not self._hosts.has(step.id) or not await self._hosts.take_back(step.id, node):
+            return False
+        try:
+            await wait_for_node(
+                self._reader,
+                name,
+                lambda node: node.is_ready and _kubelet_of(node) != wanted,
+                self._options.ready_timeout,
+            )
+        except TimeoutError as error:
+            raise BlockedError(
+                "it has its old kubelet again, and does not come back, so it stays cordoned",
+                reason="NotBack",
+                hint="see what stops it (journalctl -u kubelet on the host), then abort again",
+            ) from error
+        return True
 
     async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
         """See the node tell of the kubelet's new version."""
@@ -353,6 +292,9 @@ def upgrade_actions(
     hops = _versions_of(plan)
     return {
         "host": OnHost(reader, hosts),
+        "snapshot": Snapshot(reader, hosts, directory, tell),
+        "backup": Backup(reader, options.backup, tell),
+        "kubeadm": Kubeadm(reader, hosts, hops),
         "control-plane": ControlPlane(reader, hosts, hops),
         "verify": Verify(reader, hops),
         "await": Await(reader, hops, options.nodes.wait_limit),

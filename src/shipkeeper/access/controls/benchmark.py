@@ -8,8 +8,8 @@ from shipkeeper.access.controls.host import HostSurvey
 from shipkeeper.access.controls.host_files import host_findings
 from shipkeeper.access.controls.rights import right_findings
 from shipkeeper.access.controls.workloads import workload_findings
-from shipkeeper.access.finding import Finding
 from shipkeeper.access.policy import Policy
+from shipkeeper.engine.finding import Answer
 
 _ON_HOSTS = (
     ("1.1", "Files of the control plane are the right owner's, and nobody else's to write"),
@@ -27,11 +27,12 @@ _BY_HAND = (
 )
 
 
-def benchmark(policy: Policy, hosts: tuple[HostSurvey, ...] = ()) -> Iterator[Finding]:
+def benchmark(policy: Policy, hosts: tuple[HostSurvey, ...] = ()) -> Iterator[Answer]:
     """Every control that an API and the hosts can answer; the others are not evaluated."""
-    told = {each.id: each for each in host_findings(hosts)} if hosts else {}
-    yield from told.values()
-    yield from (each for each in flag_findings(policy) if each.id not in told)
+    told = list(host_findings(hosts)) if hosts else []
+    yield from told
+    rules = {each.rule for each in told}
+    yield from (each for each in flag_findings(policy) if each.rule not in rules)
     yield from right_findings(policy)
     yield from workload_findings(policy)
     for id_, title in () if hosts else _ON_HOSTS:

@@ -4,9 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from shipkeeper.access.finding import Finding, Outcome, Severity
-
-_SHOWN = 5
+from shipkeeper.engine.finding import Answer, Finding, Passed, Severity, Unchecked
 
 
 class Control(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,26 +15,28 @@ class Control(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity = Severity.MEDIUM
     remedy: str = ""
 
-    def judged(self, faults: Iterable[str], why_not: str = "") -> Finding:
+    @property
+    def rule(self) -> str:
+        """What findings know it by."""
+        return f"cis-{self.id}"
+
+    def judged(self, faults: Iterable[str], why_not: str = "") -> Answer:
         """Fail with what is wrong; pass only if all that it takes could be read (no `why_not`)."""
         found = list(faults)
         if found:
-            more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-            return self._finding(Outcome.FAIL, f"{', '.join(found[:_SHOWN])}{more}")
+            return Finding(
+                rule=self.rule,
+                severity=self.severity,
+                target="",
+                title=self.title,
+                message=f"not so: {self.title}",
+                evidence=tuple(found),
+                remedy=self.remedy,
+            )
         if why_not:
             return self.not_evaluated(why_not)
-        return self._finding(Outcome.PASS, "")
+        return Passed(rule=self.rule, title=self.title)
 
-    def not_evaluated(self, why: str) -> Finding:
+    def not_evaluated(self, why: str) -> Unchecked:
         """No answer, and why."""
-        return self._finding(Outcome.NOT_EVALUATED, why)
-
-    def _finding(self, outcome: Outcome, message: str) -> Finding:
-        return Finding(
-            id=f"cis-{self.id}",
-            title=self.title,
-            outcome=outcome,
-            severity=self.severity,
-            message=message,
-            remedy=self.remedy if outcome is Outcome.FAIL else "",
-        )
+        return Unchecked(rule=self.rule, what=self.title, why=why)

@@ -6,8 +6,8 @@ import msgspec
 
 from shipkeeper.access.authorizers import command_of, flags_of
 from shipkeeper.access.controls.control import Control
-from shipkeeper.access.finding import Finding, Severity
 from shipkeeper.access.policy import Policy
+from shipkeeper.engine.finding import Answer, Severity
 
 Flags = Mapping[str, str]
 Test = Callable[[Flags], str]
@@ -287,7 +287,7 @@ _BY_FILE = ("1.2.6", "1.2.7", "1.2.8")
 _ONLY_FILES = Control(id="1.2.28", title="Secrets are encrypted with a strong cipher")
 
 
-def flag_findings(policy: Policy) -> Iterator[Finding]:
+def flag_findings(policy: Policy) -> Iterator[Answer]:
     """The controls that flags answer; not evaluated for components that are not visible."""
     flags = {
         name: _component_flags(policy, name) for name in (API_SERVER, MANAGER, SCHEDULER, ETCD)

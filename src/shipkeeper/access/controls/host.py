@@ -1,5 +1,6 @@
 """What a host tells of itself: the files of the control plane and the kubelet. Pure."""
 
+from fnmatch import fnmatch
 from typing import Any
 
 import msgspec
@@ -26,6 +27,17 @@ class HostSurvey(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     files: tuple[HostFile, ...] = ()
     texts: dict[str, str] = {}
+    unseen: tuple[str, ...] = ()
+    """Folders and files that are there, but whose contents the user may not see."""
+
+    def hides(self, pattern: str) -> str:
+        """What keeps a path, or some of a pattern's paths, from being seen; empty if nothing."""
+        name = pattern.rpartition("/")[2]
+        for path in self.unseen:
+            is_inside = pattern.startswith(f"{path}/") or fnmatch(f"{path}/{name}", pattern)
+            if is_inside or fnmatch(path, pattern):
+                return f"{self.host}:{path} may not be read"
+        return ""
 
     def static_pods(self) -> list[Manifest]:
         """The static pods of its manifests, named as their mirrors would be."""

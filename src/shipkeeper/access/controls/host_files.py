@@ -6,8 +6,8 @@ from typing import Any
 
 from shipkeeper.access.authorizers import command_of, flags_of
 from shipkeeper.access.controls.control import Control
-from shipkeeper.access.controls.host import HostFile, HostSurvey
-from shipkeeper.access.finding import Finding, Severity
+from shipkeeper.access.controls.host import KUBELET_CONFIG, MANIFESTS, HostFile, HostSurvey
+from shipkeeper.engine.finding import Answer, Severity
 
 Fault = Callable[[dict[str, Any]], str]
 
@@ -34,7 +34,7 @@ _OWNERS = {"1.1.12": ("root", "etcd")}
 _STRONG = ("kms", "secretbox", "aescbc", "aesgcm")
 
 
-def host_findings(surveys: Iterable[HostSurvey]) -> Iterator[Finding]:
+def host_findings(surveys: Iterable[HostSurvey]) -> Iterator[Answer]:
     """The answers of all hosts together; a file that no host has is not evaluated."""
     hosts = list(surveys)
     for mode_id, owner_id, pattern, most in _FILES:
@@ -44,7 +44,8 @@ def host_findings(surveys: Iterable[HostSurvey]) -> Iterator[Finding]:
             for file in host.files
             if fnmatch(file.path, pattern)
         ]
-        why_not = "" if found else f"no host has {pattern}"
+        hidden = _hidden(hosts, pattern)
+        why_not = hidden or ("" if found else f"no host has {pattern}")
         if mode_id:
             title = f"{pattern} has mode {most:o} or less"
             faults = (
@@ -57,6 +58,11 @@ def host_findings(surveys: Iterable[HostSurvey]) -> Iterator[Finding]:
             yield _control(owner_id, f"{pattern} is root's").judged(strangers, why_not)
     yield from _kubelets(hosts)
     yield from _named_by_flags(hosts)
+
+
+def _hidden(hosts: Iterable[HostSurvey], pattern: str) -> str:
+    """On which hosts some of a pattern's files may not be seen: what is not seen is no pass."""
+    return ", ".join(filter(None, (host.hides(pattern) for host in hosts)))
 
 
 def _control(id_: str, title: str, severity: Severity = Severity.MEDIUM) -> Control:
@@ -114,16 +120,17 @@ _KUBELET: tuple[tuple[str, str, Severity, Fault], ...] = (
 )
 
 
-def _kubelets(hosts: list[HostSurvey]) -> Iterator[Finding]:
+def _kubelets(hosts: list[HostSurvey]) -> Iterator[Answer]:
     configs = [(host.host, host.kubelet()) for host in hosts]
     known = [(name, config) for name, config in configs if config is not None]
-    why_not = "" if known else "no host has the kubelet's configuration file"
+    hidden = _hidden(hosts, KUBELET_CONFIG)
+    why_not = hidden or ("" if known else "no host has the kubelet's configuration file")
     for id_, title, severity, fault in _KUBELET:
         faults = [f"{name}: {fault(config)}" for name, config in known if fault(config)]
         yield _control(id_, title, severity).judged(faults, why_not)
 
 
-def _named_by_flags(hosts: list[HostSurvey]) -> Iterator[Finding]:
+def _named_by_flags(hosts: list[HostSurvey]) -> Iterator[Answer]:
     """What files that the API server's flags name hold."""
     encryption = _control("1.2.28", "Secrets are encrypted with a strong cipher", _HIGH)
     audit = _control("3.2.1", "There is an audit policy")
@@ -133,18 +140,22 @@ def _named_by_flags(hosts: list[HostSurvey]) -> Iterator[Finding]:
         for pod in host.static_pods()
         if pod.get("metadata", {}).get("name") == "kube-apiserver"
     ]
-    if not servers:
-        yield encryption.not_evaluated("no host has an API server's manifest")
-        yield audit.not_evaluated("no host has an API server's manifest")
-        return
+    hidden = _hidden(hosts, f"{MANIFESTS}/kube-apiserver.yaml")
+    why_not = hidden or ("" if servers else "no host has an API server's manifest")
+    config = "encryption-provider-config"
+    sealed = [host.hides(flags[config]) for host, flags in servers if config in flags]
     yield encryption.judged(
-        f"{host.host}: {why}"
-        for host, flags in servers
-        for why in (_weak(host.texts.get(flags.get("encryption-provider-config", ""))),)
-        if why
+        (
+            f"{host.host}: {why}"
+            for host, flags in servers
+            for why in (_weak(host.texts.get(flags.get(config, ""))),)
+            if why and not (config in flags and host.hides(flags[config]))
+        ),
+        why_not or ", ".join(filter(None, sealed)),
     )
     yield audit.judged(
-        f"{host.host} has none" for host, flags in servers if "audit-policy-file" not in flags
+        (f"{host.host} has none" for host, flags in servers if "audit-policy-file" not in flags),
+        why_not,
     )
 
 

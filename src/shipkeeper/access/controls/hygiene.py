@@ -8,10 +8,10 @@ from shipkeeper.access.attributes import (
     SERVICE_ACCOUNTS,
     UNAUTHENTICATED,
 )
-from shipkeeper.access.finding import Finding, Outcome, Severity
 from shipkeeper.access.policy import Policy
 from shipkeeper.access.rbac import RoleKey
 from shipkeeper.access.rule import spell
+from shipkeeper.engine.finding import Finding, Severity
 from shipkeeper.model.rbac import Binding, Role
 
 _BOOTSTRAP = "kubernetes.io/bootstrapping"
@@ -129,12 +129,11 @@ def _legacy_tokens(policy: Policy) -> Iterator[Finding]:
 
 
 def _finding(
-    id_: str, title: str, severity: Severity, target: str, message: str, remedy: str
+    rule: str, title: str, severity: Severity, target: str, message: str, remedy: str
 ) -> Finding:
     return Finding(
-        id=id_,
+        rule=rule,
         title=title,
-        outcome=Outcome.FAIL,
         severity=severity,
         target=target,
         message=message,

@@ -7,10 +7,10 @@ import msgspec
 from shipkeeper.access.attributes import MASTERS
 from shipkeeper.access.controls.control import Control
 from shipkeeper.access.escalation.powers import EVERYWHERE, Held, Powers
-from shipkeeper.access.finding import Finding, Severity
 from shipkeeper.access.policy import Policy
 from shipkeeper.access.rbac import Grant, Rbac
 from shipkeeper.access.rule import ANY
+from shipkeeper.engine.finding import Answer, Severity
 from shipkeeper.model.loose import LooseObject
 from shipkeeper.model.rbac import Role
 
@@ -103,7 +103,7 @@ _ESCALATION = Control(
 )
 
 
-def right_findings(policy: Policy) -> Iterator[Finding]:
+def right_findings(policy: Policy) -> Iterator[Answer]:
     """The answers of group 5.1; what the system binds itself does not count."""
     why_not = "; ".join(policy.lacks(kind) for kind in _RBAC_KINDS if policy.lacks(kind))
     grants = [grant for grant in Rbac(policy.roles, policy.bindings).grants if _counts(grant)]

@@ -5,9 +5,9 @@ from typing import Any
 
 from shipkeeper.access.controls.control import Control
 from shipkeeper.access.controls.rights import outside_system
-from shipkeeper.access.finding import Finding, Severity
 from shipkeeper.access.policy import Policy
 from shipkeeper.access.references import containers, many, one
+from shipkeeper.engine.finding import Answer, Severity
 
 Spec = dict[str, Any]
 Fault = Callable[[Spec], bool]
@@ -136,7 +136,7 @@ _DEFAULT_NAMESPACE = Control(
 )
 
 
-def workload_findings(policy: Policy) -> Iterator[Finding]:
+def workload_findings(policy: Policy) -> Iterator[Answer]:
     """The answers of groups 5.2 to 5.6; the system's own pods do not count."""
     no_pods, no_spaces = policy.lacks("Pod"), policy.lacks("Namespace")
     pods = list(outside_system(policy.pods))

@@ -1,13 +1,13 @@
 """What the graph found, told: who gets where, by what, where to cut, and what that breaks. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from shipkeeper.access.attributes import SERVICE_ACCOUNTS, UNAUTHENTICATED
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.escalation.edge import Edge, Goal
 from shipkeeper.access.escalation.graph import EscalationGraph, Route
-from shipkeeper.access.finding import Finding, Outcome, Severity
 from shipkeeper.access.rule import spell
+from shipkeeper.engine.finding import Finding, Severity
 from shipkeeper.model.rbac import Binding
 
 _SEVERITY = {
@@ -27,7 +27,20 @@ _ABAC = 17
 _EVERYBODY = (UNAUTHENTICATED, "system:authenticated", SERVICE_ACCOUNTS)
 
 
-def escalation_findings(chain: Chain, *, with_system: bool = False) -> Iterator[Finding]:
+class WayFinding(Finding, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A way to more power: its evidence are its steps, its remedy is where it is cut."""
+
+    goal: Goal
+    cut: str = ""
+    """The binding without which it is no way, empty for a line of an ABAC policy."""
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """A subject may have several ways of a number."""
+        return (*super().identity, self.goal.value, self.cut)
+
+
+def escalation_findings(chain: Chain, *, with_system: bool = False) -> Iterator[WayFinding]:
     """A finding for each subject and goal; what Kubernetes binds itself only `with_system`."""
     bindings = {binding.label: binding for binding in chain.policy.bindings}
     for route in EscalationGraph(chain).routes():
@@ -52,21 +65,19 @@ def _is_system(edge: Edge, bindings: dict[str, Binding], route: Route) -> bool:
     ) or route.start == ("Group", "system:masters")
 
 
-def _finding(chain: Chain, route: Route, first: Edge, bindings: dict[str, Binding]) -> Finding:
+def _finding(chain: Chain, route: Route, first: Edge, bindings: dict[str, Binding]) -> WayFinding:
     kind, name = route.start
-    steps = tuple(edge.how for edge in route.edges)
     # The last one that a binding opens is what it takes on top of the others.
     cut = first.bindings[-1] if first.bindings else ""
     path = next((edge.path for edge in route.edges if edge.path), 20 if name in _EVERYBODY else 0)
-    return Finding(
-        id=f"path-{path:02}" if path else "admin",
+    return WayFinding(
+        rule=f"path-{path:02}" if path else "admin",
         title=_GAINS[route.goal],
-        outcome=Outcome.FAIL,
         severity=_SEVERITY[route.goal],
         target=f"{kind.lower()}/{name}",
-        message=f"{kind} {name} {_GAINS[route.goal]}: {', then '.join(steps)}",
-        goal=route.goal.value,
-        steps=steps,
+        message=f"{kind} {name} {_GAINS[route.goal]}",
+        evidence=tuple(edge.how for edge in route.edges),
+        goal=route.goal,
         cut=cut,
         breaks=tuple(_breaks(chain, bindings.get(cut))),
         remedy=f"cut {cut}" if cut else "take the line out of the ABAC policy",
@@ -81,8 +92,3 @@ def _breaks(chain: Chain, binding: Binding | None) -> Iterator[str]:
     for subject in binding.subjects or ():
         for rule in (role.rules or ()) if role else ():
             yield f"{subject.kind} {subject.name}: {spell(rule)}"
-
-
-def paths_of(findings: Iterable[Finding]) -> set[str]:
-    """The ids of the ways that were found."""
-    return {each.id for each in findings}

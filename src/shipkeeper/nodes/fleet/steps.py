@@ -10,7 +10,7 @@ import msgspec
 from shipkeeper.engine.journal import Phase
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.run import Action, StandingError, StepRecord
+from shipkeeper.engine.run import Action, SelfEvident, StandingError, StepRecord
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import BlockedError, ShipkeeperError
 from shipkeeper.kube.errors import NotFoundError
@@ -152,16 +152,12 @@ class Update:
         self._tell(Note(f"{node}: {line}"))
 
 
-class Ready:
+class Ready(SelfEvident):
     """Wait for the node to come back."""
 
     def __init__(self, reader: Reader, timeout: float) -> None:
         self._reader = reader
         self._timeout = timeout
-
-    async def check(self, step: Step) -> Verdict | None:
-        """Nothing can forbid waiting."""
-        return None
 
     async def perform(self, step: Step, record: StepRecord) -> None:
         """Wait until pods can run there again; NodeNotReadyError when it takes too long."""
@@ -174,26 +170,14 @@ class Ready:
             timeout=self._timeout,
         )
 
-    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
-        """Waiting for it was seeing it."""
-        return None
 
-    async def undo(self, step: Step) -> bool:
-        """There is nothing to take back."""
-        return False
-
-
-class Gate:
+class Gate(SelfEvident):
     """Let the next nodes be begun only while the cluster is as healthy as before the run."""
 
     def __init__(self, watch: HealthWatch, before: Health, tell: Sink) -> None:
         self._watch = watch
         self._before = before
         self._tell = tell
-
-    async def check(self, step: Step) -> Verdict | None:
-        """What is to hold is waited for."""
-        return None
 
     async def perform(self, step: Step, record: StepRecord) -> None:
         """Wait until health holds for the soak time; BlockedError when it does not come back."""
@@ -205,14 +189,6 @@ class Gate:
                 reason=verdicts[0].reason,
                 hint=verdicts[0].remedy,
             )
-
-    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
-        """Waiting for it was seeing it."""
-        return None
-
-    async def undo(self, step: Step) -> bool:
-        """There is nothing to take back."""
-        return False
 
     def _say(self, verdicts: tuple[Verdict, ...]) -> None:
         for each in verdicts:

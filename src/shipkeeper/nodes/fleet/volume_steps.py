@@ -5,8 +5,7 @@ from datetime import timedelta
 
 from shipkeeper.engine.plan import Step
 from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.run import Action, StepRecord
-from shipkeeper.engine.verdict import Verdict
+from shipkeeper.engine.run import Action, SelfEvident, StepRecord
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.model.duration import format_duration
 from shipkeeper.nodes.options import VolumeOptions
@@ -19,17 +18,13 @@ class VolumeError(ShipkeeperError):
     """A volume did not leave a node, or did not come to another, in time."""
 
 
-class Detach:
+class Detach(SelfEvident):
     """Let nothing be done to a node while it holds volumes of pods that left it."""
 
     def __init__(self, watch: VolumeWatch, options: VolumeOptions, tell: Sink) -> None:
         self._watch = watch
         self._options = options
         self._tell = tell
-
-    async def check(self, step: Step) -> Verdict | None:
-        """Nothing can forbid waiting."""
-        return None
 
     async def perform(self, step: Step, record: StepRecord) -> None:
         """Wait for the detachments; VolumeError when they take too long, unless told to go on."""
@@ -39,14 +34,6 @@ class Detach:
             self._tell(Note(f"going on: {_words(troubles, timeout)}"))
         elif troubles:
             raise _error("StillAttached", troubles, timeout)
-
-    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
-        """Waiting for it was seeing it."""
-        return None
-
-    async def undo(self, step: Step) -> bool:
-        """There is nothing to take back."""
-        return False
 
 
 class Attach(Detach):

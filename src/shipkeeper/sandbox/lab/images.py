@@ -4,6 +4,7 @@ Kube-proxy and CoreDNS are stand-ins that do nothing: pods reach each other by a
 service address works.
 """
 
+import hashlib
 import platform
 import re
 import shutil
@@ -42,11 +43,12 @@ def find_images(control_plane: Assets, node: Assets, base: Path, say: Say) -> Im
     """The images of a version; written now unless they are in the cache."""
     version = control_plane.kubernetes_version
     folder = cache_dir() / "lab-images"
-    directory = folder / version
+    # Of what is in them only the scripts change while the version does not.
+    directory = folder / f"{version}-{hashlib.sha256(_PAUSE_SCRIPT.read_bytes()).hexdigest()[:8]}"
     with exclusively(folder, version, say):
         if not directory.exists():
             say(f"{version}: writing the images of its pods")
-            partial = folder / f".{version}.partial"
+            partial = folder / f".{directory.name}.partial"
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             for name, image in _images(control_plane, node, base).items():

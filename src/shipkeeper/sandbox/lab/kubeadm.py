@@ -138,6 +138,8 @@ def _kubelet(version: str) -> dict[str, Any]:
         # Looked at each second, and told when it changes: hosts are Ready as soon as they can be.
         "nodeStatusUpdateFrequency": "1s",
         "nodeStatusReportFrequency": "5m",
+        # Static pods that no API server was there for are shown to it soon, not in a minute.
+        "syncFrequency": "5s",
         # The hosts share this machine's memory and disk, and must not evict for others' use.
         "evictionHard": {
             "memory.available": "50Mi",

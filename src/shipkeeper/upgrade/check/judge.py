@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from shipkeeper.engine.finding import Finding, Findings, in_order
+from shipkeeper.engine.finding import Finding, Findings, Passed, in_order
 from shipkeeper.upgrade.catalog import Catalog
 from shipkeeper.upgrade.check.apis import judge_apis
 from shipkeeper.upgrade.check.cluster import judge_cluster
@@ -29,7 +29,11 @@ def judge(evidence: Evidence, target: int, catalog: Catalog, now: datetime) -> F
         subject=f"upgrade from {evidence.versions.server} to v1.{target}",
         findings=in_order(_merged(found)),
         unchecked=evidence.unchecked,
-        passed=tuple(each for each in _RULES if each not in hit and not _is_blind(each, evidence)),
+        passed=tuple(
+            Passed(rule=each)
+            for each in _RULES
+            if each not in hit and not _is_blind(each, evidence)
+        ),
     )
 
 

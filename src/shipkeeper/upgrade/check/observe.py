@@ -63,7 +63,7 @@ _HOOKS = {
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
 }
 _FOR_DRAINS = DrainOptions(ignore_daemonsets=True, force=True, delete_emptydir_data=True)
-# What no API tells; `upgrade run` looks at it on the hosts.
+# What no API tells; `upgrade run` looks at etcd's members, and kubeadm at its hosts' cgroups.
 _ON_HOSTS = (
     Unchecked(what="cgroup version of the hosts", why="no API tells it; 1.35 refuses version 1"),
     Unchecked(what="members of etcd", why="only etcd itself tells of learners and alarms"),

@@ -1,1 +1,0 @@
-"""An audit in the forms that other tools read."""

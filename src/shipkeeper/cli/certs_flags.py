@@ -1,0 +1,145 @@
+"""Flags of the certificate commands: which hosts and ports are looked at, and how."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+from cyclopts import Group, Parameter
+from cyclopts.validators import Number
+
+from shipkeeper.access.certs.observe import HostOf, Wanted, gather
+from shipkeeper.access.certs.survey import Survey
+from shipkeeper.cli.findings import FindingsFlags
+from shipkeeper.cli.flags import Cluster
+from shipkeeper.engine.finding import Severity
+from shipkeeper.errors import UsageError
+from shipkeeper.hosts.handshakes import Handshakes
+from shipkeeper.hosts.host import Host
+from shipkeeper.hosts.options import Login, SshOptions
+from shipkeeper.hosts.ssh import SshHost
+from shipkeeper.kube.connection import connect
+from shipkeeper.model.duration import parse_duration
+from shipkeeper.model.node import Node
+from shipkeeper.nodes.work import address_of
+
+_HOSTS = Group("Hosts", sort_key=1)
+_HORIZON = timedelta(days=30)
+_SEVERITIES = frozenset({*Severity, "never"})
+
+
+@Parameter(name="*", group=Group("Findings", sort_key=3))
+@dataclass(frozen=True, kw_only=True)
+class CertificateFindings:
+    """From when on findings are a failure, how long certificates must last, what is accepted."""
+
+    fail_on: Annotated[
+        str,
+        Parameter(
+            help="Exit code 4: from this severity on (critical, high, medium, low, never), "
+            "or if anything ends within this time (30d) or is as bad."
+        ),
+    ] = "30d"
+    baseline: Annotated[str, Parameter(help="A file of findings that are accepted.")] = ""
+    write_baseline: Annotated[str, Parameter(help="Write such a file of all there is now.")] = ""
+
+    def horizon(self) -> timedelta:
+        """How long certificates must last; UsageError if that makes no sense."""
+        return _HORIZON if self.fail_on in _SEVERITIES else _days(self.fail_on)
+
+    def usual(self) -> FindingsFlags:
+        """The same as other checks have it: what ends too soon is of medium severity."""
+        is_time = self.fail_on not in _SEVERITIES
+        return FindingsFlags(
+            # One of its words, as was just looked up.
+            fail_on=cast("Any", "medium" if is_time else self.fail_on),
+            baseline=self.baseline,
+            write_baseline=self.write_baseline,
+        )
+
+
+WITHIN_A_MONTH = CertificateFindings()
+
+
+def _days(text: str) -> timedelta:
+    """A duration, also in days (`30d`)."""
+    number, unit = text[:-1], text[-1:]
+    if unit == "d" and number.isdecimal():
+        return timedelta(days=int(number))
+    try:
+        return parse_duration(text)
+    except UsageError as error:
+        raise UsageError(
+            f"{text!r} is neither a severity nor a time",
+            reason="BadFailOn",
+            hint="write high, medium, low, never, or how long certificates must last, as 30d",
+        ) from error
+
+
+@Parameter(name="*", group=_HOSTS)
+@dataclass(frozen=True, kw_only=True)
+class LookFlags:
+    """Where to look beyond the API."""
+
+    ssh: Annotated[bool, Parameter(help="Look at the hosts of all nodes over SSH, too.")] = False
+    host: Annotated[
+        tuple[str, ...], Parameter(help="Look at this host, too ([user@]host[:port]).")
+    ] = ()
+    endpoint: Annotated[
+        tuple[str, ...], Parameter(help="Look at this port, too ([ROLE=]host:port).")
+    ] = ()
+    ssh_user: Annotated[str, Parameter(help="Whom to log in as.")] = ""
+    ssh_port: Annotated[int, Parameter(help="The port of sshd.", validator=Number(gte=1))] = 22
+    ssh_key: Annotated[tuple[str, ...], Parameter(help="A private key's file.")] = ()
+    ssh_jump: Annotated[str, Parameter(help="The host to go through: user@host:port.")] = ""
+    ssh_known_hosts: Annotated[
+        str, Parameter(help="The file that host keys are checked against.")
+    ] = "~/.ssh/known_hosts"
+    ssh_address: Annotated[
+        Literal["internal", "external", "hostname", "name"],
+        Parameter(help="Which address of a node is logged in to."),
+    ] = "internal"
+    sudo: Annotated[bool, Parameter(help="Become root on the host with sudo.")] = False
+
+    async def survey(self, cluster: Cluster) -> Survey:
+        """All that there is to see."""
+        async with connect(cluster.options()) as connection:
+            return await gather(
+                connection,
+                Wanted(endpoints=self.endpoint),
+                host_of=self._host_of() if self.ssh else None,
+                hosts=tuple(map(self._host, self.host)),
+            )
+
+    def _host_of(self) -> HostOf:
+        handshakes = Handshakes()
+
+        def host_of(node: Node) -> Host:
+            address = address_of(node, self.ssh_address)
+            return SshHost(address, self._options(), handshakes)
+
+        return host_of
+
+    def _host(self, text: str) -> Host:
+        login = Login.parse(text)
+        options = self._options()
+        if login.user:
+            options = msgspec.structs.replace(options, user=login.user)
+        if login.port != 22:
+            options = msgspec.structs.replace(options, port=login.port)
+        return SshHost(login.address, options)
+
+    def _options(self) -> SshOptions:
+        return SshOptions(
+            user=self.ssh_user,
+            port=self.ssh_port,
+            identities=tuple(map(Path, self.ssh_key)),
+            jump=self.ssh_jump,
+            known_hosts=Path(self.ssh_known_hosts),
+            sudo=self.sudo,
+        )
+
+
+# By the API and the ports alone.
+FROM_HERE = LookFlags()

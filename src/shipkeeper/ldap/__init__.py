@@ -1,0 +1,1 @@
+"""One of the ways out: a directory server, over TLS alone."""

@@ -1,0 +1,117 @@
+"""A cluster that somebody else upgrades: the run watches the control plane, and holds its nodes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shipkeeper.engine.journal import Journal, Outcome
+from shipkeeper.engine.run import RunResult
+from shipkeeper.kube.config import ConnectionOptions
+from shipkeeper.kube.connection import Connection, connect
+from shipkeeper.kube.resources import NODES
+from shipkeeper.nodes.awaited import Aspect, Awaited
+from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions
+from shipkeeper.sandbox.sandbox import Sandbox
+from shipkeeper.upgrade import procedure
+from shipkeeper.upgrade.catalog import catalog
+from shipkeeper.upgrade.options import UpgradeOptions
+from tests.faults.faults import Answer, Drop
+from tests.faults.proxy import FaultProxy
+from tests.nodes.world import World, options_of
+
+OLD, NEW = "v1.36.3", "v1.37.2"
+OPTIONS = UpgradeOptions(
+    target=NEW,
+    via=(OLD,),
+    goes_without_backup=True,
+    nodes=MaintenanceOptions(
+        drain=DrainOptions(),
+        wait_for=(Awaited(aspect=Aspect.KUBELET),),
+        steer=False,
+        ready_timeout=60.0,
+    ),
+)
+
+
+class Cloud:
+    """A world whose API server is seen through a proxy, as an old one until it is upgraded."""
+
+    def __init__(self, world: World, proxy: FaultProxy, seen: Connection) -> None:
+        self.world = world
+        self.proxy = proxy
+        self.seen = seen
+        self.old = proxy.inject(Answer(200, {"gitVersion": OLD}), path="^/version", times=None)
+
+    async def begin(self) -> "asyncio.Task[RunResult]":
+        """An upgrade that waits for the control plane."""
+        planned = await procedure.prepare(self.seen, OPTIONS, catalog())
+        assert {each.action for each in planned.steps} >= {"await", "update"}
+        running = asyncio.create_task(
+            procedure.execute(self.seen, self.world.journal, planned, self.world.events.append)
+        )
+        await self.old.met(self.old.count + 2)
+        assert set(written(self.world.journal)) == {"cluster/await-1"}
+        return running
+
+    async def upgrade(self, running: "asyncio.Task[RunResult]", *nodes: str) -> None:
+        """What the provider does, as far as it shows: the control plane, then each node."""
+        self.proxy.heal()
+        for name in nodes:
+            await worked_on(self.world, running, name)
+            assert (await self.world.node(name)).spec.unschedulable
+            info = {"status": {"nodeInfo": {"kubeletVersion": NEW}}}
+            await self.world.writer.patch(NODES, name, info, subresource="status")
+        result = await running
+        assert result.outcome is Outcome.SUCCEEDED, result.failures
+        for name in nodes:
+            assert not (await self.world.node(name)).spec.unschedulable
+
+
+@pytest.fixture
+async def cloud(newest: Sandbox, tmp_path: Path) -> AsyncIterator[Cloud]:
+    async with (
+        connect(options_of(newest)) as connection,
+        World(newest, connection, tmp_path) as world,
+        FaultProxy(newest.kubeconfig, tmp_path) as proxy,
+        connect(ConnectionOptions(kubeconfig=str(proxy.kubeconfig))) as seen,
+    ):
+        yield Cloud(world, proxy, seen)
+
+
+async def test_the_provider_is_waited_for(cloud: Cloud) -> None:
+    nodes = await cloud.world.add_nodes(2, kubelet_version=OLD)
+    await cloud.upgrade(await cloud.begin(), *nodes)
+
+
+async def test_it_is_gone_on_with_while_the_api_server_is_away(cloud: Cloud) -> None:
+    (node,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
+    stopped = await cloud.begin()
+    stopped.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopped
+    away = cloud.proxy.inject(Drop(), times=None)
+    (record,) = cloud.world.journal.runs()
+    tell = cloud.world.events.append
+    running = asyncio.create_task(procedure.resume(cloud.seen, cloud.world.journal, record, tell))
+    async with asyncio.timeout(60):
+        while not any("trying again" in str(each) for each in cloud.world.events):
+            assert not running.done(), running.exception()
+            await asyncio.sleep(0.05)
+    assert away.count
+    await cloud.upgrade(running, node)
+
+
+def written(journal: Journal) -> list[str]:
+    """The step of each entry."""
+    (run,) = journal.runs()
+    return [entry.step for entry in journal.entries(run.id)]
+
+
+async def worked_on(world: World, running: "asyncio.Task[RunResult]", node: str) -> None:
+    """Wait until a node is empty and it is written down as what: its provider may replace it."""
+    async with asyncio.timeout(60):
+        while not running.done() and written(world.journal).count(f"{node}/update") < 2:
+            await asyncio.sleep(0.05)
+    assert not running.done(), running.result()
