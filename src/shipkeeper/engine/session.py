@@ -88,16 +88,13 @@ async def drive(
 
 @contextmanager
 def drive_apart(
-    journal: Journal, plan: Plan, cluster: str, tell: Sink
+    journal: Journal, plan: Plan, cluster: str, found: RunRecord | None, tell: Sink
 ) -> Generator[tuple[RunRecord, Path]]:
-    """Go on with the unfinished run of a request, or begin one, and yield it with its directory.
+    """Begin a run of a plan, or go on with one that was found; yield it with its directory.
 
     For runs that take the API server away, and with it the cluster's lock: only the one on this
     machine is held.
     """
-    found = journal.unfinished(cluster, plan.procedure, plan.request)
-    if found is not None:
-        require_resumable(found)
     run = found or _new_run(plan, cluster)
     directory = run_directory(journal, run.id)
     with _local_lock(directory, run.id):

@@ -10,7 +10,8 @@ from typing import Final
 MANIFESTS: Final = "/etc/kubernetes/manifests"
 API_SERVER: Final = "kube-apiserver"
 ETCD: Final = "etcd"
-_WAIT: Final = 150  # seconds; kube-apiserver takes up to its grace of 30 s, or 60 on clouds
+# How many seconds a wait may take, as a variable of the shell; see `patient`.
+_WAIT: Final = "$patience"
 
 # Processes are looked at: the kubelet's mirror pods lag behind by up to a minute.
 _HEAD: Final = r"""
@@ -37,6 +38,11 @@ healthy() {
 def _program(*lines: str) -> str:
     # One compound command: a shell that gets only a part of it executes nothing.
     return "\n".join(("{", _HEAD, *lines, "}", ""))
+
+
+def patient(program: str, seconds: float) -> str:
+    """A program whose waits take at most so long."""
+    return f"patience={seconds:.0f}\n{program}"
 
 
 def look() -> str:

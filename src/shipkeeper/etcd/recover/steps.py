@@ -28,12 +28,16 @@ _ATTEMPTS = 3
 
 
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
-    """What the steps work with: ways to hosts, the snapshot, and a folder of this run."""
+    """What the steps work with: ways to hosts, the snapshot, and a folder of this run.
+
+    timeout: how many seconds each wait on a host may take.
+    """
 
     hosts: Mapping[str, Host]
     outlook: RecoverOutlook
     snapshot: Path
     skip_hash_check: bool
+    timeout: float
     directory: Path
     tell: Sink
 
@@ -46,7 +50,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
 
     async def run(self, site: Site, program: str) -> str:
         """What a program prints on a host; EtcdError with its last words if it fails."""
-        return await run_on(self.hosts[site.host], program)
+        return await run_on(self.hosts[site.host], programs.patient(program, self.timeout))
 
 
 async def run_on(host: Host, program: str) -> str:
@@ -258,15 +262,14 @@ async def _save(bench: Bench, site: Site) -> None:
         bench.tell(Note(f"the old database of {site.name} is saved in {file}"))
 
 
-def bench_of(
-    plan: Plan, hosts: Mapping[str, Host], snapshot: Path, directory: Path, tell: Sink
-) -> Bench:
+def bench_of(plan: Plan, hosts: Mapping[str, Host], directory: Path, tell: Sink) -> Bench:
     """What the steps of a plan work with."""
     return Bench(
         hosts=hosts,
         outlook=outlook_of(plan),
-        snapshot=snapshot,
+        snapshot=Path(str(plan.request["snapshot"])),
         skip_hash_check=bool(plan.request["skipHashCheck"]),
+        timeout=float(plan.request["timeout"]),
         directory=directory,
         tell=tell,
     )
