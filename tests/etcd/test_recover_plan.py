@@ -47,7 +47,12 @@ spec:  # ours
 def seen(name: str, number: int, **wishes: Any) -> Seen:
     address = f"10.0.0.{number}"
     manifest = MANIFEST.replace("NAME", name).replace("ADDRESS", address)
-    given = {"host": address, "manifest": manifest, "free": 10 << 30, "is_healthy": number == 1}
+    given: dict[str, Any] = {
+        "host": address,
+        "manifest": manifest,
+        "free": 10 << 30,
+        "is_healthy": number == 1,
+    }
     return Seen(**{**given, **wishes})
 
 
