@@ -14,6 +14,7 @@ _COMMANDS = (
     ("history", "etcd_look", "history", "Show the revisions of an object in a snapshot."),
     ("diff", "etcd_look", "diff", "Compare two snapshots."),
     ("restore", "etcd_restore", "restore", "Make a member's data directory of a snapshot."),
+    ("recover", "etcd_recover", "recover", "Bring a kubeadm control plane back."),
     ("verify", "etcd_status", "verify", "Check every byte of a snapshot."),
 )
 for name, module, function, summary in _COMMANDS:

@@ -20,6 +20,13 @@ from shipkeeper.paths import state_dir
 Start = Callable[[Sink], Awaitable[RunResult]]
 
 
+def _usual_way(run: str) -> str:
+    return (
+        f"go on with the same command or: shipkeeper resume {run}; "
+        f"give it up and uncordon with: shipkeeper abort {run}"
+    )
+
+
 def open_journal() -> Journal:
     """The journal of this user."""
     return Journal(state_dir() / "journal.db")
@@ -31,10 +38,12 @@ async def see_through(
     deletes: bool = False,
     in_words: bool = True,
     metrics: MetricsFlags = UNMEASURED,
+    way_on: Callable[[str], str] = _usual_way,
 ) -> RunResult:
     """Show a run from its start to its end, a drain also in kubectl's words, and measure it.
 
-    A Ctrl-C stops it safely and becomes an InterruptedRunError that says how to go on.
+    A Ctrl-C stops it safely and becomes an InterruptedRunError that says how to go on: `way_on`
+    has the words for that, by the run's id.
     """
     async with metrics.collecting() as measured, open_screen() as screen:
         words = KubectlWords(screen.put, screen.say, deletes=deletes)
@@ -50,7 +59,7 @@ async def see_through(
         try:
             result = await start(tell)
         except asyncio.CancelledError:
-            raise _interrupted(screen.standing) from None
+            raise _interrupted(screen.standing, way_on) from None
         measured.end(has_succeeded=result.outcome is Outcome.SUCCEEDED)
         return result
 
@@ -60,14 +69,13 @@ def _introduce(event: RunStarted, screen: Screen) -> None:
     screen.say(f"run {event.run}: {resumed}{plan_line(event.plan)}")
 
 
-def _interrupted(standing: Standing) -> InterruptedRunError:
+def _interrupted(standing: Standing, way_on: Callable[[str], str]) -> InterruptedRunError:
     if not standing.run:
         return InterruptedRunError("interrupted before anything was changed", reason="Interrupted")
     return InterruptedRunError(
         f"interrupted: run {standing.run} stopped safely at: {standing}",
         reason="Interrupted",
-        hint=f"go on with the same command or: shipkeeper resume {standing.run}; "
-        f"give it up and uncordon with: shipkeeper abort {standing.run}",
+        hint=way_on(standing.run),
     )
 
 

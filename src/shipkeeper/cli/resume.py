@@ -8,8 +8,10 @@ from shipkeeper.cli.flags import CURRENT, Cluster, Output
 from shipkeeper.cli.metrics import UNMEASURED, MetricsFlags
 from shipkeeper.cli.output import say, write
 from shipkeeper.cli.words import KubectlWords
+from shipkeeper.engine.journal import RunRecord
 from shipkeeper.engine.progress import quiet
 from shipkeeper.errors import UsageError
+from shipkeeper.etcd.recover.plan import PROCEDURE as RECOVER
 from shipkeeper.kube.connection import connect
 from shipkeeper.nodes import procedure
 from shipkeeper.upgrade.plan import PROCEDURE as UPGRADE
@@ -32,6 +34,8 @@ async def resume(
             reason="NeedsRepository",
             hint=f"run the same `shipkeeper backup restore {record.plan.request['backup']}` again",
         )
+    if record.procedure == RECOVER:
+        raise _needs_hosts(record, "")
     if record.procedure == UPGRADE:
         await upgrade_run.resume(run, output=output, cluster=cluster)
         return
@@ -49,6 +53,8 @@ async def abort(run: str, /, *, cluster: Cluster = CURRENT) -> None:
     """Give a run up: nodes that it cordoned are uncordoned, webhooks that it quieted are back."""
     journal = open_journal()
     record = journal.run(run)
+    if record.procedure == RECOVER:
+        raise _needs_hosts(record, " --abort")
     if record.procedure == UPGRADE:
         await upgrade_run.abort(run, cluster=cluster)
         return
@@ -58,3 +64,12 @@ async def abort(run: str, /, *, cluster: Cluster = CURRENT) -> None:
         else:
             await procedure.abort(connection, journal, record, KubectlWords(write, say))
     write(f"run/{run} aborted\n")
+
+
+def _needs_hosts(record: RunRecord, flag: str) -> UsageError:
+    return UsageError(
+        f"run {record.id} is a recovery of etcd, which needs the ways to its hosts",
+        reason="NeedsHosts",
+        hint=f"run the same `shipkeeper etcd recover {record.plan.request['snapshot']} "
+        f"--host …{flag}` again",
+    )

@@ -86,6 +86,24 @@ async def drive(
             yield Session(run=run, tenure=tenure, directory=root / run.id, is_resumed=not is_new)
 
 
+@contextmanager
+def drive_apart(
+    journal: Journal, plan: Plan, cluster: str, found: RunRecord | None, tell: Sink
+) -> Generator[tuple[RunRecord, Path]]:
+    """Begin a run of a plan, or go on with one that was found; yield it with its directory.
+
+    For runs that take the API server away, and with it the cluster's lock: only the one on this
+    machine is held.
+    """
+    run = found or _new_run(plan, cluster)
+    directory = run_directory(journal, run.id)
+    with _local_lock(directory, run.id):
+        if found is None:
+            journal.begin(run)
+        tell(RunStarted(run.id, run.plan, resumed=found is not None))
+        yield run, directory
+
+
 def require_resumable(run: RunRecord) -> None:
     """BlockedError if a run was given up, but not yet to the end."""
     if run.outcome is Outcome.ABORTING:

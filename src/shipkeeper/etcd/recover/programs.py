@@ -1,0 +1,154 @@
+"""What runs on control-plane hosts; each program may be run again after it was cut off. Pure.
+
+Manifests are moved, never copied over: the kubelet sees a file or it does not. It overlooks names
+that begin with a dot.
+"""
+
+import shlex
+from typing import Final
+
+MANIFESTS: Final = "/etc/kubernetes/manifests"
+API_SERVER: Final = "kube-apiserver"
+ETCD: Final = "etcd"
+# How many seconds a wait may take, as a variable of the shell; see `patient`.
+_WAIT: Final = "$patience"
+
+# Processes are looked at: the kubelet's mirror pods lag behind by up to a minute.
+_HEAD: Final = r"""
+set -eu
+umask 077
+export KUBECONFIG=/etc/kubernetes/admin.conf
+fail() { echo "shipkeeper: $*" >&2; exit 70; }
+runs() { grep -qsx "$1" /proc/[0-9]*/comm; }
+await() { # seconds, what is waited for, command...
+    end=$(($(cut -d. -f1 /proc/uptime) + $1)); what=$2; shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ "$(cut -d. -f1 /proc/uptime)" -lt "$end" ] || fail "$what"
+        sleep 0.2
+    done
+}
+gone() { ! runs "$1"; }
+healthy() {
+    bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit 1
+        printf "GET /health HTTP/1.0\r\n\r\n" >&3; cat <&3' "$1" "$2" | grep -q '"health": *"true"'
+}
+"""
+
+
+def _program(*lines: str) -> str:
+    # One compound command: a shell that gets only a part of it executes nothing.
+    return "\n".join(("{", _HEAD, *lines, "}", ""))
+
+
+def patient(program: str, seconds: float) -> str:
+    """A program whose waits take at most so long."""
+    return f"patience={seconds:.0f}\n{program}"
+
+
+def look() -> str:
+    """Print the room beside the data in KiB, whether the API server is a static pod, etcd's."""
+    return _program(
+        "for tool in bash sha256sum kubectl; do command -v $tool >/dev/null || "
+        'fail "there is no $tool on this host"; done',
+        "df -Pk /var/lib | awk 'NR==2 {print $4}'",
+        "for left in /etc/kubernetes/recover-*/*.yaml; do test ! -e $left || case $left in "
+        '*/kube-apiserver.yaml) fail "a recovery is under way: $left";; esac; done',
+        f"test -e {MANIFESTS}/{API_SERVER}.yaml || fail 'kube-apiserver is no static pod here'",
+        f"cat {MANIFESTS}/{ETCD}.yaml",
+    )
+
+
+def take_file(path: str) -> str:
+    """Write the input into a file and bring it to disk; print its SHA-256."""
+    name = shlex.quote(path)
+    return (
+        f'umask 077; mkdir -p "$(dirname {name})" && cat >{name} && sync {name} && '
+        f"sha256sum <{name}"
+    )
+
+
+def discard(folder: str) -> str:
+    """Remove what was brought to the host."""
+    return _program(f"rm -rf {shlex.quote(folder)}")
+
+
+def stop(name: str, aside: str) -> str:
+    """Move a manifest aside, and wait until its process has ended."""
+    return _program(
+        f"mkdir -p {aside}",
+        # What stands there when the old one is aside is the new one, of an attempt before this.
+        f"if test -e {aside}/{name}.yaml; then rm -f {MANIFESTS}/{name}.yaml; "
+        f"else mv {MANIFESTS}/{name}.yaml {aside}/{name}.yaml; fi",
+        f"await {_WAIT} '{name} does not end' gone {name}",
+    )
+
+
+def put_back(name: str, aside: str) -> str:
+    """Put a manifest back where it was, if it was moved."""
+    return _program(
+        f"test ! -e {aside}/{name}.yaml || mv {aside}/{name}.yaml {MANIFESTS}/{name}.yaml"
+    )
+
+
+def start_new(aside: str) -> str:
+    """Let the kubelet start etcd on the restored data, and wait for its process."""
+    return _program(
+        f"cp {aside}/{ETCD}.new {MANIFESTS}/.{ETCD}.new",
+        f"mv {MANIFESTS}/.{ETCD}.new {MANIFESTS}/{ETCD}.yaml",
+        f"await {_WAIT} 'the kubelet does not start etcd' runs {ETCD}",
+    )
+
+
+def stop_new(aside: str) -> str:
+    """Take the new etcd away again, if the old one's manifest is still aside."""
+    return _program(
+        f"test -e {aside}/{ETCD}.yaml || exit 0",
+        f"rm -f {MANIFESTS}/{ETCD}.yaml",
+        f"await {_WAIT} 'the new etcd does not end' gone {ETCD}",
+    )
+
+
+def is_healthy(host: str, port: int) -> str:
+    """Fail unless etcd has a quorum and the API server is ready at this moment."""
+    return _program(
+        f"healthy {shlex.quote(host)} {port} || fail 'etcd is not healthy'",
+        "kubectl get --raw /readyz --request-timeout=5s >/dev/null",
+    )
+
+
+def await_healthy(host: str, port: int) -> str:
+    """Wait until a read that needs a quorum is answered."""
+    return _program(f"await {_WAIT} 'etcd has no quorum' healthy {shlex.quote(host)} {port}")
+
+
+def await_api_server() -> str:
+    """Wait until the API server of this host is ready."""
+    return _program(
+        f"await {_WAIT} 'kube-apiserver does not start' runs {API_SERVER}",
+        f"await {_WAIT} 'kube-apiserver is not ready' kubectl get --raw /readyz",
+    )
+
+
+def prove(name: str) -> str:
+    """Write, read and watch; then see controllers work on what was written.
+
+    The account controller's objects in a new namespace, and the namespace's end, are seen only when
+    controllers' caches follow the new revisions.
+    """
+    mark = f"namespace/{name}"
+    return _program(
+        "watched=$(mktemp)",
+        f"kubectl create namespace {name} >/dev/null 2>&1 || kubectl get {mark} >/dev/null",
+        f"kubectl get configmaps -n {name} --watch -o name >$watched 2>&1 & watching=$!",
+        f"trap 'kill $watching 2>/dev/null || :; rm -f $watched; "
+        f"kubectl delete {mark} --wait=false >/dev/null 2>&1 || :' EXIT",
+        f"kubectl create configmap probe -n {name} --dry-run=client -o yaml | "
+        "kubectl apply -f - >/dev/null || fail 'the API server does not take writes'",
+        f"await 60 'the API server does not read back' kubectl get configmap probe -n {name}",
+        "await 60 'watches tell nothing' grep -q configmap/probe $watched",
+        f"await {_WAIT} 'the controller manager does not catch up' "
+        f"kubectl get serviceaccount default -n {name}",
+        f"kubectl delete {mark} --wait=false >/dev/null",
+        f"ended() {{ kubectl get {mark} 2>&1 | grep -q NotFound; }}",
+        f"await {_WAIT} 'the namespace controller does not catch up' ended",
+    )
