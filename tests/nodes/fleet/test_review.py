@@ -7,6 +7,7 @@ from shipkeeper.engine.history import read_history
 from shipkeeper.engine.journal import Outcome
 from shipkeeper.engine.progress import PlanRevised
 from shipkeeper.kube.resources import NODES, PODS
+from shipkeeper.nodes.fleet.observe import observe_fleet
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions
 from shipkeeper.nodes.plan import nodes_of
 from shipkeeper.nodes.summary import REFUSED, summarise
@@ -50,3 +51,13 @@ async def test_the_rest_of_a_fleet_is_planned_anew(newest_world: World, tmp_path
     assert not lone.is_deleting
     listing = await world.reader.list(PODS, namespace=world.name)
     assert [pod.name for pod in listing.items] == ["lone"]
+
+
+async def test_a_node_that_goes_away_between_two_lists_is_left_out(newest_world: World) -> None:
+    there, gone = [
+        await newest_world.reader.get(NODES, name) for name in await newest_world.add_nodes(2)
+    ]
+    newest_world.sandbox.hollow.remove_nodes((gone.name,))
+    newest_world.nodes = (there.name,)
+    state = await observe_fleet(newest_world.reader, (gone, there))
+    assert [node.name for node in state.nodes] == [there.name]

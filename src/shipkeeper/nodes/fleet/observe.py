@@ -42,7 +42,10 @@ class FleetState(ClusterState, frozen=True, kw_only=True, dict=True):
 async def observe_fleet(
     reader: Reader, nodes: tuple[Node, ...], *, pod_selector: str = ""
 ) -> FleetState:
-    """All nodes and pods of the cluster; the pods of these nodes that the selector matches."""
+    """All nodes and pods of the cluster; the pods of these nodes that the selector matches.
+
+    Of these nodes one that has gone away meanwhile is left out: it is in no cluster any more.
+    """
     budget_resource = await reader.budget_resource()
     cluster, pods, budgets, daemon_sets, eviction_version = await asyncio.gather(
         reader.list(NODES),
@@ -52,13 +55,15 @@ async def observe_fleet(
         reader.eviction_version(),
     )
     storage = await _storage(reader, pods.items)
-    names, selector = {node.name for node in nodes}, parse_selector(pod_selector)
+    listed = {node.name: node for node in cluster.items}
+    names = [node.name for node in nodes if node.name in listed]
+    on_nodes, selector = set(names), parse_selector(pod_selector)
     return FleetState(
-        nodes=nodes,
+        nodes=tuple(listed[name] for name in names),
         pods=tuple(
             pod
             for pod in pods.items
-            if pod.spec.node_name in names and selector.matches(pod.metadata.labels)
+            if pod.spec.node_name in on_nodes and selector.matches(pod.metadata.labels)
         ),
         budgets=tuple(budgets.items),
         daemon_sets=frozenset(each.key for each in daemon_sets.items),
