@@ -16,6 +16,8 @@ class Departure:
         self.rank = rank
         self.gone = asyncio.Event()
         self.is_awaited = False
+        # Whether its end is under way: nothing has to be asked of anybody any more.
+        self.is_ending = False
         # Once it was ended past its budget: until when it has time for that.
         self.last_call: datetime | None = None
         self.state = ""

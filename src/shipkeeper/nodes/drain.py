@@ -113,6 +113,7 @@ class NodeDrain:
     async def _until_empty(self) -> None:
         moving: dict[asyncio.Task[None], Departure] = {}
         waiting: list[Departure] = []
+        look: asyncio.Task[bool] | None = None
         try:
             while True:
                 self._stirred.clear()
@@ -121,10 +122,19 @@ class NodeDrain:
                 begun, waiting = self._next_tier(moving.values(), waiting)
                 for each in begun:
                     moving[asyncio.create_task(self._move(each))] = each
-                if not moving and await self._is_empty():
-                    return
+                if begun:
+                    look = _given_up(look)
+                # While the last pods end there is time for the list: the watch, which has yet to
+                # tell of their end, tells of whoever came after the list before that.
+                if look is None and not waiting and all(e.is_ending for e in moving.values()):
+                    look = asyncio.create_task(self._is_empty())
+                if look is not None and not moving:
+                    if await look:
+                        return
+                    look = None
                 await self._stirred.wait()
         finally:
+            _given_up(look)
             for task in moving:
                 task.cancel()
             await asyncio.gather(*moving, return_exceptions=True)
@@ -203,6 +213,8 @@ class NodeDrain:
                 claims = {"claims": list(pod.claims)} if pod.claims else {}
                 await self._record.write(Phase.BEFORE, item=pod.uid, pod=pod.key, **claims)
             await self._evict(pod)
+            departure.is_ending = True
+            self._stirred.set()
             await self._until_gone(departure)
             await self._record.write(Phase.AFTER, item=pod.uid, pod=pod.key)
             departure.is_awaited = False
@@ -338,6 +350,11 @@ class NodeDrain:
         awaited = [each for each in self._departures.values() if each.is_awaited]
         names = ", ".join(sorted(each.description for each in awaited))
         return f'There are pending pods in node "{self._node}" when an error occurred: {names}'
+
+
+def _given_up(look: asyncio.Task[bool] | None) -> None:
+    if look is not None:
+        look.cancel()
 
 
 def _refused(item: Item) -> BlockedError:

@@ -23,7 +23,7 @@ from shipkeeper.nodes.disruption import ignores_budgets, judge_budgets, may_go_u
 # the watch may be behind.
 ASK_AGAIN = 15.0
 # How long the disruption controller may take to count an eviction, in seconds.
-_DIGESTION = 0.15
+_DIGESTION = 0.25
 
 
 class BudgetQueue:
