@@ -94,6 +94,7 @@ async def test_killed_at_any_write_it_harms_nothing_and_a_rerun_converges() -> N
         try:
             await prune(await reopen(shelf))
         except KilledError:
+            # It died where it was told to; what it left behind is looked at below.
             pass
         else:
             break
@@ -251,6 +252,7 @@ async def play(steps: list[tuple[str, int, int]]) -> None:
                     backup = await writer.commit(b"")
                     saved[backup.name] = plain(content)
                 except OutlivedError:
+                    # A prune took it for given up, and says so: nothing was saved, or lost.
                     pass
                 await context.__aexit__(None, None, None)
                 at_work = None

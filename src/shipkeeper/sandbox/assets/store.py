@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -80,10 +80,9 @@ def prepare(
     when `fill` cannot serve; the cache is then as it was.
     """
     with exclusively(kit_dir(kit), version, say) as lock:
-        try:
+        # Nobody else made them meanwhile: it is up to us.
+        with suppress(NotServedError):
             return cached(version, kit)
-        except NotServedError:
-            pass
         entry = kit_dir(kit) / version
         partial = kit_dir(kit) / f".{version}.partial"
         shutil.rmtree(partial, ignore_errors=True)
