@@ -1,5 +1,7 @@
 """Filters and the encoding: read, filled, encoded; nothing that is put in gets out of its place."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,11 +86,10 @@ def test_elements_come_whole_or_not_at_all(content: bytes, missing: int) -> None
 
 @given(st.binary(max_size=300))
 def test_anything_is_a_message_or_an_error(data: bytes) -> None:
-    try:
+    # Any other exception is the failure that is looked for.
+    with suppress(ber.BerError):
         message = messages.read_message(data)
         messages.read_result(message)
-    except ber.BerError:
-        pass
 
 
 @pytest.mark.parametrize(("dn", "password"), [("", "x"), ("cn=x", ""), ("", "")])

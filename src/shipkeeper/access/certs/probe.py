@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
@@ -131,13 +131,11 @@ class _Look:
         async with self._stream() as (reader, writer):
             writer.write(_get(path, self._port))
             answer = b""
-            try:
+            # When it takes too long or is cut off, what came until then is the answer.
+            with suppress(TimeoutError, ConnectionError):
                 async with asyncio.timeout(_SECONDS):
                     while len(answer) < limit and (chunk := await reader.read(limit)):
                         answer += chunk
-            except (TimeoutError, ConnectionError):
-                # What came until then is the answer.
-                pass
             return answer
 
     async def _greet(self, version: int, ciphers: Iterable[int]) -> ServerFlight:
@@ -145,15 +143,13 @@ class _Look:
         received = b""
         async with self._stream() as (reader, writer):
             writer.write(client_hello(version, ciphers, self._port.sni))
-            try:
+            # When it takes too long or is cut off, what came until then is the answer.
+            with suppress(TimeoutError, ConnectionError):
                 async with asyncio.timeout(_SECONDS):
                     while chunk := await reader.read(_FLIGHT_BYTES):
                         received += chunk
                         if read_flight(received).is_complete or len(received) > _FLIGHT_BYTES:
                             break
-            except (TimeoutError, ConnectionError):
-                # What came until then is the answer.
-                pass
         return read_flight(received)
 
     async def _with_offers(self, seen: Presented, agreed: str) -> Presented:
