@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import msgspec
 from cyclopts import Group, Parameter
-from cyclopts.validators import Number
 
 from shipkeeper.access.certs.observe import HostOf, Wanted, gather
 from shipkeeper.access.certs.survey import Survey
 from shipkeeper.cli.findings import FindingsFlags
 from shipkeeper.cli.flags import Cluster
+from shipkeeper.cli.ssh_flags import SshFlags
 from shipkeeper.engine.finding import Severity
 from shipkeeper.errors import UsageError
 from shipkeeper.hosts.handshakes import Handshakes
@@ -79,7 +79,7 @@ def _days(text: str) -> timedelta:
 
 @Parameter(name="*", group=_HOSTS)
 @dataclass(frozen=True, kw_only=True)
-class LookFlags:
+class LookFlags(SshFlags):
     """Where to look beyond the API."""
 
     ssh: Annotated[bool, Parameter(help="Look at the hosts of all nodes over SSH, too.")] = False
@@ -89,18 +89,6 @@ class LookFlags:
     endpoint: Annotated[
         tuple[str, ...], Parameter(help="Look at this port, too ([ROLE=]host:port).")
     ] = ()
-    ssh_user: Annotated[str, Parameter(help="Whom to log in as.")] = ""
-    ssh_port: Annotated[int, Parameter(help="The port of sshd.", validator=Number(gte=1))] = 22
-    ssh_key: Annotated[tuple[str, ...], Parameter(help="A private key's file.")] = ()
-    ssh_jump: Annotated[str, Parameter(help="The host to go through: user@host:port.")] = ""
-    ssh_known_hosts: Annotated[
-        str, Parameter(help="The file that host keys are checked against.")
-    ] = "~/.ssh/known_hosts"
-    ssh_address: Annotated[
-        Literal["internal", "external", "hostname", "name"],
-        Parameter(help="Which address of a node is logged in to."),
-    ] = "internal"
-    sudo: Annotated[bool, Parameter(help="Become root on the host with sudo.")] = False
 
     async def survey(self, cluster: Cluster) -> Survey:
         """All that there is to see."""

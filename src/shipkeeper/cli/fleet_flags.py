@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import Group, Parameter
 from cyclopts.validators import Number
 
+from shipkeeper.cli.ssh_flags import SshFlags
 from shipkeeper.errors import UsageError
 from shipkeeper.metrics.prometheus import PrometheusOptions
 from shipkeeper.model.duration import parse_duration
@@ -30,7 +31,7 @@ _VARIABLE = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 @Parameter(name="*", group=_MAINTENANCE)
 @dataclass(frozen=True, kw_only=True)
-class FleetFlags:
+class FleetFlags(SshFlags):
     """What is done to each node, and to how many at once."""
 
     hook: Annotated[
@@ -50,18 +51,6 @@ class FleetFlags:
         str,
         Parameter(help="Do it on the host over SSH: os-update, reboot, reboot-always or a script."),
     ] = ""
-    ssh_user: Annotated[str, Parameter(help="Whom to log in as.")] = ""
-    ssh_port: Annotated[int, Parameter(help="The port of sshd.", validator=Number(gte=1))] = 22
-    ssh_key: Annotated[tuple[str, ...], Parameter(help="A private key's file.")] = ()
-    ssh_jump: Annotated[str, Parameter(help="The host to go through: user@host:port.")] = ""
-    ssh_known_hosts: Annotated[
-        str, Parameter(help="The file that host keys are checked against.")
-    ] = "~/.ssh/known_hosts"
-    ssh_address: Annotated[
-        Literal["internal", "external", "hostname", "name"],
-        Parameter(help="Which address of a node is logged in to."),
-    ] = "internal"
-    sudo: Annotated[bool, Parameter(help="Become root on the host with sudo.")] = False
     pod: Annotated[
         str,
         Parameter(help="Do it through a privileged pod on the node; what, as with --ssh."),
@@ -227,15 +216,7 @@ class FleetFlags:
     def _ssh(self) -> SshAccess | None:
         if not self.ssh:
             return None
-        return SshAccess(
-            user=self.ssh_user,
-            port=self.ssh_port,
-            identities=self.ssh_key,
-            jump=self.ssh_jump,
-            known_hosts=self.ssh_known_hosts,
-            sudo=self.sudo,
-            address=self.ssh_address,
-        )
+        return self.ssh_access()
 
     def _pod(self) -> PodAccess | None:
         if not self.pod:

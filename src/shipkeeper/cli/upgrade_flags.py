@@ -15,7 +15,6 @@ from shipkeeper.cli.fleet_flags import FleetFlags
 from shipkeeper.errors import UsageError
 from shipkeeper.model.version import Version
 from shipkeeper.nodes.awaited import Aspect, Awaited
-from shipkeeper.nodes.options import SshAccess
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.options import BackupInto, UpgradeOptions
 
@@ -97,7 +96,7 @@ class UpgradeFlags:
         if self.wait_only:
             nodes = msgspec.structs.replace(nodes, wait_for=_ANOTHER_KUBELET)
         else:
-            nodes = msgspec.structs.replace(nodes, ssh=_ssh(fleet))
+            nodes = msgspec.structs.replace(nodes, ssh=fleet.ssh_access())
         return UpgradeOptions(
             target=str(target),
             via=tuple(str(Version.parse(each)) for each in self.via),
@@ -119,18 +118,6 @@ def _into(repository: RepositoryFlags) -> BackupInto | None:
     url = place.url if "://" in place.url else str(Path(place.url).absolute())
     key = str(Path(place.key).absolute()) if place.key else ""
     return BackupInto(url=url, endpoint=place.endpoint, key=key)
-
-
-def _ssh(fleet: FleetFlags) -> SshAccess:
-    return SshAccess(
-        user=fleet.ssh_user,
-        port=fleet.ssh_port,
-        identities=fleet.ssh_key,
-        jump=fleet.ssh_jump,
-        known_hosts=fleet.ssh_known_hosts,
-        sudo=fleet.sudo,
-        address=fleet.ssh_address,
-    )
 
 
 # Without flags.

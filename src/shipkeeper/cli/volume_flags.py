@@ -5,12 +5,12 @@ from functools import partial
 from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
-from cyclopts.validators import Number
 
 from shipkeeper.backup.volumes.finding import KUBELET, Finding
 from shipkeeper.backup.volumes.hooks import HookFlags, OnError
 from shipkeeper.backup.volumes.record import Wanted
 from shipkeeper.backup.volumes.saving import OpenHosts, VolumeOptions
+from shipkeeper.cli.ssh_flags import SshFlags
 from shipkeeper.errors import UsageError
 from shipkeeper.model.duration import parse_duration
 from shipkeeper.model.selector import parse_selector
@@ -95,25 +95,13 @@ LISTED = VolumeFlags()
 
 @Parameter(name="*", group=_HOSTS)
 @dataclass(frozen=True, kw_only=True)
-class HostFlags:
+class HostFlags(SshFlags):
     """How the hosts of nodes are reached; spelled as `maintain run` spells it."""
 
     hosts: Annotated[
         Literal["ssh", "pod"],
         Parameter(help="Over SSH, or through a privileged pod on each node."),
     ] = "ssh"
-    ssh_user: Annotated[str, Parameter(help="Whom to log in as.")] = ""
-    ssh_port: Annotated[int, Parameter(help="The port of sshd.", validator=Number(gte=1))] = 22
-    ssh_key: Annotated[tuple[str, ...], Parameter(help="A private key's file.")] = ()
-    ssh_jump: Annotated[str, Parameter(help="The host to go through: user@host:port.")] = ""
-    ssh_known_hosts: Annotated[
-        str, Parameter(help="The file that host keys are checked against.")
-    ] = "~/.ssh/known_hosts"
-    ssh_address: Annotated[
-        Literal["internal", "external", "hostname", "name"],
-        Parameter(help="Which address of a node is logged in to."),
-    ] = "internal"
-    sudo: Annotated[bool, Parameter(help="Become root on the host with sudo.")] = False
     pod_image: Annotated[str, Parameter(help="The pod's image, with sh and nsenter.")] = (
         "busybox:stable"
     )
@@ -134,15 +122,7 @@ class HostFlags:
                 namespace=self.pod_namespace,
                 start_timeout=parse_duration(self.pod_timeout).total_seconds(),
             )
-        return SshAccess(
-            user=self.ssh_user,
-            port=self.ssh_port,
-            identities=self.ssh_key,
-            jump=self.ssh_jump,
-            known_hosts=self.ssh_known_hosts,
-            sudo=self.sudo,
-            address=self.ssh_address,
-        )
+        return self.ssh_access()
 
 
 OVER_SSH = HostFlags()
