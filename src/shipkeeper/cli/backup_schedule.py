@@ -80,7 +80,6 @@ async def schedule(
     if dry_run == "client":
         await _preview(planned, place, policy, output)
         return
-    told = Told()
     work = Occasion(
         cluster.options(),
         place,
@@ -93,8 +92,21 @@ async def schedule(
         once=once,
     )
     memory_file = _memory_of(planned, place, spelled(objects, volumes, cluster))
+    await _follow(planned, place, work, memory_file, metrics, once=once)
+
+
+async def _follow(
+    planned: Schedule,
+    place: Place,
+    work: Occasion,
+    memory_file: Path,
+    metrics: MetricsFlags,
+    *,
+    once: bool,
+) -> None:
+    """Make one backup now, or one whenever it is time; BlockedError when no time is left."""
     with _ending_cleanly(work), remembering(memory_file) as memory:
-        follower = Follower(planned, work, memory, WallClock(), told)
+        follower = Follower(planned, work, memory, WallClock(), Told())
         async with metrics.exposing(lambda: _metrics_of(planned, place, memory)):
             if once:
                 if failed := await follower.once():
