@@ -91,6 +91,11 @@ class Reflector(Generic[T]):
         """What is there now by `namespace/name` or name, read-only; the view stays current."""
         return self._replica.objects
 
+    @property
+    def revision(self) -> str:
+        """The resourceVersion up to which `objects` are known."""
+        return self._revision
+
     def subscribe(self, callback: Callable[[Change[T]], None]) -> Callable[[], None]:
         """Have each later change told, right after it shows in `objects`; returns what ends that.
 
