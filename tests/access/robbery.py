@@ -1,24 +1,20 @@
 """Each way walked to its end on a real API server, by a user who holds that way's rules alone."""
 
 import asyncio
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from shipkeeper.kube.config import ConnectionOptions
-from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnauthorizedError
-from shipkeeper.sandbox.sandbox import Sandbox
-from tests.access.ways import CLIENT_SIGNER, NAMESPACE, STRICT
+from tests.access.robber import MERGE, Robber, deployment, minted, pod, soon, takes_prize
+from tests.access.ways import CLIENT_SIGNER, GATHERED, NAMESPACE, STRICT
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
@@ -26,69 +22,6 @@ _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _HERE = f"/api/v1/namespaces/{NAMESPACE}"
 _APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 _STRATEGIC = "application/strategic-merge-patch+json"
-_MERGE = "application/merge-patch+json"
-
-
-class Robber:
-    """One user, and the administrator who looks on."""
-
-    def __init__(
-        self, sandbox: Sandbox, user: str, own: Connection, admin: Connection, stack: AsyncExitStack
-    ) -> None:
-        self.sandbox = sandbox
-        self.user = user
-        self.own = own
-        self.admin = admin
-        self._stack = stack
-
-    async def send(self, method: str, path: str, body: object = None, **more: Any) -> Any:
-        """A request of the user's."""
-        answer = await self.own.send(method, path, body=body, **more)
-        return msgspec.json.decode(answer) if answer[:1] == b"{" else answer
-
-    async def patch(self, path: str, body: object, content_type: str = _MERGE) -> Any:
-        return await self.send("PATCH", path, body, content_type=content_type)
-
-    async def as_other(self, user: str, *groups: str) -> Connection:
-        """The user in another's name."""
-        options = ConnectionOptions(
-            kubeconfig=str(self.sandbox.issue_kubeconfig(self.user)),
-            impersonate_user=user,
-            impersonate_groups=groups,
-        )
-        return await self._stack.enter_async_context(connect(options))
-
-    async def sees_prize(self) -> None:
-        """Whether the user can read the Secret in kube-system that only administrators can."""
-        found = await self.send("GET", "/api/v1/namespaces/kube-system/secrets/prize")
-        assert found["data"]
-
-
-def pod(name: str, **spec: Any) -> dict[str, Any]:
-    container = {"name": "main", "image": "registry.k8s.io/pause:3.9", **spec.pop("container", {})}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {"containers": [container], **spec},
-    }
-
-
-def deployment(name: str, account: str) -> dict[str, Any]:
-    template = {
-        "metadata": {"labels": {"app": name}},
-        "spec": {**pod(name)["spec"], "serviceAccountName": account},
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": 0,
-            "selector": {"matchLabels": {"app": name}},
-            "template": template,
-        },
-    }
 
 
 async def list_secrets(robber: Robber) -> None:
@@ -157,22 +90,7 @@ async def node_proxy(robber: Robber) -> None:
 
 
 async def tokens(robber: Robber) -> None:
-    body: dict[str, Any] = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {},
-    }
-    made = await robber.send("POST", f"{_HERE}/serviceaccounts/mighty/token", body)
-    review = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenReview",
-        "spec": {"token": made["status"]["token"]},
-    }
-    answer = await robber.admin.send(
-        "POST", "/apis/authentication.k8s.io/v1/tokenreviews", body=review
-    )
-    status = msgspec.json.decode(answer)["status"]
-    assert status["user"]["username"] == f"system:serviceaccount:{NAMESPACE}:mighty"
+    await takes_prize(await robber.with_token(await minted(robber, NAMESPACE, "mighty")))
 
 
 async def plant(robber: Robber) -> None:
@@ -184,11 +102,13 @@ async def plant(robber: Robber) -> None:
         "type": "kubernetes.io/service-account-token",
     }
     await robber.send("POST", f"{_HERE}/secrets", secret)
+    token = ""
     async with asyncio.timeout(60):
-        while (
-            not (await robber.send("GET", f"{_HERE}/secrets/planted")).get("data", {}).get("token")
-        ):
+        while not token:
+            found = await robber.send("GET", f"{_HERE}/secrets/planted")
+            token = found.get("data", {}).get("token", "")
             await asyncio.sleep(0.1)
+    await takes_prize(await robber.with_token(b64decode(token).decode()))
 
 
 async def bind(robber: Robber) -> None:
@@ -201,23 +121,13 @@ async def bind(robber: Robber) -> None:
         "subjects": [{"apiGroup": group, "kind": "User", "name": robber.user}],
     }
     await robber.send("POST", f"{_RBAC}/clusterrolebindings", binding)
-    await _soon(robber.sees_prize)
+    await soon(robber.sees_prize)
 
 
 async def escalate(robber: Robber) -> None:
     everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
     await robber.patch(f"{_RBAC}/clusterroles/{robber.user}", {"rules": [everything]})
-    await _soon(robber.sees_prize)
-
-
-async def _soon(attempt: Callable[[], Awaitable[None]]) -> None:
-    """The server's authorizer learns of it a moment later."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return await attempt()
-            except ForbiddenError:
-                await asyncio.sleep(0.05)
+    await soon(robber.sees_prize)
 
 
 async def impersonate(robber: Robber) -> None:
@@ -346,13 +256,47 @@ async def volume(robber: Robber) -> None:
 
 async def relabel(robber: Robber) -> None:
     strict = f"/api/v1/namespaces/{STRICT}"
-    root = pod("root", container={"securityContext": {"privileged": True}})
+    level = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
+    await robber.admin.send("PATCH", strict, body=level, content_type=MERGE)
+    root = pod(f"root-{robber.user}", container={"securityContext": {"privileged": True}})
+
+    async def refused() -> None:
+        try:
+            await robber.send("POST", f"{strict}/pods", root)
+        except ForbiddenError as error:
+            if "PodSecurity" not in str(error):
+                raise
+        else:
+            await robber.admin.send("DELETE", f"{strict}/pods/{root['metadata']['name']}")
+            raise LookupError("the label is not seen yet")
+
     # As it stands, Pod Security does not take it.
-    with pytest.raises(ForbiddenError, match="PodSecurity"):
-        await robber.send("POST", f"{strict}/pods", root)
-    level = {"pod-security.kubernetes.io/enforce": "privileged"}
-    await robber.patch(strict, {"metadata": {"labels": level}})
-    await _soon(lambda: robber.send("POST", f"{strict}/pods", root))
+    await soon(refused)
+    level["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "privileged"
+    await robber.patch(strict, level)
+    await soon(lambda: robber.send("POST", f"{strict}/pods", root))
+
+
+async def join(robber: Robber) -> None:
+    """What the user has is gathered by label; the user adds a role with that label."""
+    with pytest.raises(ForbiddenError):
+        await robber.sees_prize()
+    everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"{robber.user}-gain", "labels": GATHERED},
+        "rules": [everything],
+    }
+    await robber.send("POST", f"{_RBAC}/clusterroles", role)
+    await soon(robber.sees_prize)
+
+
+async def revive(robber: Robber) -> None:
+    """A binding outlived its ServiceAccount."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ghost"}}
+    await robber.send("POST", f"/api/v1/namespaces/{STRICT}/serviceaccounts", account)
+    await takes_prize(await robber.with_token(await minted(robber, STRICT, "ghost")))
 
 
 async def steal(robber: Robber) -> None:
@@ -391,5 +335,8 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "watchful": watchful,
     "volume": volume,
     "relabel": relabel,
+    "relabel-inside": relabel,
+    "join": join,
+    "revive": revive,
     "steal": steal,
 }

@@ -19,11 +19,13 @@ from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ForbiddenError, NotFoundError
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.access.flips import flips, path_of, spec_of
-from tests.access.robbery import ROBBERIES, Robber, deployment, pod
+from tests.access.robber import Robber, deployment, pod
+from tests.access.robbery import ROBBERIES
 from tests.access.ways import NAMESPACE, WAYS, Way, bound, landscape, rule
 from tests.access.world import ask, connected, create, delete
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
+_CLUSTER_KINDS = ("clusterrolebindings", "clusterroles")
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +68,7 @@ def test_every_way_is_walked() -> None:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 async def test_a_way_leads_there(newest: Sandbox, town: Connection, way: Way) -> None:
-    objects = bound(way.name, way.namespace, way.rules)
-    await create(town, *objects)
+    await create(town, *way.objects)
     try:
         async with AsyncExitStack() as stack:
             own = await stack.enter_async_context(connected(newest.issue_kubeconfig(way.user)))
@@ -75,10 +76,8 @@ async def test_a_way_leads_there(newest: Sandbox, town: Connection, way: Way) ->
             await _known(town, way)
             await ROBBERIES[way.name](robber)
     finally:
-        for name in (way.user, f"{way.user}-gain"):
-            for kind in ("clusterrolebindings", "clusterroles"):
-                with suppress(NotFoundError):
-                    await town.send("DELETE", f"{_RBAC}/{kind}/{name}")
+        gains = [f"{_RBAC}/{kind}/{way.user}-gain" for kind in _CLUSTER_KINDS]
+        await _remove(town, [*gains, *map(path_of, reversed(way.objects))])
 
 
 async def _known(admin: Connection, way: Way) -> None:
