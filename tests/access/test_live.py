@@ -11,18 +11,16 @@ from shipkeeper.access.audit import audit
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.explain import explain
 from shipkeeper.access.kinds import EVERY_KIND
-from shipkeeper.access.needs import needs_of
 from shipkeeper.access.observe import observe
-from shipkeeper.access.suggest import Needs
 from shipkeeper.access.words import question
 from shipkeeper.kube.connection import Connection
-from shipkeeper.kube.errors import ForbiddenError, NotFoundError
+from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.access.flips import flips, path_of, spec_of
 from tests.access.robber import Robber, deployment, pod
 from tests.access.robbery import ROBBERIES
 from tests.access.ways import NAMESPACE, WAYS, Way, bound, landscape, rule
-from tests.access.world import ask, connected, create, delete
+from tests.access.world import ask, connected, create, delete, until_allowed
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _CLUSTER_KINDS = ("clusterrolebindings", "clusterroles")
@@ -130,41 +128,6 @@ async def _remove(admin: Connection, paths: list[str]) -> None:
             await admin.send("DELETE", path)
 
 
-async def test_roles_suggested_from_the_audit_log(newest: Sandbox, town: Connection) -> None:
-    user = "way-logged"
-    wide = bound("logged", NAMESPACE, (rule("*", "pods configmaps secrets"),))
-    await create(town, *wide)
-    try:
-        async with connected(newest.issue_kubeconfig(user)) as own:
-            await _until_allowed(own, f"/api/v1/namespaces/{NAMESPACE}/configmaps")
-            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")
-            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/target")
-            needs = Needs()
-            with newest.audit_log.open("rb") as log:
-                for line in log:
-                    for asked in needs_of(line):
-                        needs.add(asked)
-            found = needs.suggest(user, Chain(await observe(town)))
-            await _remove(town, [path_of(each) for each in wide])
-            await create(town, *found.manifests)
-            await _until_allowed(own, f"/api/v1/namespaces/{NAMESPACE}/configmaps")
-            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")
-            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/target")
-            with pytest.raises(ForbiddenError):
-                await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/secrets")
-    finally:
-        await _remove(town, [path_of(each) for each in wide])
-
-
-async def _until_allowed(own: Connection, path: str) -> None:
-    while True:
-        try:
-            await own.send("GET", path)
-        except ForbiddenError:
-            continue
-        return
-
-
 @pytest.mark.parametrize(
     ("path", "rules"),
     [
@@ -181,7 +144,7 @@ async def test_who_may_read_less_never_passes_more(
     await create(town, *objects)
     try:
         async with connected(newest.issue_kubeconfig("way-auditor")) as own:
-            await _until_allowed(own, path)
+            await until_allowed(own, path)
             everything = audit(await observe(town, EVERY_KIND))
             less = audit(await observe(own, EVERY_KIND))
         assert set(less.passed) <= set(everything.passed)
