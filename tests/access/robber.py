@@ -8,6 +8,11 @@ from typing import Any
 
 import msgspec
 
+from shipkeeper.access.audit import audit
+from shipkeeper.access.authorizers import from_modes
+from shipkeeper.access.kinds import EVERY_KIND
+from shipkeeper.access.observe import observe
+from shipkeeper.engine.finding import Finding
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.errors import ForbiddenError
@@ -35,7 +40,7 @@ class Robber:
         self.own = own
         self.admin = admin
         self.kubeconfig = kubeconfig or sandbox.issue_kubeconfig(user)
-        self._stack = stack
+        self.stack = stack
 
     async def send(self, method: str, path: str, body: object = None, **more: Any) -> Any:
         """A request of the user's."""
@@ -52,18 +57,27 @@ class Robber:
             impersonate_user=user,
             impersonate_groups=groups,
         )
-        return await self._stack.enter_async_context(connect(options))
+        return await self.stack.enter_async_context(connect(options))
 
-    async def with_token(self, token: str) -> Connection:
-        """Whoever bears a token."""
-        path = self.kubeconfig.with_name(f"{self.user}.token")
-        with_credentials(self.kubeconfig, path, {"token": token})
+    async def with_credentials(self, **user: str) -> Connection:
+        """Whoever has these credentials, and no others."""
+        path = self.kubeconfig.with_name(f"{self.user}.stolen")
+        with_credentials(self.kubeconfig, path, user)
         options = ConnectionOptions(kubeconfig=str(path))
-        return await self._stack.enter_async_context(connect(options))
+        return await self.stack.enter_async_context(connect(options))
 
     async def sees_prize(self) -> None:
         """Whether the user can read the Secret in kube-system that only administrators can."""
         await takes_prize(self.own)
+
+
+async def ways_of(admin: Connection, target: str, lines: str = "") -> list[Finding]:
+    """What an audit of the cluster as it is finds about somebody, or something."""
+    policy = await observe(admin, EVERY_KIND)
+    if lines:
+        chain = from_modes(("ABAC", "RBAC"), abac=lines)
+        policy = msgspec.structs.replace(policy, chain=chain)
+    return [each for each in audit(policy).findings if each.target == target]
 
 
 async def takes_prize(connection: Connection) -> None:

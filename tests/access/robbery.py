@@ -2,22 +2,21 @@
 
 import asyncio
 from base64 import b64decode, b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnauthorizedError
+from tests.access.forgery import approve, sign
+from tests.access.hooks import admission
 from tests.access.robber import MERGE, Robber, deployment, minted, pod, soon, takes_prize
-from tests.access.ways import CLIENT_SIGNER, GATHERED, NAMESPACE, STRICT
+from tests.access.ways import GATHERED, NAMESPACE, STRICT
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
-_CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _HERE = f"/api/v1/namespaces/{NAMESPACE}"
 _APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
@@ -42,13 +41,13 @@ async def watch_secrets(robber: Robber) -> None:
 
 
 async def create_pods(robber: Robber) -> None:
-    made = await robber.send("POST", f"{_HERE}/pods", pod("mine", serviceAccountName="mighty"))
+    made = await robber.send("POST", f"{_HERE}/pods", pod(robber.user, serviceAccountName="mighty"))
     volumes = made["spec"]["volumes"]
     assert any("projected" in each for each in volumes), "no token is mounted"
 
 
 async def create_deployments(robber: Robber) -> None:
-    made = await robber.send("POST", _APPS, deployment("mine", "mighty"))
+    made = await robber.send("POST", _APPS, deployment(robber.user, "mighty"))
     assert made["spec"]["template"]["spec"]["serviceAccountName"] == "mighty"
 
 
@@ -90,7 +89,9 @@ async def node_proxy(robber: Robber) -> None:
 
 
 async def tokens(robber: Robber) -> None:
-    await takes_prize(await robber.with_token(await minted(robber, NAMESPACE, "mighty")))
+    await takes_prize(
+        await robber.with_credentials(token=await minted(robber, NAMESPACE, "mighty"))
+    )
 
 
 async def plant(robber: Robber) -> None:
@@ -108,7 +109,7 @@ async def plant(robber: Robber) -> None:
             found = await robber.send("GET", f"{_HERE}/secrets/planted")
             token = found.get("data", {}).get("token", "")
             await asyncio.sleep(0.1)
-    await takes_prize(await robber.with_token(b64decode(token).decode()))
+    await takes_prize(await robber.with_credentials(token=b64decode(token).decode()))
 
 
 async def bind(robber: Robber) -> None:
@@ -145,77 +146,83 @@ async def constrained(robber: Robber) -> None:
     await other.send("GET", "/api/v1/namespaces/kube-system/secrets")
 
 
-async def approve(robber: Robber) -> None:
-    name = f"{robber.user}-csr"
-    await robber.send("POST", _CSRS, csr(name, "boss"))
-    condition = {"type": "Approved", "status": "True", "reason": "Mine", "message": ""}
-    body = {**csr(name, "boss"), "status": {"conditions": [condition]}}
-    made = await robber.send("PUT", f"{_CSRS}/{name}/approval", body)
-    assert made["status"]["conditions"][0]["type"] == "Approved"
-
-
-async def sign(robber: Robber) -> None:
-    name = f"{robber.user}-csr"
-    await robber.admin.send("POST", _CSRS, body=csr(name, "somebody"))
-    certificate = b64encode(robber.sandbox.ca.read_bytes()).decode()
-    made = await robber.patch(f"{_CSRS}/{name}/status", {"status": {"certificate": certificate}})
-    assert made["status"]["certificate"]
-
-
-def csr(name: str, user: str) -> dict[str, Any]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)])
-    signed = (
-        x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    )
-    request = b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
-    return {
-        "apiVersion": "certificates.k8s.io/v1",
-        "kind": "CertificateSigningRequest",
-        "metadata": {"name": name},
-        "spec": {
-            "request": request,
-            "signerName": CLIENT_SIGNER,
-            "usages": ["digital signature", "key encipherment", "client auth"],
-        },
-    }
-
-
-def webhook(kind: str, name: str) -> dict[str, Any]:
-    """One that means no object at all: it is enough that it may be set."""
-    each = {
-        "name": "robbery.example.com",
-        "clientConfig": {"url": "https://127.0.0.1:1/"},
-        "rules": [
-            {
-                "apiGroups": ["robbery.example.com"],
-                "apiVersions": ["v1"],
-                "operations": ["CREATE"],
-                "resources": ["nothing"],
-            }
-        ],
-        "failurePolicy": "Ignore",
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-    }
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": kind,
-        "metadata": {"name": name},
-        "webhooks": [each],
-    }
-
-
 async def mutate(robber: Robber) -> None:
-    body = webhook("MutatingWebhookConfiguration", robber.user)
-    made = await robber.send("POST", f"{_ADMISSION}/mutatingwebhookconfigurations", body)
-    assert made["webhooks"]
+    """What an administrator creates becomes what the user likes."""
+    theirs = pod("theirs")
+
+    def turned(asked: dict[str, Any]) -> dict[str, Any]:
+        where = "/spec/containers/0/image"
+        patch = [{"op": "replace", "path": where, "value": "example.com/mine"}]
+        return {"patchType": "JSONPatch", "patch": b64encode(msgspec.json.encode(patch)).decode()}
+
+    async with hooked(robber, "MutatingWebhookConfiguration", "pods", turned):
+
+        async def created() -> None:
+            query = {"dryRun": "All"}
+            made = await robber.admin.send("POST", f"{_HERE}/pods", body=theirs, query=query)
+            spec = msgspec.json.decode(made)["spec"]
+            if spec["containers"][0]["image"] != "example.com/mine":
+                raise LookupError("the webhook is not known yet")
+
+        await soon(created)
 
 
 async def watchful(robber: Robber) -> None:
-    body = webhook("ValidatingWebhookConfiguration", robber.user)
-    made = await robber.send("POST", f"{_ADMISSION}/validatingwebhookconfigurations", body)
-    assert made["webhooks"]
+    """What an administrator writes is shown."""
+    shown: list[dict[str, Any]] = []
+
+    def kept(asked: dict[str, Any]) -> dict[str, Any]:
+        shown.append(asked["object"])
+        return {}
+
+    async with hooked(robber, "ValidatingWebhookConfiguration", "secrets", kept):
+
+        async def written() -> None:
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "private"}}
+            body = {**secret, "data": {"key": "cHJpemU="}}
+            query = {"dryRun": "All"}
+            await robber.admin.send("POST", f"{_HERE}/secrets", body=body, query=query)
+            if not shown:
+                raise LookupError("the webhook is not known yet")
+
+        await soon(written)
+    assert shown[0]["data"] == {"key": "cHJpemU="}
+
+
+@asynccontextmanager
+async def hooked(
+    robber: Robber, kind: str, resource: str, answer: Callable[[dict[str, Any]], dict[str, Any]]
+) -> AsyncGenerator[None]:
+    """A webhook of the user's own, set by the user; the administrator takes it away again."""
+    async with admission(answer) as (url, authority):
+        each = {
+            "name": "robbery.example.com",
+            "clientConfig": {"url": url, "caBundle": b64encode(authority).decode()},
+            "rules": [
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE"],
+                    "resources": [resource],
+                }
+            ],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+            "failurePolicy": "Ignore",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        body = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": robber.user},
+            "webhooks": [each],
+        }
+        path = f"{_ADMISSION}/{kind.lower()}s"
+        await robber.send("POST", path, body)
+        try:
+            yield
+        finally:
+            await robber.admin.send("DELETE", f"{path}/{robber.user}")
 
 
 async def volume(robber: Robber) -> None:
@@ -256,25 +263,29 @@ async def volume(robber: Robber) -> None:
 
 async def relabel(robber: Robber) -> None:
     strict = f"/api/v1/namespaces/{STRICT}"
-    level = {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}
-    await robber.admin.send("PATCH", strict, body=level, content_type=MERGE)
-    root = pod(f"root-{robber.user}", container={"securityContext": {"privileged": True}})
-
-    async def refused() -> None:
-        try:
-            await robber.send("POST", f"{strict}/pods", root)
-        except ForbiddenError as error:
-            if "PodSecurity" not in str(error):
-                raise
-        else:
-            await robber.admin.send("DELETE", f"{strict}/pods/{root['metadata']['name']}")
-            raise LookupError("the label is not seen yet")
-
+    root = pod(robber.user, container={"securityContext": {"privileged": True}})
     # As it stands, Pod Security does not take it.
-    await soon(refused)
-    level["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = "privileged"
-    await robber.patch(strict, level)
-    await soon(lambda: robber.send("POST", f"{strict}/pods", root))
+    with pytest.raises(ForbiddenError, match="PodSecurity"):
+        await robber.send("POST", f"{strict}/pods", root)
+    try:
+        await robber.patch(strict, enforced("privileged"))
+        await soon(lambda: robber.send("POST", f"{strict}/pods", root))
+    finally:
+        await robber.admin.send("PATCH", strict, body=enforced("restricted"), content_type=MERGE)
+        await soon(lambda: _refused(robber, f"{strict}/pods", pod("other", hostPID=True)))
+
+
+def enforced(level: str) -> dict[str, Any]:
+    """A change of what Pod Security lets into a namespace."""
+    return {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}}
+
+
+async def _refused(robber: Robber, path: str, body: dict[str, Any]) -> None:
+    try:
+        await robber.admin.send("POST", path, body=body, query={"dryRun": "All"})
+    except ForbiddenError:
+        return
+    raise LookupError("the label is not known yet")
 
 
 async def join(robber: Robber) -> None:
@@ -296,7 +307,7 @@ async def revive(robber: Robber) -> None:
     """A binding outlived its ServiceAccount."""
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ghost"}}
     await robber.send("POST", f"/api/v1/namespaces/{STRICT}/serviceaccounts", account)
-    await takes_prize(await robber.with_token(await minted(robber, STRICT, "ghost")))
+    await takes_prize(await robber.with_credentials(token=await minted(robber, STRICT, "ghost")))
 
 
 async def steal(robber: Robber) -> None:

@@ -1,6 +1,5 @@
 """Beside a real API server: ways walked, who-can asked, near misses mended, audits restricted."""
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -17,47 +16,13 @@ from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.access.flips import flips, path_of, spec_of
-from tests.access.robber import Robber, deployment, pod
+from tests.access.robber import Robber, ways_of
 from tests.access.robbery import ROBBERIES
-from tests.access.ways import NAMESPACE, WAYS, Way, bound, landscape, rule
+from tests.access.ways import ALSO, NAMESPACE, WAYS, Way, bound, rule
 from tests.access.world import ask, connected, create, delete, until_allowed
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _CLUSTER_KINDS = ("clusterrolebindings", "clusterroles")
-
-
-@pytest.fixture(scope="module")
-async def admin(newest: Sandbox) -> AsyncIterator[Connection]:
-    async with connected(newest.kubeconfig) as connection:
-        yield connection
-
-
-@pytest.fixture(scope="module")
-async def town(admin: Connection) -> AsyncIterator[Connection]:
-    """What the ways are about: pods, a deployment, Secrets, a mighty ServiceAccount."""
-    objects = [each for each in landscape() if each["kind"] != "Pod"]
-    secret = {"apiVersion": "v1", "kind": "Secret", "data": {"key": "cHJpemU="}}
-    prize = {**secret, "metadata": {"name": "prize", "namespace": "kube-system"}}
-    target = pod("target", nodeName="ways-node", tolerations=[{"operator": "Exists"}])
-    target["metadata"]["namespace"] = NAMESPACE
-    await create(admin, *objects, prize, target)
-    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
-    await admin.send("POST", path, body=deployment("app", "default"))
-    yield admin
-    configurations = "/apis/admissionregistration.k8s.io/v1"
-    for path in (
-        f"/api/v1/namespaces/{NAMESPACE}",
-        "/api/v1/namespaces/ways-strict",
-        "/api/v1/nodes/ways-node",
-        "/api/v1/persistentvolumes/way-volume",
-        "/api/v1/namespaces/kube-system/secrets/prize",
-        f"{_RBAC}/clusterroles/harmless",
-        f"{_RBAC}/clusterrolebindings/mighty",
-        f"{configurations}/mutatingwebhookconfigurations/way-mutate",
-        f"{configurations}/validatingwebhookconfigurations/way-watchful",
-    ):
-        with suppress(NotFoundError):
-            await admin.send("DELETE", path)
 
 
 def test_every_way_is_walked() -> None:
@@ -68,6 +33,8 @@ def test_every_way_is_walked() -> None:
 async def test_a_way_leads_there(newest: Sandbox, town: Connection, way: Way) -> None:
     await create(town, *way.objects)
     try:
+        found = {each.rule for each in await ways_of(town, f"user/{way.user}")}
+        assert found & ({way.rule} | ALSO.get(way.name, set()))
         async with AsyncExitStack() as stack:
             own = await stack.enter_async_context(connected(newest.issue_kubeconfig(way.user)))
             robber = Robber(newest, way.user, own, town, stack)
