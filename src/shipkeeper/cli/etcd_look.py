@@ -1,4 +1,7 @@
-"""`shipkeeper etcd ls|get|history|diff`: what a snapshot file holds, without a cluster."""
+"""`shipkeeper etcd ls|get|history|diff`: what a snapshot file holds, without a cluster.
+
+What a command needs is imported by it: one object is to be shown in a fifth of a second.
+"""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,13 +14,6 @@ from shipkeeper.cli.output import show, write
 from shipkeeper.cli.output_flags import Output
 from shipkeeper.errors import EXIT_FINDINGS, ShipkeeperError, UsageError
 from shipkeeper.etcd.browse import NotFoundError
-from shipkeeper.etcd.browse_report import (
-    changes_report,
-    counts_report,
-    found_report,
-    history_report,
-)
-from shipkeeper.etcd.comparing import compare
 from shipkeeper.model.words import counted
 
 Namespace = Annotated[
@@ -40,6 +36,8 @@ def ls(
     output: Output = None,
 ) -> None:
     """List what a snapshot holds: how many objects of each resource, or the objects of one."""
+    from shipkeeper.etcd.browse_report import counts_report, found_report
+
     with browsing(file) as browser:
         if resource:
             show(found_report(browser.find(resource, frozenset(namespace))), output)
@@ -102,6 +100,8 @@ def history(
 
     The API server compacts every five minutes: what was before that is gone.
     """
+    from shipkeeper.etcd.browse_report import history_report
+
     resource, name = _named(resource, name)
     with browsing(file, reading) as browser:
         moments = browser.history(browser.key_of(resource, namespace, name))
@@ -118,6 +118,9 @@ def diff(
     output: Output = None,
 ) -> None:
     """Compare two snapshots; exit code 4 if an object came, went, or was changed."""
+    from shipkeeper.etcd.browse_report import changes_report
+    from shipkeeper.etcd.comparing import compare
+
     with browsing(old) as before, browsing(new) as after:
         changes = list(compare(before, after, resource, frozenset(namespace)))
     show(changes_report(changes), output)

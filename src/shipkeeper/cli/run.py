@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -62,6 +61,9 @@ def _usage_hint(error: CycloptsError) -> str:
 
 def _unexpected(error: Exception) -> int:
     """A bug: the user gets one line, whoever mends it gets the traceback."""
+    # Here and not above: a command line must answer at once.
+    import traceback
+
     if os.environ.get("SHIPKEEPER_DEBUG"):
         traceback.print_exception(error, file=sys.stderr)
         return EXIT_ERROR
@@ -74,6 +76,8 @@ def _unexpected(error: Exception) -> int:
 
 
 def _save(error: Exception) -> Path:
+    import traceback
+
     directory = state_dir() / "crashes"
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
