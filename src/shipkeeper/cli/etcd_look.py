@@ -3,13 +3,13 @@
 What a command needs is imported by it: one object is to be shown in a fifth of a second.
 """
 
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
-from shipkeeper.cli.etcd_reading import PLAIN, ReadingFlags, browsing
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
+from shipkeeper.cli.etcd_reading import PLAIN, ReadingFlags, SnapshotName, browsing
 from shipkeeper.cli.output import show, write
 from shipkeeper.cli.output_flags import Output
 from shipkeeper.errors import EXIT_FINDINGS, ShipkeeperError, UsageError
@@ -28,17 +28,18 @@ class SnapshotsDifferError(ShipkeeperError):
 
 
 def ls(
-    file: Path,
+    file: SnapshotName,
     resource: str = "",
     /,
     *,
     namespace: Namespace = (),
     output: Output = None,
+    repository: RepositoryFlags = HERE,
 ) -> None:
     """List what a snapshot holds: how many objects of each resource, or the objects of one."""
     from shipkeeper.etcd.browse_report import counts_report, found_report
 
-    with browsing(file) as browser:
+    with browsing(file, repository=repository) as browser:
         if resource:
             show(found_report(browser.find(resource, frozenset(namespace))), output)
         else:
@@ -46,7 +47,7 @@ def ls(
 
 
 def get(
-    file: Path,
+    file: SnapshotName,
     resource: str,
     name: str = "",
     /,
@@ -57,13 +58,14 @@ def get(
     revision: Annotated[int, Parameter(help="As it was at this revision, not at the end.")] = 0,
     output: Output = None,
     reading: ReadingFlags = PLAIN,
+    repository: RepositoryFlags = HERE,
 ) -> None:
     """Get one object out of a snapshot as the API server would show it.
 
     RESOURCE NAME or RESOURCE/NAME; `… | kubectl apply -f -` brings a deleted one back.
     """
     resource, name = _named(resource, name)
-    with browsing(file, reading) as browser:
+    with browsing(file, reading, repository) as browser:
         key = browser.key_of(resource, namespace, name)
         if revision:
             rows = [row for row in browser.index.history(key) if row.main <= revision]
@@ -85,7 +87,7 @@ def get(
 
 
 def history(
-    file: Path,
+    file: SnapshotName,
     resource: str,
     name: str = "",
     /,
@@ -95,6 +97,7 @@ def history(
     ] = "",
     output: Output = None,
     reading: ReadingFlags = PLAIN,
+    repository: RepositoryFlags = HERE,
 ) -> None:
     """Show every revision of an object that a snapshot still holds.
 
@@ -103,25 +106,29 @@ def history(
     from shipkeeper.etcd.browse_report import history_report
 
     resource, name = _named(resource, name)
-    with browsing(file, reading) as browser:
+    with browsing(file, reading, repository) as browser:
         moments = browser.history(browser.key_of(resource, namespace, name))
     show(history_report(resource, name, moments), output)
 
 
 def diff(
-    old: Path,
-    new: Path,
+    old: SnapshotName,
+    new: SnapshotName,
     resource: str = "",
     /,
     *,
     namespace: Namespace = (),
     output: Output = None,
+    repository: RepositoryFlags = HERE,
 ) -> None:
     """Compare two snapshots; exit code 4 if an object came, went, or was changed."""
     from shipkeeper.etcd.browse_report import changes_report
     from shipkeeper.etcd.comparing import compare
 
-    with browsing(old) as before, browsing(new) as after:
+    with (
+        browsing(old, repository=repository) as before,
+        browsing(new, repository=repository) as after,
+    ):
         changes = list(compare(before, after, resource, frozenset(namespace)))
     show(changes_report(changes), output)
     if changes:

@@ -180,7 +180,9 @@ def read_row(snapshot: Snapshot, row: Row) -> KeyValue:
 
 def _fingerprint(snapshot: Snapshot) -> str:
     stat = snapshot.stat
-    about = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino} {stat.st_dev} ".encode()
+    about = f"{stat.st_size} ".encode()
+    if not snapshot.is_verified:
+        about += f"{stat.st_mtime_ns} {stat.st_ino} {stat.st_dev} ".encode()
     return hashlib.sha256(about + snapshot.trailer).hexdigest()[:32]
 
 

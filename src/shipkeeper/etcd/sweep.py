@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import struct
+import sys
 from array import array
 from collections.abc import Generator, Iterator, Sequence
 from itertools import pairwise
@@ -86,12 +87,17 @@ Share = tuple[Sequence[int], Sequence[bytes]]
 
 
 def _shares(numbers: list[int], lows: list[bytes]) -> list[Share]:
-    count = min(len(os.sched_getaffinity(0)), _MOST_PROCESSES, len(numbers) // _ALONE) or 1
+    count = min(_processors(), _MOST_PROCESSES, len(numbers) // _ALONE) or 1
     length = -(-len(numbers) // count)
     return [
         (numbers[begin : begin + length], lows[begin : begin + length])
         for begin in range(0, len(numbers), length)
     ]
+
+
+def _processors() -> int:
+    # Elsewhere a process that forks may not use what the system's libraries have begun.
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
 
 
 @contextlib.contextmanager
