@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,16 +51,22 @@ def _usage_hint(error: CycloptsError) -> str:
 def _unexpected(error: Exception) -> Failure:
     """A bug: the user gets one line, whoever mends it gets the traceback."""
     if os.environ.get("SHIPKEEPER_DEBUG"):
+        # Here and not above: a command line must answer at once.
+        import traceback
+
         traceback.print_exception(error, file=sys.stderr)
     what = f"{type(error).__name__}: {error}".splitlines()[0]
     try:
-        hint = f"the traceback is in {_save(error)}; please report it"
+        hint = f"the traceback is in {save_crash(error)}; please report it"
     except OSError:
         hint = "see the traceback with SHIPKEEPER_DEBUG=1, and please report it"
     return Failure(f"this is a bug in shipkeeper: {what}", hint, EXIT_ERROR)
 
 
-def _save(error: Exception) -> Path:
+def save_crash(error: Exception) -> Path:
+    """Write a traceback down for whoever mends the bug; OSError if it cannot be."""
+    import traceback
+
     directory = state_dir() / "crashes"
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"

@@ -1,7 +1,6 @@
 """Running one command line: nothing is raised, whatever happens."""
 
 from shipkeeper.cli.app import app
-from shipkeeper.cli.clusters import on_each, several_contexts
 from shipkeeper.cli.failure import failure_of
 from shipkeeper.cli.output import say
 from shipkeeper.errors import EXIT_OK
@@ -10,9 +9,7 @@ from shipkeeper.errors import EXIT_OK
 def run(arguments: list[str]) -> int:
     """Run a command line, on each of its clusters, and return its exit code."""
     try:
-        given = _as_kubectl_reads_them(arguments)
-        contexts, rest = several_contexts(given)
-        result = on_each(app, contexts, rest) if contexts else _once(given)
+        result = _result(_as_kubectl_reads_them(arguments))
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error)
         failure.tell()
@@ -20,7 +17,14 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else EXIT_OK
 
 
-def _once(arguments: list[str]) -> object:
+def _result(arguments: list[str]) -> object:
+    if any(each.partition("=")[0] == "--context" for each in arguments):
+        # Here and not above: a command line must answer at once.
+        from shipkeeper.cli.clusters import on_each, several_contexts
+
+        contexts, rest = several_contexts(arguments)
+        if contexts:
+            return on_each(app, contexts, rest)
     return app(
         arguments,
         exit_on_error=False,
