@@ -67,13 +67,14 @@ def _unexpected(error: Exception) -> int:
         return EXIT_ERROR
     what = f"{type(error).__name__}: {error}".splitlines()[0]
     try:
-        hint = f"the traceback is in {_save(error)}; please report it"
+        hint = f"the traceback is in {save_crash(error)}; please report it"
     except OSError:
         hint = "see the traceback with SHIPKEEPER_DEBUG=1, and please report it"
     return _explain(f"this is a bug in shipkeeper: {what}", hint, EXIT_ERROR)
 
 
-def _save(error: Exception) -> Path:
+def save_crash(error: Exception) -> Path:
+    """Write a traceback down for whoever mends the bug; OSError if it cannot be."""
     directory = state_dir() / "crashes"
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
