@@ -8,9 +8,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from shipkeeper.cli.execution import open_journal
+from shipkeeper.cli.failure import save_crash
 from shipkeeper.cli.flags import CURRENT, Cluster
 from shipkeeper.cli.output import say
-from shipkeeper.cli.failure import save_crash
 from shipkeeper.cli.spelling import spelled
 from shipkeeper.paths import state_dir
 from shipkeeper.web.server import ServeOptions, serving
