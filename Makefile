@@ -43,3 +43,7 @@ $(UV):
 
 clean:
 	rm -rf .venv
+
+.PHONY: chart
+chart: .venv/.ready  ## Write the generated templates of the Helm chart.
+	.venv/bin/python tools/chart.py
