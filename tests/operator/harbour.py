@@ -225,7 +225,9 @@ class Harbour:
                 raise AssertionError(f"{stands}\n{said}") from None
             return status_of(following.objects[name])
 
-    async def reaches(self, name: str, *phases: str, within: float = 120.0) -> NodeMaintenanceStatus:
+    async def reaches(
+        self, name: str, *phases: str, within: float = 120.0
+    ) -> NodeMaintenanceStatus:
         """The status of a NodeMaintenance, once it is in one of some phases."""
         return await self.stands(name, lambda status: status.phase in phases, within=within)
 

@@ -5,11 +5,13 @@ import runpy
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 
 from shipkeeper import __version__
 from shipkeeper.model.version import Version
+from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.grants import EXTRAS
 from shipkeeper.operator.manifests import ManifestOptions, manifests
 from shipkeeper.operator.measures import Measures
@@ -113,7 +115,7 @@ def test_values_that_make_no_sense_are_refused(setting: str, said: str) -> None:
 
 def test_alerts_and_dashboard_ask_for_metrics_that_there_are() -> None:
     served = {
-        line.split()[2] for line in _exposed().splitlines() if line.startswith("# TYPE shipkeeper")
+        line.split()[2] for line in exposed().splitlines() if line.startswith("# TYPE shipkeeper")
     }
     alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
     asked = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
@@ -133,7 +135,8 @@ def test_alerts_and_dashboard_ask_for_metrics_that_there_are() -> None:
     assert json.loads(shown["data"]["shipkeeper.json"]) == dashboard
 
 
-def _exposed() -> str:
+def exposed() -> str:
+    """What the operator serves once it has done everything once."""
     measures = Measures()
     with measures.reconciling("NodeMaintenance") as measure:
         measure.fail("Error")
@@ -144,11 +147,7 @@ def _exposed() -> str:
     return measures.expose()
 
 
-def _object() -> Any:
-    import msgspec
-
-    from shipkeeper.operator.api.kind import CustomObject
-
+def _object() -> CustomObject:
     return msgspec.json.decode(b'{"metadata":{"name":"a"}}', type=CustomObject)
 
 

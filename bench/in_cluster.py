@@ -1,12 +1,13 @@
 #!/usr/bin/env -S .venv/bin/python
 """The operator at 2,000 nodes, 20,000 pods and 500 resources: memory, reconciles, rest, hand-over.
 
-    python bench/operator.py [--json] [--nodes 2000] [--pods 20000] [--objects 500]
+    python bench/in_cluster.py [--json] [--nodes 2000] [--pods 20000] [--objects 500]
 
 Two replicas run as the ServiceAccount of the emitted manifests. A fifth of the resources are
 NodeMaintenances that wait for approval (each of them is planned on the whole cluster), the others
 are MaintenanceWindows. Then nothing changes for a while, and the requests of both replicas are
-counted in the audit log; at last the leader is killed with SIGKILL.
+counted in the audit log; at last the leader is killed with SIGKILL. (A script named operator.py would stand in the place of
+Python's own module of that name.)
 """
 
 import argparse
