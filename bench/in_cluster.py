@@ -6,8 +6,8 @@
 Two replicas run as the ServiceAccount of the emitted manifests. A fifth of the resources are
 NodeMaintenances that wait for approval (each of them is planned on the whole cluster), the others
 are MaintenanceWindows. Then nothing changes for a while, and the requests of both replicas are
-counted in the audit log; at last the leader is killed with SIGKILL. (A script named operator.py would stand in the place of
-Python's own module of that name.)
+counted in the audit log; at last the leader is killed with SIGKILL. (A script named operator.py
+would stand in the place of Python's own module of that name.)
 """
 
 import argparse
