@@ -13,7 +13,7 @@ NPM := $(shell node -e '$(NODE_FITS)' 2>/dev/null && command -v npm)
 PAGES := frontend/node_modules/.built
 PAGE_SOURCES := $(shell find frontend -not -path '*/node_modules*' -type f)
 
-.PHONY: demo test bench fix lock console clean
+.PHONY: demo test bench fix lock console chart clean
 
 demo: .venv/.ready
 	$(RUN)/shipkeeper demo
@@ -53,6 +53,10 @@ $(PAGES): $(PAGE_SOURCES)
 	$(if $(NPM),,$(error the console needs Node.js 20.19 or newer with npm))
 	cd frontend && $(NPM) ci --silent --no-audit --no-fund --cache $(CACHE)/npm && $(NPM) run --silent build
 	touch $@
+
+# The chart's generated templates, out of what the operator reads and may do.
+chart: .venv/.ready
+	$(RUN)/python tools/chart.py
 
 clean:
 	rm -rf .venv frontend/node_modules src/shipkeeper/web/static

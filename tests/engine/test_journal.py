@@ -45,16 +45,16 @@ async def test_an_interrupted_run_of_the_same_request_is_found(journal: Journal)
     assert journal.unfinished("c", "drain", {"nodes": ["a"]}) is not None
     assert journal.unfinished("c", "drain", {"nodes": ["b"]}) is None
     assert journal.unfinished("other", "drain", {"nodes": ["a"]}) is None
-    journal.finish("r1", Outcome.INTERRUPTED)
+    await journal.finish("r1", Outcome.INTERRUPTED)
     assert journal.unfinished("c", "drain", {"nodes": ["a"]}) is not None
-    journal.finish("r1", Outcome.SUCCEEDED)
+    await journal.finish("r1", Outcome.SUCCEEDED)
     assert journal.unfinished("c", "drain", {"nodes": ["a"]}) is None
 
 
 async def test_only_the_newest_run_of_a_request_counts(journal: Journal) -> None:
     journal.begin(record("r1"))
     journal.begin(record("r2"))
-    journal.finish("r2", Outcome.SUCCEEDED)
+    await journal.finish("r2", Outcome.SUCCEEDED)
     assert journal.unfinished("c", "drain", {"nodes": ["a"]}) is None
 
 

@@ -68,9 +68,9 @@ class DyingJournal(Journal):
         super().begin(run)
         self._die(is_written=True)
 
-    def finish(self, run: str, outcome: Outcome) -> None:
+    async def finish(self, run: str, outcome: Outcome) -> None:
         self._die(is_written=False)
-        super().finish(run, outcome)
+        await super().finish(run, outcome)
         self._die(is_written=True)
 
     def _die(self, *, is_written: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shipkeeper.engine.journal import Journal, Outcome, Phase
+from shipkeeper.engine.journal import PLAN, Journal, Outcome, Phase
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Note
 from shipkeeper.kube.config import ConnectionOptions
@@ -297,3 +297,8 @@ def test_the_time_of_a_condition_is_that_of_its_first_run() -> None:
     (condition,) = change.patch["status"]["conditions"]
     assert condition["lastTransitionTime"] == "2026-03-01T12:00:00Z"
     assert condition["lastHeartbeatTime"] == "2026-03-01T15:00:00Z"
+
+
+def test_what_a_journal_tells_of_the_plan_itself_changes_no_node() -> None:
+    course = Course(Plan(procedure="maintain", request={}, steps=()))
+    assert course.take(PLAN, Phase.AFTER) == ""

@@ -33,7 +33,7 @@ from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.run import Circumstances, Run, RunResult
 from shipkeeper.engine.session import cluster_identity, drive, open_session
-from shipkeeper.engine.tenure import NAMESPACE
+from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import Permission, require_permissions
 from shipkeeper.kube.connection import Connection
@@ -175,7 +175,7 @@ def _data_sources(plan: Plan, filler: Filler | None) -> Mapping[str, str]:
 
 
 def _permissions(prepared: Prepared) -> list[Permission]:
-    needed = [Permission(verb="patch", resource=LEASES, namespace=NAMESPACE)]
+    needed = [Permission(verb="patch", resource=LEASES, namespace=NAMESPACE, name=NAME)]
     written = {
         each.key.partition("/")[0]
         for each in prepared.assessment.candidates

@@ -1,5 +1,6 @@
 """What became of a run, read from its journal."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -76,6 +77,9 @@ class RunHistory(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 def read_history(run: RunRecord, entries: Iterable[Entry]) -> RunHistory:
     """Put the entries of a run, oldest first, in the order of its plan."""
     written = list(entries)
+    by_step: defaultdict[str, list[Entry]] = defaultdict(list)
+    for entry in written:
+        by_step[entry.step].append(entry)
     return RunHistory(
         id=run.id,
         procedure=run.procedure,
@@ -83,15 +87,11 @@ def read_history(run: RunRecord, entries: Iterable[Entry]) -> RunHistory:
         outcome=run.outcome,
         started_at=run.started_at,
         finished_at=run.finished_at,
-        steps=tuple(
-            _step(step, [entry for entry in written if entry.step == step.id])
-            for step in run.plan.steps
-        ),
+        steps=tuple(_step(step, by_step[step.id]) for step in run.plan.steps),
         verdicts=run.plan.blockers,
         revisions=tuple(
             RevisionHistory(at=entry.written_at, changes=tuple(entry.detail["changes"]))
-            for entry in written
-            if entry.step == PLAN
+            for entry in by_step[PLAN]
         ),
     )
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -125,6 +125,29 @@ class RunHead(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     door: str
 
 
+class Ledger(Protocol):
+    """What a run needs of its journal, wherever that is kept.
+
+    All that is written is on record when the call returns; JournalError if it cannot be.
+    """
+
+    def entries(self, run: str, *, step: str = "") -> list[Entry]:
+        """What was written down of a run, or of one step of it, oldest first."""
+        ...
+
+    async def write(self, entry: Entry) -> None:
+        """Append an entry."""
+        ...
+
+    async def revise(self, run: str, revision: Revision) -> None:
+        """Write down that a run goes on by another plan, and what changed."""
+        ...
+
+    async def finish(self, run: str, outcome: Outcome) -> None:
+        """Write down how a run ended."""
+        ...
+
+
 class Journal:
     """The runs of this user on this machine."""
 
@@ -199,7 +222,7 @@ class Journal:
                 ),
             )
 
-    def revise(self, run: str, revision: Revision) -> None:
+    async def revise(self, run: str, revision: Revision) -> None:
         """Write down that a run goes on by another plan, and what changed."""
         with self._transaction() as database:
             database.execute(
@@ -218,7 +241,7 @@ class Journal:
                 ),
             )
 
-    def finish(self, run: str, outcome: Outcome) -> None:
+    async def finish(self, run: str, outcome: Outcome) -> None:
         """Write down how a run ended."""
         with self._transaction() as database:
             database.execute(

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.tenure import NAME, NAMESPACE, LeaseTimes, Tenure, now, patch_lease
+from shipkeeper.engine.tenure import LeaseKey, LeaseTimes, Tenure, now, patch_lease
 from shipkeeper.errors import LockHeldError, ShipkeeperError
 from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.kube.reader import Reader
@@ -21,6 +21,7 @@ from shipkeeper.kube.writer import Writer
 from shipkeeper.model.lease import Lease
 
 _USUAL = LeaseTimes()
+CLUSTER = LeaseKey()
 
 
 @contextlib.asynccontextmanager
@@ -42,6 +43,24 @@ async def cluster_lock(
     it is known to have died, in which case the lock is taken over at once. Raises LockHeldError.
     """
     lease = await _acquire(reader, writer, identity, is_gone, tell, times)
+    async with holding(reader, writer, identity, lease, tell=tell, times=times) as tenure:
+        yield tenure
+
+
+@contextlib.asynccontextmanager
+async def holding(
+    reader: Reader,
+    writer: Writer,
+    identity: str,
+    lease: Lease,
+    *,
+    tell: Sink,
+    times: LeaseTimes = _USUAL,
+) -> AsyncGenerator[Tenure]:
+    """Hold a Lease that was taken a moment ago, and release it at the end.
+
+    The body is cancelled, and LockLostError raised, if it is lost.
+    """
     tenure = Tenure(reader, writer, identity, lease, tell, times)
     body = cast("asyncio.Task[Any]", asyncio.current_task())
     keeper = asyncio.create_task(tenure.keep())
@@ -73,29 +92,35 @@ async def _acquire(
     times: LeaseTimes,
 ) -> Lease:
     while True:
-        lease = await _read_or_create(reader, writer)
+        lease = await read_or_create(reader, writer, CLUSTER)
         holder = lease.spec.holder_identity
         if holder and holder != identity and not is_gone(holder):
             await _watch_it_expire(reader, lease, holder, tell)
         try:
-            return await patch_lease(writer, lease, _held_by(identity, lease, times))
+            return await take(writer, lease, identity, times)
         except ConflictError:
             continue
 
 
-async def _read_or_create(reader: Reader, writer: Writer) -> Lease:
+async def take(writer: Writer, lease: Lease, identity: str, times: LeaseTimes) -> Lease:
+    """Write oneself down as the holder; ConflictError if the Lease is not as it was read."""
+    return await patch_lease(writer, lease, _held_by(identity, lease, times))
+
+
+async def read_or_create(reader: Reader, writer: Writer, key: LeaseKey) -> Lease:
+    """A Lease as it is, made if there is none."""
     manifest = {
         "apiVersion": LEASES.api_version,
         "kind": LEASES.kind,
-        "metadata": {"name": NAME, "namespace": NAMESPACE},
+        "metadata": {"name": key.name, "namespace": key.namespace},
         "spec": {},
     }
     try:
-        return await reader.get(LEASES, NAME, NAMESPACE)
+        return await reader.get(LEASES, key.name, key.namespace)
     except NotFoundError:
         with contextlib.suppress(ConflictError):
-            return await writer.create(LEASES, manifest, namespace=NAMESPACE)
-    return await reader.get(LEASES, NAME, NAMESPACE)
+            return await writer.create(LEASES, manifest, namespace=key.namespace)
+    return await reader.get(LEASES, key.name, key.namespace)
 
 
 async def _watch_it_expire(reader: Reader, lease: Lease, holder: str, tell: Sink) -> None:
@@ -106,7 +131,7 @@ async def _watch_it_expire(reader: Reader, lease: Lease, holder: str, tell: Sink
         raise _held(holder, renewed)
     tell(Note(f"waiting {duration.seconds}s to see whether {holder} is still alive"))
     await asyncio.sleep(duration.total_seconds())
-    seen = await reader.get(LEASES, NAME, NAMESPACE)
+    seen = await reader.get(LEASES, lease.name, lease.namespace)
     if seen.metadata.resource_version != lease.metadata.resource_version:
         raise _held(holder, seen.spec.renew_time)
 
@@ -127,5 +152,6 @@ def _held(holder: str, renewed: datetime | None) -> LockHeldError:
     return LockHeldError(
         f"another run holds this cluster's lock: {holder}{since}",
         reason="LockHeld",
-        hint=f"wait for it to end; see it with: kubectl -n {NAMESPACE} get lease {NAME} -o yaml",
+        hint="wait for it to end; see it with: "
+        f"kubectl -n {CLUSTER.namespace} get lease {CLUSTER.name} -o yaml",
     )

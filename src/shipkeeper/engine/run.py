@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from shipkeeper.engine.brake import Brake
-from shipkeeper.engine.journal import Entry, Journal, Outcome, Phase
+from shipkeeper.engine.journal import Entry, Ledger, Outcome, Phase
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import (
     PlanRevised,
@@ -37,7 +37,7 @@ class StepRecord:
 
     def __init__(
         self,
-        journal: Journal,
+        journal: Ledger,
         run: str,
         step: str,
         entries: list[Entry],
@@ -158,7 +158,7 @@ class Run:
         id_: str,
         plan: Plan,
         actions: Mapping[str, Action],
-        journal: Journal,
+        journal: Ledger,
         tell: Sink,
         heeding: Circumstances | None = None,
     ) -> None:
@@ -209,10 +209,10 @@ class Run:
             await self._execute_steps()
             await self._settle()
         except asyncio.CancelledError:
-            self._journal.finish(self.id, Outcome.INTERRUPTED)
+            await self._journal.finish(self.id, Outcome.INTERRUPTED)
             raise
         result = self._result()
-        self._journal.finish(self.id, result.outcome)
+        await self._journal.finish(self.id, result.outcome)
         return result
 
     async def _execute_steps(self) -> None:
@@ -222,7 +222,7 @@ class Run:
             while True:
                 revision = self._review.advance(self.plan, self._begun)
                 if revision is not None:
-                    self._revise(revision)
+                    await self._revise(revision)
                 is_paused = self._brake.is_on or self._review.holds_back
                 for step in self._schedule.begin(is_paused=is_paused):
                     running[asyncio.create_task(self._step(step))] = step
@@ -261,9 +261,9 @@ class Run:
         self._schedule.skip_unbegun()
         return not self._schedule.is_over
 
-    def _revise(self, revision: Revision) -> None:
+    async def _revise(self, revision: Revision) -> None:
         """Go on by another plan, once it is on record."""
-        self._journal.revise(self.id, revision)
+        await self._journal.revise(self.id, revision)
         self._schedule = self._schedule.revised(revision.plan)
         self.plan = revision.plan
         for step in self.plan.steps:
@@ -344,7 +344,7 @@ class Run:
         with a step that cannot be taken back yet is left as it is: BlockedError once all others
         are.
         """
-        self._journal.finish(self.id, Outcome.ABORTING)
+        await self._journal.finish(self.id, Outcome.ABORTING)
         kept: dict[str, BlockedError] = {}
         # What a kept step rests on stays as well: taken back, it would make that look not done.
         needed: set[str] = set()
@@ -361,7 +361,7 @@ class Run:
         await self._settle()
         if kept:
             raise _still_kept(kept)
-        self._journal.finish(self.id, Outcome.ABORTED)
+        await self._journal.finish(self.id, Outcome.ABORTED)
 
     def _result(self) -> RunResult:
         results = tuple(

@@ -17,12 +17,12 @@ from shipkeeper.engine.lock import cluster_lock
 from shipkeeper.engine.origin import origin
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import RunStarted, Sink
-from shipkeeper.engine.tenure import Tenure
 from shipkeeper.errors import BlockedError, LockHeldError
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ForbiddenError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NAMESPACES
+from shipkeeper.kube.steady import Footing
 from shipkeeper.kube.writer import Writer
 
 _RUN_OF_HOLDER = re.compile(r"^run (\S+) on (\S+)$")
@@ -35,7 +35,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     run: RunRecord
-    tenure: Tenure
+    tenure: Footing
     directory: Path
     is_resumed: bool
 

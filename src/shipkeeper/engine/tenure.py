@@ -35,6 +35,13 @@ class LockLostError(ShipkeeperError):
     """The lock could not be kept; the run stopped where it was."""
 
 
+class LeaseKey(msgspec.Struct, frozen=True, kw_only=True):
+    """Which Lease is held; by itself the cluster's lock."""
+
+    namespace: str = NAMESPACE
+    name: str = NAME
+
+
 class LeaseTimes(msgspec.Struct, frozen=True, kw_only=True):
     """How long a renewal lasts, how often it is done, and how long one may fail.
 
@@ -131,7 +138,7 @@ class Tenure:
             self._lease = await self._patch({"renewTime": now()})
         except ConflictError as error:
             # A renewal whose answer was lost conflicts with itself; only another holder is a loss.
-            self._lease = await self._reader.get(LEASES, NAME, NAMESPACE)
+            self._lease = await self._read()
             if self._lease.spec.holder_identity != self._identity:
                 raise _lost(f"{self._lease.spec.holder_identity or 'another'} took it") from error
             self._lease = await self._patch({"renewTime": now()})
@@ -171,9 +178,12 @@ class Tenure:
             await self._patch(nobody)
         except ConflictError:
             # A renewal that was cancelled may have been carried out all the same.
-            self._lease = await self._reader.get(LEASES, NAME, NAMESPACE)
+            self._lease = await self._read()
             if self._lease.spec.holder_identity == self._identity:
                 await self._patch(nobody)
+
+    async def _read(self) -> Lease:
+        return await self._reader.get(LEASES, self._lease.name, self._lease.namespace)
 
     async def _patch(self, spec: dict[str, Any]) -> Lease:
         return await patch_lease(self._writer, self._lease, spec)
@@ -183,7 +193,7 @@ async def patch_lease(writer: Writer, lease: Lease, spec: dict[str, Any]) -> Lea
     """Change a Lease that must be as it was read; ConflictError if it is not."""
     metadata = {"resourceVersion": lease.metadata.resource_version}
     return await writer.patch(
-        LEASES, NAME, {"metadata": metadata, "spec": spec}, namespace=NAMESPACE
+        LEASES, lease.name, {"metadata": metadata, "spec": spec}, namespace=lease.namespace
     )
 
 

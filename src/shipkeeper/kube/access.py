@@ -21,12 +21,13 @@ class NotPermittedError(ShipkeeperError):
 
 
 class Permission(msgspec.Struct, frozen=True, kw_only=True):
-    """A verb on a kind of object, in one namespace or (empty) in all of them."""
+    """A verb on a kind of object, in one namespace or (empty) in all of them; or on one `name`."""
 
     verb: str
     resource: Resource[Any]
     subresource: str = ""
     namespace: str = ""
+    name: str = ""
 
     @property
     def request(self) -> RequestInfo:
@@ -38,6 +39,13 @@ class Permission(msgspec.Struct, frozen=True, kw_only=True):
             subresource=self.subresource,
             namespace=self.namespace,
         )
+
+    @property
+    def question(self) -> str:
+        """The arguments of `kubectl auth can-i` that ask for it."""
+        words = self.request.permission
+        plural = self.resource.plural
+        return words.replace(plural, f"{plural}/{self.name}", 1) if self.name else words
 
 
 class _ReviewStatus(KubeStruct, frozen=True, kw_only=True):
@@ -59,7 +67,7 @@ async def require_permissions(connection: Requests, needed: Iterable[Permission]
                 f"not allowed to {request}, so nothing was begun",
                 reason="Forbidden",
                 hint="ask for the permission, then check it: "
-                f"kubectl auth can-i {request.permission}",
+                f"kubectl auth can-i {permission.question}",
             )
 
 
@@ -78,6 +86,7 @@ async def _review(connection: Requests, permission: Permission) -> bool:
         "resource": permission.resource.plural,
         "subresource": permission.subresource,
         "namespace": permission.namespace,
+        "name": permission.name,
     }
     review = {
         "apiVersion": "authorization.k8s.io/v1",

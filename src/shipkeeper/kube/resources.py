@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from shipkeeper.model.autoscaler import HorizontalPodAutoscaler
+from shipkeeper.model.config_map import ConfigMap
 from shipkeeper.model.container import StartedPod
 from shipkeeper.model.daemonset import DaemonSet
 from shipkeeper.model.deployment import Deployment
@@ -53,6 +54,7 @@ NODES = Resource("", "v1", "nodes", "Node", Node, namespaced=False)
 PODS = Resource("", "v1", "pods", "Pod", Pod)
 STARTED_PODS = Resource("", "v1", "pods", "Pod", StartedPod)
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", KubeObject, namespaced=False)
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", ConfigMap)
 EVENTS = Resource("", "v1", "events", "Event", KubeObject)
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease", Lease)
 PERSISTENT_VOLUMES = Resource(

@@ -8,7 +8,7 @@ from functools import partial
 import msgspec
 
 from shipkeeper.engine.brake import Brake
-from shipkeeper.engine.journal import Entry, Journal
+from shipkeeper.engine.journal import Entry, Ledger
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.run import Action, Circumstances, Run
@@ -43,7 +43,7 @@ Actions = Callable[[Reader, Writer, Sink], Mapping[str, Action]]
 @asynccontextmanager
 async def assembled(
     connection: Connection,
-    journal: Journal,
+    journal: Ledger,
     session: Session,
     sink: Sink,
     *,
@@ -67,7 +67,7 @@ class _Assembly:
     def __init__(
         self,
         connection: Connection,
-        journal: Journal,
+        journal: Ledger,
         session: Session,
         stack: AsyncExitStack,
         more: Actions | None,
@@ -167,7 +167,7 @@ class _Assembly:
         kinds = {step.action for step in self._plan.steps}
         if "gate" in kinds:
             watch = await self._stack.enter_async_context(HealthWatch(self._reader, options.health))
-            before = await health_before(watch, self._session.directory / "health.json")
+            before = await health_before(watch, self._journal, self._id)
             actions = {**actions, "gate": Gate(watch, before, tell)}
         if "detach" in kinds:
             recorded = partial(_entries_of, self._journal, self._id)
@@ -205,7 +205,7 @@ class _Assembly:
         return await self._stack.enter_async_context(review)
 
 
-def _entries_of(journal: Journal, run: str, step: str) -> list[Entry]:
+def _entries_of(journal: Ledger, run: str, step: str) -> list[Entry]:
     return journal.entries(run, step=step)
 
 

@@ -76,8 +76,14 @@ class Course:
         return self._wanted
 
     def take(self, step: str | Step, phase: Phase) -> str:
-        """Take a step's new phase in; the node whose conditions change by it, or nothing."""
-        step = self._steps[step] if isinstance(step, str) else step
+        """Take a step's new phase in; the node whose conditions change by it, or nothing.
+
+        Nothing for what the plan does not have: a journal also tells of the plan itself.
+        """
+        found = self._steps.get(step) if isinstance(step, str) else step
+        return "" if found is None else self._take(found, phase)
+
+    def _take(self, step: Step, phase: Phase) -> str:
         conditions = self._course.get((step.action, phase))
         node = step.target.removeprefix("node/")
         if conditions is None or self._wanted.get(node) == conditions:

@@ -1,14 +1,13 @@
 """Watching the health of a cluster between waves, until it has held for a while."""
 
 import asyncio
-import os
 from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
+from shipkeeper.engine.journal import Entry, Ledger, Phase
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.reader import Reader
@@ -34,6 +33,8 @@ from shipkeeper.nodes.health import (
 
 # While something cannot be followed no change tells when it can be again.
 _LOOK_AGAIN = 1.0  # seconds
+# What the entry is about that keeps the health: no step has this id.
+_HEALTH = "health"
 _WORKLOADS = (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, REPLICA_SETS)
 
 TellVerdicts = Callable[[tuple[Verdict, ...]], None]
@@ -151,26 +152,14 @@ class HealthWatch:
         self._changed.set()
 
 
-async def health_before(watch: HealthWatch, file: Path) -> Health:
+async def health_before(watch: HealthWatch, journal: Ledger, run: str) -> Health:
     """The health before a run began: as its first attempt found it, and noted for later ones.
 
     Taken anew after a kill in mid-run it would call what the run itself took away broken before.
     """
-    noted = _noted(file)
-    if noted is None:
-        noted = await watch.health()
-        _note(file, noted)
-    return noted
-
-
-def _noted(file: Path) -> Health | None:
-    return msgspec.json.decode(file.read_bytes(), type=Health) if file.exists() else None
-
-
-def _note(file: Path, health: Health) -> None:
-    unfinished = file.with_suffix(".part")
-    with unfinished.open("wb") as target:
-        target.write(msgspec.json.encode(health))
-        target.flush()
-        os.fsync(target.fileno())
-    unfinished.replace(file)
+    for entry in journal.entries(run, step=_HEALTH):
+        return msgspec.convert(entry.detail[_HEALTH], Health)
+    found = await watch.health()
+    noted = msgspec.json.decode(msgspec.json.encode(found))
+    await journal.write(Entry(run=run, step=_HEALTH, phase=Phase.AFTER, detail={_HEALTH: noted}))
+    return found

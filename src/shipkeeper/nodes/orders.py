@@ -1,8 +1,9 @@
 """The order in which nodes are offered to the planner, and how many of them at a time. Pure.
 
 Nodes come in groups, one after the other: first the canaries, then the rest zone by zone or label
-by label if so asked, in the natural order of their names, and the control plane last. The planner
-makes waves within a group and begins the next one when all nodes of a group are done.
+by label if so asked, in the natural order of their names, the control plane last, and after it
+only what must be last of all. The planner makes waves within a group and begins the next one when
+all nodes of a group are done.
 """
 
 import re
@@ -51,13 +52,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     `growth` is by how much more nodes may go together than did before (2 gives 1, 2, 4 …, and 1
     gives 1, 2, 3 …), 0 for no such limit; `at_most` is the most nodes at a time, 0 if only the
-    planner's limits count.
+    planner's limits count. `last` are nodes that go after all others.
     """
 
     canary: Canary = Canary()
     growth: float = 0.0
     at_most: int = 0
     by: tuple[OrderKey, ...] = ()
+    last: tuple[str, ...] = ()
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +79,8 @@ def arrange(nodes: Iterable[Node], order: Order) -> tuple[Group, ...]:
 
     Raises UsageError if the canary names a node that is not among them.
     """
-    ordered = sorted(nodes, key=_place(order))
+    everybody = sorted(nodes, key=_place(order))
+    ordered = [node for node in everybody if node.name not in order.last]
     canaries = _canaries(ordered, order.canary)
     chosen = {node.name for node in canaries}
     rest = [node for node in ordered if node.name not in chosen]
@@ -86,7 +89,8 @@ def arrange(nodes: Iterable[Node], order: Order) -> tuple[Group, ...]:
     workers = [node for node in rest if not node.is_control_plane]
     for labels, found in groupby(workers, lambda node: _values(node, order.by)):
         groups += steps.of(_title(labels, order.by), tuple(node.name for node in found))
-    return (*groups, *_control_plane(rest))
+    last = tuple(node.name for node in everybody if node.name in order.last)
+    return (*groups, *_control_plane(rest), *_last(last))
 
 
 def parse_canary(texts: Iterable[str]) -> Canary:
@@ -224,6 +228,16 @@ def _control_plane(rest: Sequence[Node]) -> Iterator[Group]:
         yield Group(
             name="control plane",
             reason="goes last, one at a time: the others keep quorum",
+            nodes=names,
+            max_at_once=1,
+        )
+
+
+def _last(names: tuple[str, ...]) -> Iterator[Group]:
+    if names:
+        yield Group(
+            name="last of all",
+            reason="what carries this out runs there, and goes on elsewhere",
             nodes=names,
             max_at_once=1,
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shipkeeper.engine.plan import Plan
-from shipkeeper.engine.tenure import NAMESPACE
+from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.kube.access import Permission
 from shipkeeper.kube.resources import DEPLOYMENTS, LEASES, NODES, PODS
 from shipkeeper.nodes.options import AtDeadline
@@ -20,7 +20,7 @@ def permissions_of(plan: Plan) -> tuple[Permission, ...]:
 
 def _permissions(plan: Plan) -> Iterator[Permission]:
     yield Permission(verb="patch", resource=NODES)
-    yield Permission(verb="patch", resource=LEASES, namespace=NAMESPACE)
+    yield Permission(verb="patch", resource=LEASES, namespace=NAMESPACE, name=NAME)
     pod = plan.request["options"].get("pod")
     if pod is not None:
         yield from _work_pods(pod["namespace"])

@@ -7,7 +7,7 @@ from statistics import median
 import msgspec
 
 from shipkeeper.engine.announce import announcing
-from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.journal import Journal, Ledger, Outcome, RunRecord
 from shipkeeper.engine.onlooking import overheard
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
@@ -125,7 +125,7 @@ async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Si
     await require_permissions(connection, permissions_of(plan))
     await _require_work(connection, plan)
     async with open_session(connection, journal, plan, tell) as session:
-        return await _execute(connection, journal, session, tell)
+        return await carry_out(connection, journal, session, tell)
 
 
 async def resume(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> RunResult:
@@ -143,7 +143,7 @@ async def resume(connection: Connection, journal: Journal, run: RunRecord, tell:
     await _require_same_cluster(connection, run)
     await _require_work(connection, run.plan)
     async with drive(connection, journal, run, tell) as session:
-        return await _execute(connection, journal, session, tell)
+        return await carry_out(connection, journal, session, tell)
 
 
 async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> None:
@@ -158,13 +158,8 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
             hint="put nodes back in service with: shipkeeper uncordon",
         )
     await _require_same_cluster(connection, run)
-    async with (
-        drive(connection, journal, run, tell) as session,
-        assembled(
-            connection, journal, session, overheard(session.directory, tell), is_aborted=True
-        ) as prepared,
-    ):
-        await prepared.abort()
+    async with drive(connection, journal, run, tell) as session:
+        await take_back(connection, journal, session, tell)
 
 
 async def _require_work(connection: Connection, plan: Plan) -> None:
@@ -182,9 +177,17 @@ async def _require_same_cluster(connection: Connection, run: RunRecord) -> None:
         )
 
 
-async def _execute(
-    connection: Connection, journal: Journal, session: Session, tell: Sink
+async def take_back(connection: Connection, journal: Ledger, session: Session, tell: Sink) -> None:
+    """Give up the run of a session that is open already."""
+    heard = overheard(session.directory, tell)
+    async with assembled(connection, journal, session, heard, is_aborted=True) as prepared:
+        await prepared.abort()
+
+
+async def carry_out(
+    connection: Connection, journal: Ledger, session: Session, tell: Sink
 ) -> RunResult:
+    """Execute the run of a session that is open already, and tell of it by Events."""
     async with (
         announcing(
             Writer(connection), session.run.id, overheard(session.directory, tell)

@@ -1,0 +1,4 @@
+{{- define "shipkeeper.labels" -}}
+app.kubernetes.io/name: shipkeeper
+app.kubernetes.io/component: operator
+{{- end }}

@@ -1,0 +1,54 @@
+"""`shipkeeper operator manifests`: what the operator needs in a cluster."""
+
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from shipkeeper import __version__
+from shipkeeper.cli.output import write
+from shipkeeper.model.version import Version
+from shipkeeper.operator.manifests import ManifestOptions, as_text, definitions, manifests
+from shipkeeper.operator.run import LEASE
+
+_NEWEST = "v1.37.2"
+
+
+async def manifests_(
+    *,
+    namespace: Annotated[
+        str, Parameter(name=("--namespace", "-n"), help="Where the operator lives.")
+    ] = "shipkeeper-system",
+    kubernetes_version: Annotated[
+        str, Parameter(help="The cluster's version; manifests are for it and newer ones.")
+    ] = _NEWEST,
+    image: Annotated[str, Parameter(help="The image; see Containerfile.")] = (
+        f"shipkeeper:{__version__}"
+    ),
+    replicas: Annotated[int, Parameter(help="How many run; one of them leads.")] = 2,
+    allow: Annotated[
+        tuple[
+            Literal["delete-pods", "surge", "other-tools", "access-reports", "certificate-reports"],
+            ...,
+        ],
+        Parameter(help="What it may do beside the usual; may be repeated."),
+    ] = (),
+    host_pods: Annotated[
+        str, Parameter(help="A namespace in which it may start privileged pods (action.pod).")
+    ] = "",
+    crds_only: Annotated[bool, Parameter(help="Only the CustomResourceDefinitions.")] = False,
+) -> None:
+    """Print what the operator needs in a cluster, for `kubectl apply --server-side -f -`."""
+    version = Version.parse(kubernetes_version)
+    if crds_only:
+        write(as_text(definitions(version)))
+        return
+    options = ManifestOptions(
+        version=version,
+        image=image,
+        lease=LEASE,
+        namespace=namespace,
+        replicas=replicas,
+        allowed=allow,
+        host_pods=host_pods,
+    )
+    write(as_text(manifests(options)))

@@ -1,0 +1,1 @@
+"""The operator: custom resources, and the same procedures, carried out in the cluster."""

@@ -1,0 +1,1 @@
+"""The custom resources: what may be written into them, and how they are shown."""

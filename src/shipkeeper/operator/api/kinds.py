@@ -1,0 +1,14 @@
+"""Every kind of custom resource, in the order in which they are made."""
+
+from typing import Any
+
+from shipkeeper.operator.api.kind import Kind
+from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
+from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
+
+KINDS: tuple[Kind[Any], ...] = (
+    NODE_MAINTENANCE,
+    MAINTENANCE_WINDOW,
+    ACCESS_REPORT,
+    CERTIFICATE_REPORT,
+)

@@ -1,0 +1,1 @@
+"""NodeMaintenance: a fleet maintenance that is declared instead of commanded."""

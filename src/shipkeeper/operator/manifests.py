@@ -1,0 +1,264 @@
+"""Everything that the operator needs in a cluster, as manifests. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from shipkeeper.engine.tenure import NAME, NAMESPACE
+from shipkeeper.model.version import Version
+from shipkeeper.operator import grants
+from shipkeeper.operator.api.kinds import KINDS
+from shipkeeper.operator.grants import Grant
+
+Manifest = dict[str, Any]
+
+METRICS_PORT = 9464
+_RBAC = "rbac.authorization.k8s.io"
+_STATE = "/var/run/shipkeeper"
+_USER = 65532
+_BUDGET_V1 = Version(1, 21, 0)
+_PART_OF = {"app.kubernetes.io/name": "shipkeeper", "app.kubernetes.io/component": "operator"}
+# More than the Events and conditions of a run that stops may take.
+_GRACE_SECONDS = 60
+
+
+class ManifestOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the operator goes and what it may do; `version` is the cluster's.
+
+    `allowed` names what it may do beside the usual (`grants.EXTRAS`); `host_pods` is the namespace
+    in which it may start privileged pods, empty for none.
+    """
+
+    version: Version
+    image: str
+    lease: str
+    name: str = "shipkeeper-operator"
+    namespace: str = "shipkeeper-system"
+    replicas: int = 2
+    allowed: tuple[str, ...] = ()
+    host_pods: str = ""
+
+
+def manifests(options: ManifestOptions) -> tuple[Manifest, ...]:
+    """All manifests, in the order in which they are to be made."""
+    return (
+        _namespace(options),
+        *definitions(options.version),
+        *permissions(options),
+        *workload(options),
+    )
+
+
+def definitions(version: Version) -> tuple[Manifest, ...]:
+    """The CustomResourceDefinitions, for a server of this version."""
+    return tuple(kind.definition(version) for kind in KINDS)
+
+
+def permissions(options: ManifestOptions) -> tuple[Manifest, ...]:
+    """The ServiceAccount, and its roles and their bindings."""
+    return (
+        {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": _metadata(options, options.namespace),
+        },
+        *_permissions(options),
+    )
+
+
+def _permissions(options: ManifestOptions) -> Iterator[Manifest]:
+    plurals = tuple(kind.plural for kind in KINDS)
+    yield from _bound(options, "", grants.everywhere(plurals))
+    for name in options.allowed:
+        yield from extra(options, name)
+    yield from _bound(options, options.namespace, grants.own_namespace(options.lease))
+    yield from _bound(options, NAMESPACE, grants.cluster_lock(NAME), suffix="-lock")
+    yield from _bound(options, "default", grants.events(), suffix="-events")
+    if options.host_pods:
+        yield from host_pods(options)
+
+
+def extra(options: ManifestOptions, name: str) -> Iterator[Manifest]:
+    """The role, and its binding, of what is allowed beside the usual."""
+    yield from _bound(options, "", grants.EXTRAS[name], suffix=f"-{name}")
+
+
+def host_pods(options: ManifestOptions) -> Iterator[Manifest]:
+    """The role, and its binding, for privileged pods in one namespace."""
+    yield from _bound(options, options.host_pods, grants.HOST_PODS, suffix="-host-pods")
+
+
+def _bound(
+    options: ManifestOptions, namespace: str, found: Sequence[Grant], suffix: str = ""
+) -> Iterator[Manifest]:
+    """A role in a namespace, or in none, and its binding to the operator's ServiceAccount."""
+    prefix = "" if namespace else "Cluster"
+    metadata = _metadata(options, namespace, suffix)
+    yield {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": f"{prefix}Role",
+        "metadata": metadata,
+        "rules": [each.rule for each in found],
+    }
+    yield {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": f"{prefix}RoleBinding",
+        "metadata": metadata,
+        "roleRef": {"apiGroup": _RBAC, "kind": f"{prefix}Role", "name": metadata["name"]},
+        "subjects": [
+            {"kind": "ServiceAccount", "name": options.name, "namespace": options.namespace}
+        ],
+    }
+
+
+def workload(options: ManifestOptions) -> tuple[Manifest, ...]:
+    """The Deployment, and what protects it."""
+    return (
+        _deployment(options),
+        _budget(options),
+        _service(options),
+        _network_policy(options),
+    )
+
+
+def _namespace(options: ManifestOptions) -> Manifest:
+    levels = {f"pod-security.kubernetes.io/{each}": "restricted" for each in ("enforce", "warn")}
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": options.namespace, "labels": levels},
+    }
+
+
+def _metadata(options: ManifestOptions, namespace: str = "", suffix: str = "") -> Manifest:
+    metadata: Manifest = {"name": f"{options.name}{suffix}", "labels": dict(_PART_OF)}
+    return {**metadata, "namespace": namespace} if namespace else metadata
+
+
+def _deployment(options: ManifestOptions) -> Manifest:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(options, options.namespace),
+        "spec": {
+            "replicas": options.replicas,
+            "selector": {"matchLabels": dict(_PART_OF)},
+            "template": {"metadata": {"labels": dict(_PART_OF)}, "spec": pod_spec(options)},
+        },
+    }
+
+
+def pod_spec(options: ManifestOptions) -> Manifest:
+    """The pod of one replica: no root, nothing to write but its scratch, another node each."""
+    other_node = {
+        "topologyKey": "kubernetes.io/hostname",
+        "labelSelector": {"matchLabels": dict(_PART_OF)},
+    }
+    return {
+        "serviceAccountName": options.name,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "affinity": {
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": [
+                    {"weight": 100, "podAffinityTerm": other_node}
+                ]
+            }
+        },
+        "containers": [_container(options)],
+        "volumes": [{"name": "state", "emptyDir": {"sizeLimit": "256Mi"}}],
+    }
+
+
+def _container(options: ManifestOptions) -> Manifest:
+    probe = {"httpGet": {"path": "/metrics", "port": "metrics"}, "periodSeconds": 20}
+    return {
+        "name": "operator",
+        "image": options.image,
+        "args": ["operator", "run", f"--metrics-address=:{METRICS_PORT}"],
+        "env": [
+            _from_field("POD_NAME", "metadata.name"),
+            _from_field("POD_NAMESPACE", "metadata.namespace"),
+            _from_field("NODE_NAME", "spec.nodeName"),
+            {"name": "XDG_STATE_HOME", "value": _STATE},
+        ],
+        "ports": [{"name": "metrics", "containerPort": METRICS_PORT}],
+        "livenessProbe": {**probe, "timeoutSeconds": 10, "failureThreshold": 6},
+        "readinessProbe": {**probe, "timeoutSeconds": 5},
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "128Mi"},
+            "limits": {"memory": "512Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "state", "mountPath": _STATE}],
+    }
+
+
+def _from_field(name: str, path: str) -> Manifest:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _budget(options: ManifestOptions) -> Manifest:
+    version = "v1beta1" if options.version < _BUDGET_V1 else "v1"
+    return {
+        "apiVersion": f"policy/{version}",
+        "kind": "PodDisruptionBudget",
+        "metadata": _metadata(options, options.namespace),
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": dict(_PART_OF)}},
+    }
+
+
+def _service(options: ManifestOptions) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(options, options.namespace),
+        "spec": {
+            "clusterIP": "None",
+            "selector": dict(_PART_OF),
+            "ports": [{"name": "metrics", "port": METRICS_PORT, "targetPort": "metrics"}],
+        },
+    }
+
+
+def _network_policy(options: ManifestOptions) -> Manifest:
+    """Nobody comes in but for metrics; it goes out to the API server, DNS and metrics servers."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": _metadata(options, options.namespace),
+        "spec": {
+            "podSelector": {"matchLabels": dict(_PART_OF)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"ports": [{"protocol": "TCP", "port": METRICS_PORT}]}],
+            # Where the API server and object stores are differs from cluster to cluster.
+            "egress": [
+                {
+                    "ports": [
+                        {"protocol": "UDP", "port": 53},
+                        {"protocol": "TCP", "port": 53},
+                        {"protocol": "TCP", "port": 443},
+                        {"protocol": "TCP", "port": 6443},
+                        {"protocol": "TCP", "port": 9090},
+                        {"protocol": "TCP", "port": 10250},
+                    ]
+                }
+            ],
+        },
+    }
+
+
+def as_text(found: Sequence[Manifest]) -> str:
+    """Manifests as YAML, for `kubectl apply -f -`."""
+    return "---\n".join(msgspec.yaml.encode(each).decode() for each in found)

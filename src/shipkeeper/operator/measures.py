@@ -1,0 +1,147 @@
+"""What the operator counts of itself, in Prometheus's words."""
+
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+
+import msgspec
+
+from shipkeeper.engine.exposition import Metric, Series, by_label, expose
+from shipkeeper.operator.api.kind import CustomObject
+
+_KEPT = 10_000
+
+
+class _PhaseOnly(msgspec.Struct, frozen=True):
+    phase: str = "Pending"
+
+
+class Measure:
+    """One reconcile, and whether it failed."""
+
+    def __init__(self) -> None:
+        self.reason = ""
+
+    def fail(self, reason: str) -> None:
+        """Note that it failed, and why."""
+        self.reason = reason
+
+
+class Measures:
+    """The operator's own figures."""
+
+    def __init__(self) -> None:
+        self.is_leader = False
+        self.transitions = 0
+        self._objects: dict[str, Mapping[str, CustomObject]] = {}
+        self.gauges: dict[str, dict[str, float]] = {}
+        self._depths: dict[str, float] = {}
+        self._reconciles: Counter[str] = Counter()
+        self._errors: Counter[tuple[str, str]] = Counter()
+        self._took: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
+        self._spent: defaultdict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def reconciling(self, kind: str) -> Generator[Measure]:
+        """Measure one reconcile."""
+        measure, began = Measure(), time.perf_counter()
+        try:
+            yield measure
+        finally:
+            took = time.perf_counter() - began
+            self._reconciles[kind] += 1
+            self._spent[kind] += took
+            self._took[kind].append(took)
+            if measure.reason:
+                self._errors[kind, measure.reason] += 1
+
+    def depth(self, kind: str, depth: int) -> None:
+        """How many keys of a kind wait."""
+        self._depths[kind] = depth
+
+    def quantile(self, share: float) -> float:
+        """The time, in seconds, within which this share of the last reconciles was done."""
+        took = sorted(each for kind in self._took.values() for each in kind)
+        return took[min(int(len(took) * share), len(took) - 1)] if took else 0.0
+
+    def count(self, kind: str, objects: Mapping[str, CustomObject]) -> None:
+        """Count the objects of a kind, whenever somebody asks, by their phases."""
+        self._objects[kind] = objects
+
+    def _phases(self) -> Counter[tuple[str, str]]:
+        return Counter(
+            (kind, msgspec.json.decode(each.status, type=_PhaseOnly).phase)
+            for kind, objects in self._objects.items()
+            for each in objects.values()
+        )
+
+    def expose(self) -> str:
+        """Everything, as Prometheus reads it."""
+        return expose(self._metrics())
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        took = (
+            *(Series(self.quantile(share), {"quantile": str(share)}) for share in (0.5, 0.9, 0.99)),
+            Series(sum(self._spent.values()), suffix="_sum"),
+            Series(sum(self._reconciles.values()), suffix="_count"),
+        )
+        return (
+            Metric(
+                name="shipkeeper_operator_leader",
+                type="gauge",
+                help="Whether this process leads.",
+                series=(Series(float(self.is_leader)),),
+            ),
+            Metric(
+                name="shipkeeper_operator_leader_transitions_total",
+                type="counter",
+                help="How often this process began to lead.",
+                series=(Series(self.transitions),),
+            ),
+            Metric(
+                name="shipkeeper_operator_queue_depth",
+                type="gauge",
+                help="Objects that wait to be reconciled.",
+                series=by_label("kind", self._depths),
+            ),
+            Metric(
+                name="shipkeeper_operator_reconcile_errors_total",
+                type="counter",
+                help="Reconciles that failed, by kind and reason.",
+                series=tuple(
+                    Series(count, {"kind": kind, "reason": reason})
+                    for (kind, reason), count in sorted(self._errors.items())
+                ),
+            ),
+            Metric(
+                name="shipkeeper_operator_reconcile_seconds",
+                type="summary",
+                help="How long reconciles took.",
+                series=took,
+            ),
+            Metric(
+                name="shipkeeper_objects",
+                type="gauge",
+                help="Objects by kind and phase.",
+                series=tuple(
+                    Series(count, {"kind": kind, "phase": phase})
+                    for (kind, phase), count in sorted(self._phases().items())
+                ),
+            ),
+            *(
+                Metric(
+                    name=name,
+                    type="gauge",
+                    help=_GAUGES[name],
+                    series=by_label("name", values),
+                )
+                for name, values in sorted(self.gauges.items())
+            ),
+        )
+
+
+_GAUGES = {
+    "shipkeeper_maintenance_nodes_done": "Nodes of a maintenance that are done.",
+    "shipkeeper_maintenance_nodes_total": "Nodes of a maintenance.",
+}

@@ -1,0 +1,1 @@
+"""AccessReport and CertificateReport: the rooms of access/, on a schedule."""

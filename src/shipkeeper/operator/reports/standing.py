@@ -1,0 +1,159 @@
+"""How a report stands, as its status tells it. Pure."""
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from shipkeeper.backup.schedule import Schedule, next_due
+from shipkeeper.engine.finding import Findings, Severity
+from shipkeeper.engine.findings_report import findings_report
+from shipkeeper.engine.report import Format, render
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.model.cron import parse_schedule
+from shipkeeper.model.words import counted
+from shipkeeper.operator.api.conditions import StatusCondition, settled
+from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reports import (
+    FindingCount,
+    FoundThing,
+    ReportSchedule,
+    ReportStatus,
+)
+
+_NAMED = 20
+_NEVER = "never"
+
+
+class Look(msgspec.Struct, frozen=True):
+    """When the next look is, and whether it is due."""
+
+    at: datetime | None
+    is_due: bool
+
+
+def next_look(schedule: ReportSchedule, checked_at: datetime | None, now: datetime) -> Look:
+    """The next look after the last one; the first is due at once. UsageError for nonsense."""
+    cron = parse_schedule(schedule.cron, schedule.time_zone)
+    if checked_at is None:
+        return Look(now, is_due=True)
+    due = next_due(Schedule(cron=cron), checked_at, now)
+    return Look(due.at if due else None, is_due=due is not None and due.at <= now)
+
+
+def following(schedule: ReportSchedule, now: datetime) -> datetime | None:
+    """The first time of a schedule after a moment."""
+    found = parse_schedule(schedule.cron, schedule.time_zone).next(now)
+    return _whole(found) if found else None
+
+
+def text_of(found: Findings) -> str:
+    """The whole report as the command prints it."""
+    return render(findings_report(found), Format.TEXT)
+
+
+def looked(
+    before: ReportStatus,
+    generation: int,
+    found: Findings,
+    fail_on: str,
+    next_at: datetime | None,
+    place: ObjectRef,
+    now: datetime,
+) -> ReportStatus:
+    """The status after a look."""
+    bad = () if fail_on == _NEVER else found.at_least(Severity(fail_on))
+    counts = Counter(each.severity for each in found.standing)
+    message = (
+        f"{counted(len(bad), 'finding')} of severity {fail_on} or worse"
+        if bad
+        else f"nothing of severity {fail_on} or worse"
+        if fail_on != _NEVER
+        else counted(len(found.standing), "finding")
+    )
+    if found.unchecked:
+        message += f"; {counted(len(found.unchecked), 'thing')} could not be looked at"
+    conditions = (
+        _condition("Accepted", is_so=True, reason="Valid"),
+        _condition("Checked", is_so=True, reason="Checked"),
+        _condition("Clean", is_so=not bad, reason="Findings" if bad else "Clean", message=message),
+    )
+    return ReportStatus(
+        observed_generation=generation,
+        phase="Findings" if bad else "Clean",
+        message=message,
+        found=FindingCount(
+            critical=counts[Severity.CRITICAL],
+            high=counts[Severity.HIGH],
+            medium=counts[Severity.MEDIUM],
+            low=counts[Severity.LOW],
+            unchecked=len(found.unchecked),
+        ),
+        worst=tuple(
+            FoundThing(
+                rule=each.rule,
+                severity=each.severity,
+                target=each.target,
+                message=each.message[:1024],
+                remedy=each.remedy[:1024],
+            )
+            for each in found.standing[:_NAMED]
+        ),
+        report_in=place,
+        checked_at=_whole(now),
+        next_at=next_at,
+        conditions=settled(before.conditions, conditions, generation, now),
+    )
+
+
+def failed(
+    before: ReportStatus,
+    generation: int,
+    error: ShipkeeperError,
+    now: datetime,
+    *,
+    condition: str,
+) -> ReportStatus:
+    """The status when the spec is nonsense (Accepted), or the look failed (Checked).
+
+    What was found before stays: it is the best that is known.
+    """
+    message = f"{error.message} ({error.hint})" if error.hint else error.message
+    conditions = [_condition(condition, is_so=False, reason=error.reason, message=message)]
+    if condition != "Accepted":
+        conditions.insert(0, _condition("Accepted", is_so=True, reason="Valid"))
+    kept = [each for each in before.conditions if each.type == "Clean"]
+    return msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        phase="Failed",
+        message=message,
+        conditions=settled(before.conditions, (*conditions, *kept), generation, now),
+    )
+
+
+def suspended(before: ReportStatus, generation: int) -> ReportStatus:
+    """The status while nothing is looked at."""
+    return msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        phase="Suspended",
+        message="spec.suspend is true",
+        next_at=None,
+    )
+
+
+def pause(until: datetime | None, now: datetime) -> timedelta:
+    """How long a timer waits for a moment: a day at most, as clocks are set."""
+    left = (until - now) if until else timedelta(days=1)
+    return min(max(left, timedelta(seconds=1)), timedelta(days=1))
+
+
+def _condition(type_: str, *, is_so: bool, reason: str, message: str = "") -> StatusCondition:
+    return StatusCondition(
+        type=type_, status="True" if is_so else "False", reason=reason, message=message
+    )
+
+
+def _whole(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(microsecond=0)

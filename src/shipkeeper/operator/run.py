@@ -1,0 +1,160 @@
+"""The operator's process: it stands by, leads, and hands over; several may run at once."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shipkeeper.engine.election import leading
+from shipkeeper.engine.exposition import CONTENT_TYPE
+from shipkeeper.engine.progress import Event, Note
+from shipkeeper.engine.tenure import LeaseKey, LeaseTimes, LockLostError, Tenure
+from shipkeeper.kube.backoff import backoff
+from shipkeeper.kube.config import ConnectionOptions
+from shipkeeper.kube.connection import Connection, connect
+from shipkeeper.kube.errors import ApiError, UnreachableError
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.writer import Writer
+from shipkeeper.metrics.server import serving
+from shipkeeper.operator.api.kind import Kind
+from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
+from shipkeeper.operator.controller import Controller, Reconciler
+from shipkeeper.operator.maintenance.reconcile import MaintenanceReconciler
+from shipkeeper.operator.maintenance.windows import WindowReconciler
+from shipkeeper.operator.measures import Measures
+from shipkeeper.operator.queue import WorkQueue
+from shipkeeper.operator.reports.reconcile import LOOKS, ReportReconciler
+from shipkeeper.operator.scene import Scene
+
+LEASE = "shipkeeper-operator"
+# Who stands by leads 9 seconds after the last sign of life of a leader that was killed.
+TIMES = LeaseTimes(duration=timedelta(seconds=9), renew_every=timedelta(seconds=3))
+_LONGEST_PAUSE = timedelta(seconds=10)
+
+
+class OperatorOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How one process of the operator runs; `namespace` is where its journals and its Lease are.
+
+    `node` is the node that it runs on, which its own maintenances do last; empty if unknown.
+    `metrics` is HOST:PORT, empty to serve none.
+    """
+
+    connection: ConnectionOptions
+    namespace: str
+    directory: Path
+    node: str = ""
+    metrics: str = ""
+    times: LeaseTimes = TIMES
+
+
+async def operate(options: OperatorOptions, say: Callable[[str], None]) -> None:
+    """Stand by and lead until cancelled; then hand over in order."""
+    measures = Measures()
+    identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}"
+    async with AsyncExitStack() as stack:
+        if options.metrics:
+            url = await stack.enter_async_context(
+                serving(options.metrics, measures.expose, CONTENT_TYPE)
+            )
+            say(f"metrics are at {url}")
+        connection = await stack.enter_async_context(connect(options.connection))
+        failures = 0
+        while True:
+            try:
+                await _serve(connection, options, identity, measures, say)
+            except LockLostError as error:
+                say(f"leads no more: {error.message}")
+                failures = 0
+            except (ApiError, UnreachableError) as error:
+                failures += 1
+                say(f"cannot serve: {error.message}")
+                await asyncio.sleep(backoff(failures, longest=_LONGEST_PAUSE).total_seconds())
+
+
+async def _serve(
+    connection: Connection,
+    options: OperatorOptions,
+    identity: str,
+    measures: Measures,
+    say: Callable[[str], None],
+) -> None:
+    def tell(event: Event) -> None:
+        if isinstance(event, Note):
+            say(event.message)
+
+    key = LeaseKey(namespace=options.namespace, name=LEASE)
+    async with leading(
+        Reader(connection), Writer(connection), key, identity, tell=tell, times=options.times
+    ) as tenure:
+        say(f"{identity} leads")
+        measures.transitions += 1
+        measures.is_leader = True
+        try:
+            await _lead(_scene(connection, options, tenure, measures, say))
+        finally:
+            measures.is_leader = False
+            say("hands over")
+
+
+def _scene(
+    connection: Connection,
+    options: OperatorOptions,
+    tenure: Tenure,
+    measures: Measures,
+    say: Callable[[str], None],
+) -> Scene:
+    return Scene(
+        connection=connection,
+        footing=tenure,
+        namespace=options.namespace,
+        node=options.node,
+        directory=options.directory,
+        times=options.times,
+        measures=measures,
+        say=say,
+    )
+
+
+async def _lead(scene: Scene) -> None:
+    """Reconcile everything until cancelled; ShipkeeperError when that cannot go on."""
+    async with AsyncExitStack() as stack:
+        maintenances = await stack.enter_async_context(_controller(scene, NODE_MAINTENANCE))
+        windows = await stack.enter_async_context(_controller(scene, MAINTENANCE_WINDOW))
+
+        def wake() -> None:
+            for key in maintenances.following.objects:
+                maintenances.queue.add(key)
+
+        work: list[tuple[Controller, Reconciler]] = [
+            (
+                maintenances,
+                MaintenanceReconciler(
+                    scene,
+                    maintenances.queue,
+                    maintenances.following.objects,
+                    windows.following.objects,
+                ),
+            ),
+            (windows, WindowReconciler(scene, wake)),
+        ]
+        for kind, look_at in LOOKS:
+            reports = await stack.enter_async_context(_controller(scene, kind))
+            work.append((reports, ReportReconciler(scene, reports.queue, kind, look_at)))
+        async with asyncio.TaskGroup() as group:
+            for controller, reconciler in work:
+                group.create_task(controller.work(reconciler))
+
+
+@asynccontextmanager
+async def _controller(scene: Scene, kind: Kind[Any]) -> AsyncGenerator[Controller]:
+    async with Controller(
+        kind, scene.reader, WorkQueue(), scene.measures, scene.complain
+    ) as controller:
+        yield controller

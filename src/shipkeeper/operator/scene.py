@@ -1,0 +1,66 @@
+"""What every reconciler works with: the cluster, as whom, and on which footing."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from shipkeeper.engine.tenure import LeaseTimes
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.steady import Footing, SteadyConnection
+from shipkeeper.kube.writer import Writer
+from shipkeeper.operator.measures import Measures
+
+_HOLDER = re.compile(r"^run (\S+) of the operator in (\S+)$")
+
+
+class Scene(msgspec.Struct, frozen=True, kw_only=True):
+    """One leader's surroundings; `footing` is its leadership, on which all changes stand.
+
+    `namespace` is where the operator lives, `node` where this process runs (empty if unknown), and
+    `directory` what its runs keep on this machine: nothing of that is needed by the next leader.
+    """
+
+    connection: Connection
+    footing: Footing
+    namespace: str
+    node: str
+    directory: Path
+    times: LeaseTimes
+    measures: Measures
+    say: Callable[[str], None]
+
+    @property
+    def steady(self) -> SteadyConnection:
+        """Requests that outlast the API server's absence, and change nothing unless we lead."""
+        return SteadyConnection(self.connection, self.footing)
+
+    @property
+    def reader(self) -> Reader:
+        """Reads."""
+        return Reader(self.steady)
+
+    @property
+    def writer(self) -> Writer:
+        """Writes while we lead."""
+        return Writer(self.steady)
+
+    def holder(self, run: str) -> str:
+        """Who holds the cluster's lock for a run, in words for the others."""
+        return f"run {run} of the operator in {self.namespace}"
+
+    def is_gone(self, holder: str) -> bool:
+        """Whether a holder of the lock is a run of a leader before us.
+
+        That one began its last change before its leadership ran out, and we lead only since then.
+        """
+        found = _HOLDER.match(holder)
+        return found is not None and found[2] == self.namespace
+
+    def complain(self, what: str, error: ShipkeeperError) -> None:
+        """Say what went wrong with an object."""
+        hint = f" ({error.hint})" if error.hint else ""
+        self.say(f"{what}: {error.message}{hint}")

@@ -1,0 +1,28 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from shipkeeper.kube.connection import connect
+from shipkeeper.sandbox.sandbox import Sandbox
+from tests.nodes.world import World, options_of
+from tests.operator.harbour import Harbour
+
+
+@pytest.fixture
+async def world(newest: Sandbox, tmp_path: Path) -> AsyncIterator[World]:
+    """A corner of a real cluster of the newest version."""
+    async with (
+        connect(options_of(newest)) as connection,
+        World(newest, connection, tmp_path) as found,
+    ):
+        yield found
+
+
+@pytest.fixture
+async def harbour(world: World, tmp_path: Path) -> AsyncIterator[Harbour]:
+    """The operator's manifests in that cluster; replicas end with the test."""
+    found = Harbour(world.sandbox, world.connection, tmp_path)
+    await found.set_up()
+    yield found
+    await found.clear()

@@ -1,0 +1,81 @@
+"""A replica of the operator in a process of its own, which may kill itself at one of its writes."""
+
+import asyncio
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from shipkeeper.engine.tenure import LeaseTimes
+from shipkeeper.kube.config import ConnectionOptions
+from shipkeeper.kube.connection import Connection
+from shipkeeper.operator.run import OperatorOptions, operate
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """As whom and where it runs, and when it dies: at the n-th write (0 for never).
+
+    `is_sent` says whether the write is answered before. Times are in seconds.
+    """
+
+    kubeconfig: str
+    namespace: str
+    directory: str
+    node: str = ""
+    metrics: str = ""
+    duration: float = 3.0
+    renew_every: float = 1.0
+    dies_at: int = 0
+    is_sent: bool = True
+
+
+def _let_die(request: Request) -> None:
+    left = request.dies_at
+    send = Connection.send
+
+    async def send_or_die(self: Connection, method: str, path: str, **details: Any) -> bytes:
+        nonlocal left
+        is_write = method != "GET" and "reviews" not in path and "/leases/" not in path
+        left -= is_write
+        is_last = is_write and left == 0
+        if is_last and not request.is_sent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = await send(self, method, path, **details)
+        if is_last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    Connection.send = send_or_die
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+async def _operate(request: Request) -> None:
+    options = OperatorOptions(
+        connection=ConnectionOptions(kubeconfig=request.kubeconfig),
+        namespace=request.namespace,
+        directory=Path(request.directory),
+        node=request.node,
+        metrics=request.metrics,
+        times=LeaseTimes(
+            duration=timedelta(seconds=request.duration),
+            renew_every=timedelta(seconds=request.renew_every),
+        ),
+    )
+    working = asyncio.ensure_future(operate(options, _say))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
+    await asyncio.wait([working])
+
+
+if __name__ == "__main__":
+    found = msgspec.json.decode(sys.argv[1], type=Request)
+    if found.dies_at:
+        _let_die(found)
+    asyncio.run(_operate(found))

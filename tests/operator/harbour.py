@@ -1,0 +1,250 @@
+"""A cluster with the operator's manifests in it, and replicas that run as its ServiceAccount."""
+
+import asyncio
+import itertools
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reflector import Reflector
+from shipkeeper.kube.writer import Writer
+from shipkeeper.model.version import Version
+from shipkeeper.operator.api.kind import CustomObject, Kind
+from shipkeeper.operator.api.kinds import KINDS
+from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE, NodeMaintenanceStatus
+from shipkeeper.operator.manifests import ManifestOptions, as_text, manifests
+from shipkeeper.operator.run import LEASE
+from shipkeeper.sandbox.sandbox import Sandbox
+from tests.cli.run import SHIPKEEPER
+from tests.operator.dying import Request
+
+NAMESPACE = "shipkeeper-system"
+ACCOUNT = "shipkeeper-operator"
+USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+KUBECTL = str(Path(sys.executable).parent / "kubectl")
+_numbers = itertools.count(1)
+
+
+class Replica:
+    """One process of the operator."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self._log = log
+
+    @property
+    def said(self) -> str:
+        """Everything that it said so far."""
+        return self._log.read_text()
+
+    async def says(self, text: str, *, within: float = 120.0) -> None:
+        """Return once it said something."""
+        async with asyncio.timeout(within):
+            while text not in self.said:
+                assert self.process.poll() is None, self.said
+                await asyncio.sleep(0.05)
+
+    async def ends(self, *, within: float = 120.0) -> int:
+        """Its exit code, once it ended."""
+        return await asyncio.to_thread(self.process.wait, within)
+
+    def kill(self) -> None:
+        """Kill it at once."""
+        self.process.kill()
+        self.process.wait()
+
+    async def stop(self) -> int:
+        """Ask it to end in order; its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return await self.ends()
+
+
+class Harbour:
+    """The operator in a cluster, as its administrator sees it."""
+
+    def __init__(self, sandbox: Sandbox, connection: Connection, directory: Path) -> None:
+        self.sandbox = sandbox
+        self.connection = connection
+        self.reader = Reader(connection)
+        self.writer = Writer(connection)
+        self.directory = directory
+        self.kubeconfig = directory / "operator.kubeconfig"
+        self.replicas: list[Replica] = []
+
+    async def set_up(self, **options: Any) -> None:
+        """Apply the manifests, without pods, and log in as the ServiceAccount."""
+        found = manifests(
+            ManifestOptions(
+                version=Version.parse(self.sandbox.version),
+                image="shipkeeper:test",
+                lease=LEASE,
+                replicas=0,
+                **options,
+            )
+        )
+        await self.kubectl("apply", "--server-side", "-f", "-", given=as_text(found))
+        path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
+        body: dict[str, Any] = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {},
+        }
+        answer = msgspec.json.decode(await self.connection.send("POST", path, body=body))
+        config = yaml.safe_load(self.sandbox.kubeconfig.read_text())
+        config["users"] = [{"name": "operator", "user": {"token": answer["status"]["token"]}}]
+        for context in config["contexts"]:
+            context["context"]["user"] = "operator"
+        self.kubeconfig.write_text(yaml.safe_dump(config))
+
+    async def kubectl(self, *arguments: str, given: str = "") -> str:
+        """What kubectl prints, as the cluster's administrator."""
+        answer = await asyncio.to_thread(
+            subprocess.run,
+            [KUBECTL, f"--kubeconfig={self.sandbox.kubeconfig}", *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout
+
+    def start(self, **wishes: Any) -> Replica:
+        """Start a replica whose Lease lasts for a few seconds only."""
+        number = next(_numbers)
+        directory = self.directory / f"state-{number}"
+        request = Request(
+            kubeconfig=str(self.kubeconfig),
+            namespace=NAMESPACE,
+            directory=str(directory),
+            **wishes,
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "tests.operator.dying",
+            msgspec.json.encode(request).decode(),
+        ]
+        return self._start(number, command, {})
+
+    def start_command(self, *arguments: str) -> Replica:
+        """Start a replica as a pod does."""
+        number = next(_numbers)
+        state = {"XDG_STATE_HOME": str(self.directory / f"state-{number}")}
+        command = [SHIPKEEPER, "operator", "run", f"--kubeconfig={self.kubeconfig}", *arguments]
+        return self._start(number, command, state)
+
+    def _start(self, number: int, command: list[str], environment: Mapping[str, str]) -> Replica:
+        log = self.directory / f"replica-{number}.log"
+        with log.open("wb") as target:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=target,
+                stderr=target,
+                env={"PATH": "/usr/bin:/bin", "HOME": str(self.directory), **environment},
+            )
+        replica = Replica(process, log)
+        self.replicas.append(replica)
+        return replica
+
+    def end_all(self) -> None:
+        """Kill every replica."""
+        for each in self.replicas:
+            if each.process.poll() is None:
+                each.kill()
+        self.replicas.clear()
+
+    async def clear(self) -> None:
+        """End every replica, and remove every object of ours."""
+        self.end_all()
+        for kind in KINDS:
+            for each in (await self.reader.list(kind.resource)).items:
+                patch = {"metadata": {"finalizers": None}}
+                await self.writer.patch(kind.resource, each.name, patch)
+                with suppress(NotFoundError):
+                    await self.writer.delete(kind.resource, each.name)
+
+    async def create(self, kind: Kind[Any], name: str, spec: dict[str, Any]) -> CustomObject:
+        """Create an object of ours."""
+        manifest = {
+            "apiVersion": kind.api_version,
+            "kind": kind.kind,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        return await self.writer.create(kind.resource, manifest)
+
+    async def maintain(self, name: str, nodes: tuple[str, ...], **spec: Any) -> CustomObject:
+        """Create a NodeMaintenance that waits a moment at each node."""
+        asked = {"nodes": {"names": list(nodes)}, "action": {"wait": "100ms"}, **spec}
+        return await self.create(NODE_MAINTENANCE, name, asked)
+
+    async def patch(self, name: str, spec: dict[str, Any]) -> None:
+        """Change what a NodeMaintenance asks for."""
+        await self.writer.patch(NODE_MAINTENANCE.resource, name, {"spec": spec})
+
+    async def status(self, name: str) -> NodeMaintenanceStatus:
+        """How a NodeMaintenance stands."""
+        found = await self.reader.get(NODE_MAINTENANCE.resource, name)
+        return status_of(found)
+
+    async def stands(
+        self,
+        name: str,
+        predicate: Callable[[NodeMaintenanceStatus], bool],
+        *,
+        within: float = 120.0,
+    ) -> NodeMaintenanceStatus:
+        """The status of a NodeMaintenance, once it is as wanted."""
+        resource = NODE_MAINTENANCE.resource
+        async with Reflector(
+            self.reader, resource, field_selector=f"metadata.name={name}"
+        ) as following:
+
+            def holds(objects: Mapping[str, CustomObject]) -> bool:
+                return name in objects and predicate(status_of(objects[name]))
+
+            try:
+                async with asyncio.timeout(within):
+                    await following.wait_for(holds)
+            except TimeoutError:
+                said = "\n".join(each.said for each in self.replicas)
+                stands = status_of(following.objects[name]) if following.objects else None
+                raise AssertionError(f"{stands}\n{said}") from None
+            return status_of(following.objects[name])
+
+    async def reaches(
+        self, name: str, *phases: str, within: float = 120.0
+    ) -> NodeMaintenanceStatus:
+        """The status of a NodeMaintenance, once it is in one of some phases."""
+        return await self.stands(name, lambda status: status.phase in phases, within=within)
+
+    async def delete(self, name: str, *, within: float = 120.0) -> None:
+        """Delete a NodeMaintenance and wait until it is gone."""
+        resource = NODE_MAINTENANCE.resource
+        try:
+            await self.writer.delete(resource, name)
+        except NotFoundError:
+            return
+        async with (
+            Reflector(self.reader, resource) as following,
+            asyncio.timeout(within),
+        ):
+            await following.wait_for(lambda objects: name not in objects)
+
+
+def status_of(found: CustomObject) -> NodeMaintenanceStatus:
+    """The status of a NodeMaintenance."""
+    return msgspec.json.decode(found.status, type=NodeMaintenanceStatus)

@@ -1,0 +1,19 @@
+"""A good spec of each kind."""
+
+from typing import Any
+
+GOOD: dict[str, tuple[dict[str, Any], ...]] = {
+    "NodeMaintenance": (
+        {
+            "nodes": {"selector": "tier=web"},
+            "action": {"waitFor": {"seen": ["reboot"]}},
+            "drain": {"deadline": {"after": "30m", "then": "give-up"}},
+            "pace": {"maxUnavailablePerPool": "50%", "poolLabel": "pool"},
+            "gates": {"prometheus": "http://prometheus.monitoring:9090", "healthyIf": ["up"]},
+        },
+        {"nodes": {"all": "Nodes"}, "action": {"pod": {"work": "reboot"}}},
+    ),
+    "AccessReport": ({"schedule": {"cron": "0 6 * * mon", "timeZone": "UTC"}, "failOn": "high"},),
+    "CertificateReport": ({"schedule": {"cron": "0 6 * * *"}, "horizonDays": 14},),
+    "MaintenanceWindow": ({"cron": "0 22 * * sat", "length": "4h", "timeZone": "Europe/Berlin"},),
+}

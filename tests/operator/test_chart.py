@@ -1,0 +1,164 @@
+"""The Helm chart: it says what `shipkeeper operator manifests` says, and cannot drift from it."""
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from shipkeeper import __version__
+from shipkeeper.model.version import Version
+from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.grants import EXTRAS
+from shipkeeper.operator.manifests import ManifestOptions, manifests
+from shipkeeper.operator.measures import Measures
+from shipkeeper.operator.run import LEASE
+from tests.operator.helm import CHART, helm
+
+_VERSIONS = ("1.20.2", "1.25.0", "1.37.2")
+
+
+def rendered(*arguments: str, version: str = "1.37.2") -> dict[tuple[str, str, str], Any]:
+    """What `helm template` makes, by kind, namespace and name."""
+    answer = helm(
+        "template",
+        "keeper",
+        str(CHART),
+        "--namespace=shipkeeper-system",
+        f"--kube-version={version}",
+        *arguments,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return _by_name(yaml.safe_load_all(answer.stdout))
+
+
+def _by_name(found: Any) -> dict[tuple[str, str, str], Any]:
+    return {
+        (each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]): each
+        for each in found
+        if each
+    }
+
+
+def test_helm_lint_finds_nothing() -> None:
+    answer = helm("lint", "--strict", str(CHART))
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize("version", _VERSIONS)
+def test_the_chart_and_the_command_say_the_same(version: str) -> None:
+    options = ManifestOptions(
+        version=Version.parse(version),
+        image=f"shipkeeper:{__version__}",
+        lease=LEASE,
+        allowed=tuple(EXTRAS),
+        host_pods="kube-system",
+    )
+    expected = _by_name(manifests(options))
+    # Helm makes the namespace itself.
+    del expected["Namespace", "", "shipkeeper-system"]
+    everything = [f"--set=permissions.{each}=true" for each in _values("permissions")]
+    found = rendered(
+        *everything,
+        "--set=hostPods.namespace=kube-system",
+        "--set=crds.keep=false",
+        version=version,
+    )
+    for each in found.values():
+        if each["kind"] == "Deployment":
+            [container] = each["spec"]["template"]["spec"]["containers"]
+            assert container.pop("imagePullPolicy") == "IfNotPresent"
+    assert found.keys() == expected.keys()
+    for key, manifest in expected.items():
+        assert found[key] == manifest, key
+
+
+def _values(section: str) -> list[str]:
+    return list(yaml.safe_load((CHART / "values.yaml").read_text())[section])
+
+
+def test_the_generated_templates_are_up_to_date() -> None:
+    tool = runpy.run_path(str(CHART.parent.parent / "tools" / "chart.py"))
+    for name, text in tool["templates"]().items():
+        assert (CHART / "templates" / name).read_text() == text, "run: make chart"
+
+
+def test_definitions_outlive_the_release_unless_told_otherwise() -> None:
+    kept = [each for key, each in rendered().items() if key[0] == "CustomResourceDefinition"]
+    assert kept
+    assert all(
+        each["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for each in kept
+    )
+    without = rendered("--set=crds.install=false")
+    assert not any(key[0] == "CustomResourceDefinition" for key in without)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("replicas=0", "replicas"),
+        ("replicas=many", "replicas"),
+        ("permissions.everything=true", "everything"),
+        ("hostPods.namespace=Kube_System", "namespace"),
+        ("image.repository=", "repository"),
+        ("typo=1", "typo"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(setting: str, said: str) -> None:
+    answer = helm("template", "keeper", str(CHART), f"--set={setting}")
+    assert answer.returncode != 0
+    assert said in answer.stderr
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_there_are() -> None:
+    served = {
+        line.split()[2] for line in exposed().splitlines() if line.startswith("# TYPE shipkeeper")
+    }
+    alerts = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())
+    asked = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
+    dashboard = json.loads((CHART / "files" / "dashboard.json").read_text())
+    asked += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    words = {
+        word
+        for expression in asked
+        for word in expression.replace("(", " ").replace("{", " ").replace("[", " ").split()
+        if word.startswith("shipkeeper_")
+    }
+    assert {word.rstrip(")") for word in words} <= served
+    made = rendered("--set=monitoring.alerts=true,monitoring.dashboard=true")
+    rule = made["PrometheusRule", "shipkeeper-system", "shipkeeper-operator"]
+    assert rule["spec"] == alerts
+    shown = made["ConfigMap", "shipkeeper-system", "shipkeeper-dashboard"]
+    assert json.loads(shown["data"]["shipkeeper.json"]) == dashboard
+
+
+def exposed() -> str:
+    """What the operator serves once it has done everything once."""
+    measures = Measures()
+    with measures.reconciling("NodeMaintenance") as measure:
+        measure.fail("Error")
+    measures.depth("NodeMaintenance", 1)
+    measures.gauges["shipkeeper_maintenance_nodes_done"] = {"a": 1}
+    measures.gauges["shipkeeper_maintenance_nodes_total"] = {"a": 2}
+    measures.count("NodeMaintenance", {"a": _object()})
+    return measures.expose()
+
+
+def _object() -> CustomObject:
+    return msgspec.json.decode(b'{"metadata":{"name":"a"}}', type=CustomObject)
+
+
+def test_the_container_runs_as_nobody_and_writes_nothing_but_scratch() -> None:
+    made = rendered()
+    pod = made["Deployment", "shipkeeper-system", "shipkeeper-operator"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    [container] = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert Path(container["volumeMounts"][0]["mountPath"]) == Path("/var/run/shipkeeper")

@@ -1,0 +1,107 @@
+"""The CustomResourceDefinitions at real API servers: what is taken, what is refused, and how."""
+
+import asyncio
+import re
+from typing import Any
+
+import msgspec
+import pytest
+
+from shipkeeper.kube.connection import connect
+from shipkeeper.kube.errors import ApiError
+from shipkeeper.kube.writer import Writer
+from shipkeeper.model.version import Version
+from shipkeeper.operator.api.kind import Kind
+from shipkeeper.operator.api.kinds import KINDS
+from shipkeeper.operator.manifests import ManifestOptions, as_text, manifests
+from shipkeeper.sandbox.sandbox import Sandbox
+from tests.nodes.world import options_of
+from tests.operator.bad import Bad, spoilt
+from tests.operator.harbour import Harbour
+from tests.operator.samples import GOOD
+
+LEAST = 50
+
+
+async def _refusal(writer: Writer, kind: Kind[Any], spec: dict[str, Any]) -> str:
+    """What the server says to a spec; empty if it takes it."""
+    manifest = {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"generateName": "x"},
+        "spec": spec,
+    }
+    try:
+        await writer.create(kind.resource, manifest)
+    except ApiError as error:
+        return error.message
+    return ""
+
+
+def _is_helpful(bad: Bad, said: str) -> bool:
+    """Whether a refusal names the field, and what is wrong with it."""
+    return (
+        bad.field in said
+        and re.search(
+            r"must|Required value|Too (long|many)|should|Unsupported value|exactly one", said
+        )
+        is not None
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
+async def test_bad_objects_are_refused_with_a_message_that_helps(
+    harbour: Harbour, kind: Kind[Any]
+) -> None:
+    writer = Writer(harbour.connection, dry_run=True)
+    for good in GOOD[kind.kind]:
+        assert await _refusal(writer, kind, good) == ""
+    bads = list(spoilt(kind, GOOD[kind.kind]))
+    assert len(bads) >= LEAST
+    said = await asyncio.gather(*(_refusal(writer, kind, bad.spec) for bad in bads))
+    found = zip(bads, said, strict=True)
+    assert [(bad, text) for bad, text in found if not _is_helpful(bad, text)] == []
+
+
+async def test_every_manifest_is_taken_by_both_ends_of_the_range(sandbox: Sandbox) -> None:
+    version = Version.parse(sandbox.version)
+    options = ManifestOptions(
+        version=version,
+        image="shipkeeper:test",
+        lease="x",
+        allowed=("delete-pods", "surge", "other-tools"),
+        host_pods="kube-system",
+        namespace="dry",
+    )
+    async with connect(options_of(sandbox)) as connection:
+        harbour = Harbour(sandbox, connection, sandbox.directory)
+        # A dry run makes no namespace, and nothing can be in one that is not there.
+        everything = manifests(options)
+        await harbour.kubectl("apply", "--server-side", "-f", "-", given=as_text(everything[:1]))
+        said = await harbour.kubectl(
+            "apply", "--server-side", "--dry-run=server", "-f", "-", given=as_text(everything)
+        )
+        await harbour.kubectl("delete", "namespace", "dry", "--wait=false")
+    assert len(said.splitlines()) == len(everything)
+
+
+async def test_old_servers_take_objects_and_refuse_nonsense(oldest: Sandbox) -> None:
+    async with connect(options_of(oldest)) as connection:
+        harbour = Harbour(oldest, connection, oldest.directory)
+        definitions = [kind.definition(Version.parse(oldest.version)) for kind in KINDS]
+        await harbour.kubectl("apply", "-f", "-", given=as_text(definitions))
+        await harbour.kubectl("wait", "--for=condition=Established", "crd", "--all")
+        writer = Writer(connection, dry_run=True)
+        for kind in KINDS:
+            for good in GOOD[kind.kind]:
+                assert await _refusal(writer, kind, good) == ""
+            bads = list(spoilt(kind, GOOD[kind.kind]))
+            said = await asyncio.gather(*(_refusal(writer, kind, bad.spec) for bad in bads))
+            assert sum(map(bool, said)) >= LEAST
+
+
+def test_definitions_of_old_servers_hold_nothing_that_they_do_not_know() -> None:
+    for kind in KINDS:
+        assert b"x-kubernetes-validations" not in msgspec.json.encode(
+            kind.definition(Version(1, 20, 2))
+        )

@@ -1,0 +1,179 @@
+"""NodeMaintenances, carried out by replicas of the operator with nothing but their permissions."""
+
+import os
+import time
+
+import pytest
+
+from shipkeeper.engine.report import Format, render
+from shipkeeper.kube.resources import NODES
+from shipkeeper.nodes.cordon import OWNER_ANNOTATION
+from shipkeeper.nodes.report import plan_report
+from shipkeeper.operator.ledger import Home, load_ledger
+from tests.nodes.world import World
+from tests.operator.harbour import NAMESPACE, Harbour
+
+HAND_OVER = 15.0  # seconds
+# Writes at which the leader dies by default; all of them with SHIPKEEPER_EXHAUSTIVE=1.
+SAMPLE = (1, 3, 6, 10, 17, 26)
+WRITES = 60
+
+
+async def test_creating_one_is_all_it_takes(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(3)
+    await world.up(world.deployment("web", 6), world.budget("web", max_unavailable=2))
+    replica = harbour.start_command("--namespace", NAMESPACE)
+    await replica.says("leads")
+    await harbour.maintain("simple", nodes, pace={"maxUnavailable": 2})
+    status = await harbour.reaches("simple", "Succeeded")
+    assert status.progress == "3/3"
+    assert status.nodes.done == 3
+    assert status.finished_at is not None
+    assert {each.type: each.status for each in status.conditions} == {
+        "Accepted": "True",
+        "Planned": "True",
+        "Progressing": "False",
+        "Succeeded": "True",
+    }
+    assert all(each.observed_generation == 1 for each in status.conditions)
+    evicted = world.accepted_evictions()
+    assert len(evicted) == len(set(evicted)) >= 6
+    for name in nodes:
+        assert not (await world.node(name)).spec.unschedulable
+    assert await replica.stop() == 0
+    assert "hands over" in replica.said
+
+
+async def test_the_plan_is_word_for_word_that_of_the_command(
+    world: World, harbour: Harbour
+) -> None:
+    nodes = await world.add_nodes(2)
+    harbour.start()
+    await harbour.maintain("seen", nodes, approved=False)
+    status = await harbour.reaches("seen", "AwaitingApproval")
+    assert "NODE" in status.plan
+    assert status.journal is not None
+    ledger = await load_ledger(
+        harbour.reader,
+        harbour.writer,
+        Home(namespace=NAMESPACE, name=status.journal.name, owner={}),
+    )
+    assert ledger is not None
+    record = ledger.record
+    assert status.plan == render(plan_report(record.plan, record.started_at), Format.TEXT)
+    assert not any([(await world.node(name)).spec.unschedulable for name in nodes])
+    await harbour.patch("seen", {"approved": True})
+    await harbour.reaches("seen", "Succeeded")
+
+
+async def test_paused_resumed_and_deleted(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(4)
+    await harbour.writer.patch(NODES, nodes[3], {"spec": {"unschedulable": True}})
+    harbour.start()
+    await harbour.maintain("stopped", nodes, action={"wait": "3s"})
+    await harbour.stands("stopped", lambda status: bool(status.under_way))
+    await harbour.patch("stopped", {"paused": True})
+    paused = await harbour.stands(
+        "stopped", lambda status: status.phase == "Paused" and not status.under_way
+    )
+    assert paused.nodes.done == 1
+    await harbour.patch("stopped", {"paused": False})
+    begun = await harbour.stands("stopped", lambda status: bool(status.under_way))
+    node = await world.node(begun.under_way[0])
+    assert node.spec.unschedulable
+    assert node.metadata.annotations[OWNER_ANNOTATION] == f"maintain/{begun.run}"
+    await harbour.delete("stopped")
+    for name in nodes[:3]:
+        assert not (await world.node(name)).spec.unschedulable
+    assert (await world.node(nodes[3])).spec.unschedulable
+
+
+async def test_another_takes_over_within_15_seconds(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(3)
+    await world.up(world.deployment("web", 6), world.budget("web", max_unavailable=1))
+    leader = harbour.start_command("--namespace", NAMESPACE)
+    await leader.says("leads")
+    other = harbour.start_command("--namespace", NAMESPACE)
+    await other.says("standing by")
+    await harbour.maintain("handed", nodes, action={"wait": "2s"})
+    await harbour.stands("handed", lambda status: bool(status.under_way))
+    killed_at = time.monotonic()
+    leader.kill()
+    await other.says("leads")
+    assert time.monotonic() - killed_at < HAND_OVER
+    await harbour.reaches("handed", "Succeeded")
+    evicted = world.accepted_evictions()
+    assert len(evicted) == len(set(evicted))
+
+
+async def test_one_that_ends_in_order_is_followed_at_once(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(2)
+    leader = harbour.start()
+    await leader.says("leads")
+    other = harbour.start()
+    await other.says("standing by")
+    await harbour.maintain("followed", nodes, action={"wait": "1s"})
+    await harbour.stands("followed", lambda status: bool(status.under_way))
+    assert await leader.stop() == 0
+    await other.says("leads", within=2.0)
+    await harbour.reaches("followed", "Succeeded")
+
+
+def _points() -> list[tuple[int, bool]]:
+    if os.environ.get("SHIPKEEPER_EXHAUSTIVE"):
+        return [(point, is_sent) for point in range(1, WRITES) for is_sent in (False, True)]
+    return [(point, point % 2 == 0) for point in SAMPLE]
+
+
+@pytest.mark.parametrize(("dies_at", "is_sent"), _points())
+async def test_killed_at_a_write(
+    world: World, harbour: Harbour, dies_at: int, is_sent: bool
+) -> None:
+    nodes = await world.add_nodes(2)
+    await world.up(world.deployment("web", 4), world.budget("web", max_unavailable=1))
+    dying = harbour.start(dies_at=dies_at, is_sent=is_sent)
+    await dying.says("leads")
+    heir = harbour.start()
+    await heir.says("standing by")
+    name = f"killed-{dies_at}-{is_sent}".lower()
+    await harbour.maintain(name, nodes, order={"canary": ["1"]})
+    await harbour.reaches(name, "Succeeded")
+    if dying.process.poll() is None:
+        assert dies_at > SAMPLE[-1], "it was to die, and did not"
+    evicted = world.accepted_evictions()
+    assert len(evicted) == len(set(evicted))
+    assert not any([(await world.node(each)).spec.unschedulable for each in nodes])
+
+
+async def test_its_own_node_is_last(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(3)
+    harbour.start(node=nodes[0])
+    await harbour.maintain("own", nodes, approved=False)
+    status = await harbour.reaches("own", "AwaitingApproval")
+    cordons = [line.split()[1] for line in status.plan.splitlines() if " cordon " in line]
+    assert cordons == [*nodes[1:], nodes[0]]
+    assert "last of all" in status.plan
+    await harbour.delete("own")
+
+
+async def test_what_makes_no_sense_is_said(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(1)
+    harbour.start()
+    await harbour.maintain("windowless", nodes, windows=["weekend"])
+    status = await harbour.stands("windowless", lambda status: bool(status.conditions))
+    accepted = next(each for each in status.conditions if each.type == "Accepted")
+    assert (accepted.status, accepted.reason) == ("False", "WindowNotFound")
+    assert "weekend" in accepted.message
+    await harbour.delete("windowless")
+
+
+async def test_two_of_them_go_one_after_the_other(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(2)
+    harbour.start()
+    await harbour.maintain("first", nodes[:1], action={"wait": "2s"})
+    await harbour.stands("first", lambda status: bool(status.under_way))
+    await harbour.maintain("second", nodes[1:])
+    waiting = await harbour.reaches("second", "Waiting")
+    assert "first" in waiting.message
+    await harbour.reaches("first", "Succeeded")
+    await harbour.reaches("second", "Succeeded")

@@ -1,0 +1,128 @@
+"""What the operator may do: all of it is used, nothing more is needed; told by the audit log."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from shipkeeper.engine.tenure import NAME as LOCK
+from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.kube.resources import LEASES
+from shipkeeper.model.version import Version
+from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW
+from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
+from shipkeeper.operator.manifests import ManifestOptions, permissions
+from shipkeeper.operator.run import LEASE
+from shipkeeper.sandbox import workloads
+from tests.nodes.storage import add_claim, attacher, with_claim
+from tests.nodes.world import World, audit_lines
+from tests.operator.harbour import NAMESPACE as OPERATOR
+from tests.operator.harbour import USER, Harbour
+
+_REPORTS = ("access-reports", "certificate-reports")
+
+
+class Use(msgspec.Struct, frozen=True):
+    """One thing that was done."""
+
+    verb: str
+    group: str
+    resource: str
+    namespace: str
+    name: str
+
+
+def _uses(world: World, since: int) -> tuple[set[Use], list[str]]:
+    """What the operator did, and what it was refused, from a line of the audit log on."""
+    done: set[Use] = set()
+    refused: list[str] = []
+    for line in audit_lines(world.sandbox)[since:]:
+        is_of_objects = line.request_uri.startswith(("/api/v1/", "/apis/"))
+        if line.user.username != USER or not is_of_objects:
+            continue
+        if line.response_status.code == 403:
+            refused.append(f"{line.verb} {line.request_uri}")
+        else:
+            done.add(_use(line.verb, line.request_uri))
+    return done, refused
+
+
+def _use(verb: str, uri: str) -> Use:
+    parsed = urlsplit(uri)
+    parts = parsed.path.strip("/").split("/")
+    group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
+    namespace = ""
+    if rest[:1] == ["namespaces"] and len(rest) > 2:
+        namespace, rest = rest[1], rest[2:]
+    resource, name, part = [*rest, "", "", ""][:3]
+    chosen = parse_qs(parsed.query).get("fieldSelector", [""])[0]
+    return Use(
+        verb=verb,
+        group=group,
+        resource=f"{resource}/{part}" if part else resource,
+        namespace=namespace,
+        name=name or chosen.removeprefix("metadata.name="),
+    )
+
+
+def _rules() -> Iterator[tuple[str, dict[str, Any]]]:
+    options = ManifestOptions(version=Version(1, 37, 2), image="x", lease=LEASE, allowed=_REPORTS)
+    for each in permissions(options):
+        for rule in each.get("rules", ()):
+            yield each["metadata"].get("namespace", ""), rule
+
+
+def _unused(done: set[Use]) -> Iterator[str]:
+    for namespace, rule in _rules():
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                for verb in rule["verbs"]:
+                    for name in rule.get("resourceNames", [""]):
+                        if not any(
+                            use.verb == verb
+                            and use.group == group
+                            and use.resource == resource
+                            and (not namespace or use.namespace == namespace)
+                            and (not name or use.name == name)
+                            for use in done
+                        ):
+                            yield f"{verb} {group}/{resource} {name} in {namespace or 'all'}"
+
+
+async def test_every_permission_is_used_and_none_is_missing(world: World, harbour: Harbour) -> None:
+    await harbour.set_up(allowed=_REPORTS)
+    for name, namespace in ((LEASE, OPERATOR), (LOCK, "kube-system")):
+        with suppress(NotFoundError):
+            await harbour.writer.delete(LEASES, name, namespace=namespace)
+    since = len(audit_lines(world.sandbox))
+    nodes = await world.add_nodes(2)
+    async with attacher(world) as driver:
+        await add_claim(world, driver.driver)
+        database = workloads.stateful_set("db", world.name, shape=world.shape())
+        await world.up(with_claim(database))
+        await world.up(world.deployment("web", 2), world.budget("web", max_unavailable=1))
+        await driver.until(lambda found: [each.status.attached for each in found] == [True])
+        replica = harbour.start_command("--namespace", OPERATOR)
+        await replica.says("leads")
+        other = harbour.start_command("--namespace", OPERATOR)
+        await other.says("standing by")
+        for kind in (ACCESS_REPORT, CERTIFICATE_REPORT):
+            await harbour.create(kind, "monthly", {"schedule": {"cron": "0 0 1 * *"}})
+        window = {"cron": "0 0 * * *", "length": "24h"}
+        await harbour.create(MAINTENANCE_WINDOW, "always", window)
+        await harbour.maintain("all", nodes, order={"canary": ["1"]}, windows=["always"])
+        await harbour.reaches("all", "Succeeded")
+    for kind in (ACCESS_REPORT, CERTIFICATE_REPORT):
+        await harbour.kubectl(
+            "wait", "--for=condition=Checked", f"{kind.plural}/monthly", "--timeout=60s"
+        )
+    # A watch is logged when it ends.
+    await replica.stop()
+    await other.says("leads")
+    await other.stop()
+    done, refused = _uses(world, since)
+    assert refused == [], refused
+    unused = list(_unused(done))
+    assert unused == [], unused
