@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -117,6 +119,39 @@ def test_emit(place: Place, what: str, words: tuple[str, ...]) -> None:
     done = place.run(f"--emit={what}", authority, *words)
     assert done.returncode == 0, done.stderr
     assert_golden(f"login-{what}.yaml", done.stdout)
+
+
+def test_a_kubeconfig_trusts_whom_the_administrator_s_does(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = tmp_path / "cluster.pem"
+    authority.write_text("-----BEGIN CERTIFICATE-----\nYQ==\n")
+    cluster = {"server": "https://api.example.org:6443", "certificate-authority": "cluster.pem"}
+    config: dict[str, Any] = {
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "c",
+    }
+    path = tmp_path / "config"
+    path.write_bytes(msgspec.yaml.encode(config))
+    emit = ("--emit=kubeconfig",)
+    named = ("--api-server=https://api.example.org:6443",)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    alone = place.run(*emit, *named)
+    assert "warning" in alone.stderr
+    assert "certificate-authority-data" not in alone.stdout.partition("users:")[0]
+    given = place.run(*emit, *named, f"--api-server-authority={authority}")
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    for done in (given, place.run(*emit), place.run(*emit, *named)):
+        assert not done.stderr
+        (made,) = msgspec.yaml.decode(done.stdout)["clusters"]
+        assert made["cluster"] == {
+            "server": "https://api.example.org:6443",
+            "certificate-authority-data": b64encode(authority.read_bytes()).decode(),
+        }
+    other = place.run(*emit, "--api-server=https://other.example.org:6443")
+    assert "warning" in other.stderr
 
 
 def test_what_is_missing_is_said(place: Place) -> None:

@@ -1,14 +1,16 @@
 """`shipkeeper login-gateway`: logins by a directory, for API servers and their users."""
 
 import asyncio
+from base64 import b64encode
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from shipkeeper.cli.output import say, show, write
 from shipkeeper.cli.output_flags import Output
 from shipkeeper.errors import EXIT_ERROR, UsageError
+from shipkeeper.kube.kubeconfig import ConfigError, kubeconfig_files, read_kubeconfig
 from shipkeeper.ldap.pool import open_pool
 from shipkeeper.login import emit as emitted
 from shipkeeper.login.check import Step, check_report, explain
@@ -38,7 +40,17 @@ async def login_gateway(
         str, Parameter(name=("--namespace", "-n"), help="With --emit=deployment: where.")
     ] = "kube-system",
     cluster: Annotated[str, Parameter(help="With --emit=kubeconfig: its name.")] = "kubernetes",
-    api_server: Annotated[str, Parameter(help="With --emit=kubeconfig: its URL.")] = "",
+    api_server: Annotated[
+        str,
+        Parameter(help="With --emit=kubeconfig: its URL; that of your kubeconfig if not given."),
+    ] = "",
+    api_server_authority: Annotated[
+        str,
+        Parameter(
+            help="With --emit=kubeconfig: who signed the API server's certificate (PEM); whom your "
+            "kubeconfig trusts by that URL if not given."
+        ),
+    ] = "",
     old_clients: Annotated[
         bool, Parameter(help="With --emit=kubeconfig: for kubectl older than 1.22.")
     ] = False,
@@ -70,7 +82,7 @@ async def login_gateway(
         case "deployment":
             write(emitted.deployment(made))
         case "kubeconfig":
-            write(emitted.kubeconfig(made, cluster, _needed(api_server, "--api-server")))
+            write(emitted.kubeconfig(made, cluster, _place(api_server, api_server_authority)))
     return 0
 
 
@@ -84,6 +96,35 @@ async def _check(settings: Settings, login: str, password_file: str, output: str
         each.result == "failed" and not each.step.startswith("server ") for each in steps
     )
     return EXIT_ERROR if is_failed else 0
+
+
+def _place(server: str, authority: str) -> dict[str, Any]:
+    """Where the cluster is and whom it is trusted by: as given, else as this user comes to it."""
+    if server and authority:
+        return _trusted(server, _authority(authority).encode())
+    try:
+        own = read_kubeconfig(kubeconfig_files(""), "").cluster
+    except ConfigError:
+        own = {}
+    place = own if server in ("", own.get("server")) else {"server": server}
+    if not place:
+        _needed("", "--api-server")
+    url = str(place["server"])
+    if authority:
+        return _trusted(url, _authority(authority).encode())
+    if "certificate-authority" in place:
+        return _trusted(url, Path(str(place["certificate-authority"])).read_bytes())
+    if "certificate-authority-data" in place:
+        return {"server": url, "certificate-authority-data": place["certificate-authority-data"]}
+    say(
+        f"warning: {url} will be trusted by whom each user's system trusts: if that is not meant, "
+        "name its authority with --api-server-authority"
+    )
+    return {"server": url}
+
+
+def _trusted(server: str, pem: bytes) -> dict[str, Any]:
+    return {"server": server, "certificate-authority-data": b64encode(pem).decode()}
 
 
 def _authority(path: str) -> str:

@@ -1,5 +1,7 @@
 """`shipkeeper resume` and `shipkeeper abort`: on with an interrupted run, or back."""
 
+from shipkeeper.access.certs.renew.plan import PROCEDURE as RENEW
+from shipkeeper.access.certs.rotate.plan import PROCEDURE as ROTATE
 from shipkeeper.backup import restore
 from shipkeeper.backup.restore_plan import PROCEDURE as RESTORE
 from shipkeeper.cli import upgrade_run
@@ -34,7 +36,7 @@ async def resume(
             reason="NeedsRepository",
             hint=f"run the same `shipkeeper backup restore {record.plan.request['backup']}` again",
         )
-    if record.procedure == RECOVER:
+    if record.procedure in _ON_HOSTS:
         raise _needs_hosts(record, "")
     if record.procedure == UPGRADE:
         await upgrade_run.resume(run, output=output, cluster=cluster)
@@ -53,8 +55,8 @@ async def abort(run: str, /, *, cluster: Cluster = CURRENT) -> None:
     """Give a run up: nodes that it cordoned are uncordoned, webhooks that it quieted are back."""
     journal = open_journal()
     record = journal.run(run)
-    if record.procedure == RECOVER:
-        raise _needs_hosts(record, " --abort")
+    if record.procedure in _ON_HOSTS:
+        raise _needs_hosts(record, " --back" if record.procedure == ROTATE else " --abort")
     if record.procedure == UPGRADE:
         await upgrade_run.abort(run, cluster=cluster)
         return
@@ -66,10 +68,19 @@ async def abort(run: str, /, *, cluster: Cluster = CURRENT) -> None:
     write(f"run/{run} aborted\n")
 
 
+# What is run over SSH by hosts that are named, and how.
+_ON_HOSTS = {
+    RECOVER: ("a recovery of etcd", "etcd recover {snapshot}"),
+    RENEW: ("a renewal of certificates", "certs renew"),
+    ROTATE: ("a stage of a rotation", "certs rotate-ca {authority}"),
+}
+
+
 def _needs_hosts(record: RunRecord, flag: str) -> UsageError:
+    what, command = _ON_HOSTS[record.procedure]
     return UsageError(
-        f"run {record.id} is a recovery of etcd, which needs the ways to its hosts",
+        f"run {record.id} is {what}, which needs the ways to its hosts",
         reason="NeedsHosts",
-        hint=f"run the same `shipkeeper etcd recover {record.plan.request['snapshot']} "
+        hint=f"run the same `shipkeeper {command.format_map(record.plan.request)} "
         f"--host …{flag}` again",
     )

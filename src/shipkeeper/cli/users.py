@@ -3,6 +3,11 @@
 from cyclopts import App
 
 users = App(name="users")
+users.command(
+    "shipkeeper.cli.users_list:list_",
+    name="list",
+    help="Show who gets in, by what, how far, and until when.",
+)
 for name, summary in (
     ("create", "Make a user, and a kubeconfig for them."),
     ("revoke", "Take back what somebody logs in with."),

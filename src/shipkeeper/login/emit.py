@@ -47,8 +47,8 @@ def webhook_config(emitted: Emitted) -> str:
     return head + _yaml(config)
 
 
-def kubeconfig(emitted: Emitted, cluster: str, server: str) -> str:
-    """A kubeconfig whose user is whoever logs in."""
+def kubeconfig(emitted: Emitted, cluster: str, place: dict[str, Any]) -> str:
+    """A kubeconfig whose user is whoever logs in; `place` is its cluster as kubeconfigs have it."""
     version = _OLD_PLUGIN if emitted.is_for_old_clients else _PLUGIN
     authority = b64encode(emitted.authority.encode()).decode()
     plugin: dict[str, Any] = {
@@ -68,7 +68,7 @@ def kubeconfig(emitted: Emitted, cluster: str, server: str) -> str:
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": cluster, "cluster": {"server": server}}],
+            "clusters": [{"name": cluster, "cluster": place}],
             "users": [{"name": "directory", "user": {"exec": plugin}}],
             "contexts": [{"name": cluster, "context": context}],
             "current-context": cluster,

@@ -1,6 +1,7 @@
 """X.509 certificates as frozen values, read from PEM or DER. Pure."""
 
 import hashlib
+import warnings
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+
+# Authorities of older kubeadm have the serial number 0, which is no news to those who have them.
+warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
 
 
 class Usage(StrEnum):

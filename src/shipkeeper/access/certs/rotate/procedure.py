@@ -1,0 +1,154 @@
+"""A stage of a rotation from end to end: look, plan, run, and go on or back after a stop."""
+
+import asyncio
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import msgspec
+
+from shipkeeper.access.certs.renew.leaves import Authority
+from shipkeeper.access.certs.renew.procedure import observe
+from shipkeeper.access.certs.renew.reach import run_on
+from shipkeeper.access.certs.renew.switching import Bench
+from shipkeeper.access.certs.rotate import programs
+from shipkeeper.access.certs.rotate.cluster import observe_cluster
+from shipkeeper.access.certs.rotate.plan import (
+    PROCEDURE,
+    Place,
+    Request,
+    hosts_of,
+    outlook_of,
+    plan_stage,
+    request_of,
+    standing,
+)
+from shipkeeper.access.certs.rotate.staging import Rotation
+from shipkeeper.access.certs.rotate.standing import Stage, next_stage, read_kept
+from shipkeeper.access.certs.rotate.steps import rotation_actions
+from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.plan import Plan
+from shipkeeper.engine.progress import Sink
+from shipkeeper.engine.run import Run, RunResult
+from shipkeeper.engine.session import drive_apart, require_resumable
+from shipkeeper.errors import BlockedError, UsageError
+from shipkeeper.hosts.host import Host
+from shipkeeper.kube.connection import Connection
+
+_AT_ONCE = 16
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked for: which authority, at most how many seconds each wait may take."""
+
+    authority: Authority
+    timeout: float
+    accept_old_pods: bool
+
+
+async def prepare(connection: Connection, sites: Mapping[str, Host], wish: Wish) -> Plan:
+    """Look at every host and at the cluster, and plan the next stage; writes nothing.
+
+    `sites` are the hosts by the names of their Nodes.
+    """
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def look(node: str, host: Host) -> Place:
+        async with slots:
+            seen, said = await asyncio.gather(
+                observe(host), run_on(host, programs.kept(keep_of(wish.authority)))
+            )
+            return Place(node=node, seen=seen, kept=read_kept(said))
+
+    places = await asyncio.gather(*(look(node, host) for node, host in sites.items()))
+    if not any(each.is_control_plane for each in places):
+        raise UsageError(
+            "no host of the control plane was found",
+            reason="NoHost",
+            hint="its API servers must be static pods of hosts that can be reached",
+        )
+    request = Request(
+        authority=wish.authority,
+        stage=next_stage(standing(places, wish.authority)),
+        hosts=tuple(sorted(each.name for each in sites.values())),
+        timeout=wish.timeout,
+        accept_old_pods=wish.accept_old_pods,
+    )
+    return plan_stage(places, await observe_cluster(connection), request, datetime.now(UTC))
+
+
+def keep_of(authority: Authority) -> str:
+    """The folder on hosts that a rotation keeps its authority in, from stage to stage."""
+    return f"/etc/kubernetes/rotate-{authority}"
+
+
+def newest(journal: Journal, sites: Mapping[str, Host]) -> RunRecord | None:
+    """The last stage that was run on these hosts, however it ended."""
+    return next(iter(journal.runs(cluster=_cluster(sites))), None)
+
+
+def under_way(journal: Journal, sites: Mapping[str, Host]) -> RunRecord | None:
+    """The stage on these hosts that was interrupted."""
+    found = newest(journal, sites)
+    return found if found is not None and found.is_unfinished else None
+
+
+async def execute(
+    connection: Connection,
+    sites: Mapping[str, Host],
+    journal: Journal,
+    plan: Plan,
+    found: RunRecord | None,
+    tell: Sink,
+) -> RunResult:
+    """Run a stage, or go on with one that is under way; BlockedError if it is half given up."""
+    if found is not None:
+        require_resumable(found)
+    with _driven(connection, sites, journal, plan, found, tell) as run:
+        return await run.execute()
+
+
+async def put_back(
+    connection: Connection,
+    sites: Mapping[str, Host],
+    journal: Journal,
+    record: RunRecord,
+    tell: Sink,
+) -> None:
+    """Let every host be as it was before a stage; BlockedError once the old authority is gone."""
+    is_over = record.outcome is Outcome.SUCCEEDED
+    if is_over and outlook_of(record.plan).stage is Stage.DROP:
+        raise BlockedError(
+            f"run {record.id} dropped the old authority: there is no way back from that",
+            reason="NoReturn",
+            hint="rotate again, if the new one must go as well",
+        )
+    with _driven(connection, sites, journal, record.plan, record, tell) as run:
+        await run.abort()
+
+
+@contextmanager
+def _driven(
+    connection: Connection,
+    sites: Mapping[str, Host],
+    journal: Journal,
+    plan: Plan,
+    found: RunRecord | None,
+    tell: Sink,
+) -> Generator[Run]:
+    hosts = {each.name: each for each in sites.values()}
+    with drive_apart(journal, plan, _cluster(sites), found, tell) as (run, _):
+        outlook = outlook_of(run.plan)
+        bench = Bench(
+            hosts=hosts,
+            sites=hosts_of(outlook),
+            folder=outlook.folder,
+            timeout=request_of(run.plan).timeout,
+        )
+        rotation = Rotation(hosts=hosts, outlook=outlook)
+        actions = rotation_actions(rotation, connection, bench)
+        yield Run(run.id, run.plan, actions, journal, tell)
+
+
+def _cluster(sites: Mapping[str, Host]) -> str:
+    return f"{PROCEDURE}:{','.join(sorted(each.name for each in sites.values()))}"

@@ -1,0 +1,99 @@
+"""Flags of the commands that change certificates on hosts: which hosts, and how to get there."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from cyclopts import Group, Parameter
+
+from shipkeeper.cli.flags import Cluster
+from shipkeeper.cli.ssh_flags import SshFlags
+from shipkeeper.errors import ShipkeeperError, UsageError
+from shipkeeper.hosts.handshakes import Handshakes
+from shipkeeper.hosts.host import Host
+from shipkeeper.hosts.options import Login
+from shipkeeper.hosts.ssh import SshHost
+from shipkeeper.kube.connection import Connection, connect
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.resources import NODES
+from shipkeeper.model.node import Node
+from shipkeeper.nodes.work import address_of, login_of
+
+
+@Parameter(name="*", group=Group("Hosts", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class ControlPlaneFlags(SshFlags):
+    """The control plane's hosts: those named, else those that the API server tells of."""
+
+    host: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A control-plane host ([user@]host[:port]); name each. For when no API server "
+            "can be asked for them."
+        ),
+    ] = ()
+
+    async def hosts(self, cluster: Cluster) -> dict[str, Host]:
+        """The control plane's hosts by their addresses; UsageError if they cannot be known."""
+        if self.host:
+            handshakes = Handshakes()
+            logins = [Login.parse(each) for each in self.host]
+            return {login.address: self._named(login, handshakes) for login in logins}
+        nodes = [each for each in await nodes_of(cluster) if each.is_control_plane]
+        if not nodes:
+            raise UsageError(
+                "no Node is one of the control plane",
+                reason="NoHost",
+                hint="name each of its hosts with --host root@10.0.0.1",
+            )
+        return self.of(nodes)
+
+    def of(self, nodes: list[Node]) -> dict[str, Host]:
+        """The hosts of nodes by their addresses."""
+        handshakes, access = Handshakes(), self.ssh_access()
+        addresses = [address_of(node, access.address) for node in nodes]
+        return {each: SshHost(each, login_of(access), handshakes) for each in addresses}
+
+    def _named(self, login: Login, handshakes: Handshakes) -> Host:
+        options = login_of(self.ssh_access())
+        if login.user:
+            options = msgspec.structs.replace(options, user=login.user)
+        if login.port != 22:
+            options = msgspec.structs.replace(options, port=login.port)
+        return SshHost(login.address, options, handshakes)
+
+
+# As the API server and SSH's own files say.
+BY_NODES = ControlPlaneFlags()
+
+
+@Parameter(name="*", group=Group("Hosts", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class NodeHostFlags(SshFlags):
+    """The hosts of all nodes, as the API server tells of them."""
+
+    async def sites(self, connection: Connection) -> dict[str, Host]:
+        """The hosts by the names of their Nodes."""
+        handshakes, access = Handshakes(), self.ssh_access()
+        nodes = (await Reader(connection).list(NODES)).items
+        return {
+            node.name: SshHost(address_of(node, access.address), login_of(access), handshakes)
+            for node in nodes
+        }
+
+
+# As SSH's own files say.
+SSH_TO_ALL = NodeHostFlags()
+
+
+async def nodes_of(cluster: Cluster) -> list[Node]:
+    """The cluster's nodes; UsageError if nobody can be asked for them."""
+    try:
+        async with connect(cluster.options()) as connection:
+            return (await Reader(connection).list(NODES)).items
+    except ShipkeeperError as error:
+        raise UsageError(
+            f"the hosts cannot be asked for: {error.message}",
+            reason="NoHost",
+            hint="name each host of the control plane with --host root@10.0.0.1",
+        ) from error

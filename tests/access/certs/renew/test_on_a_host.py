@@ -1,0 +1,182 @@
+"""Making certificates by a host's OpenSSL, putting them in place and taking them back."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shipkeeper.access.certs.host import HostLook
+from shipkeeper.access.certs.renew import programs
+from shipkeeper.access.certs.renew.leaves import leaves_of
+from shipkeeper.access.certs.renew.plan import (
+    OPENSSL,
+    Request,
+    Seen,
+    outlook_of,
+    plan_renewal,
+)
+from shipkeeper.access.certs.renew.reach import RenewError, look, run_on
+from shipkeeper.access.certs.renew.site import watched_ports
+from shipkeeper.access.certs.renew.staging import stage
+from shipkeeper.engine.plan import Plan
+from shipkeeper.errors import UsageError
+from tests.access.certs.authority import CLIENT, authority, leaf
+from tests.access.certs.host_seeds import ETCD, kubeconfig, write_host
+from tests.access.certs.host_seeds import Plan as HostPlan
+from tests.access.certs.local_host import LocalHost
+from tests.access.certs.servers import servers
+
+NOW = datetime.now(UTC)
+TOOLS = frozenset({"openssl"})
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> LocalHost:
+    made = LocalHost("cp1", tmp_path / "cp1")
+    with servers() as nobody:
+        write_host(made, HostPlan(servers=nobody))
+    return made
+
+
+def seen(found: HostLook, *, free: int = 1 << 20) -> Seen:
+    return Seen(
+        host="cp1", look=found, tools=TOOLS, kubeadm="", has_manifests=True, free=free, watched=()
+    )
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    return {
+        str(file.relative_to(folder)): (file.stat().st_mode & 0o777, file.read_bytes())
+        for file in folder.rglob("*")
+        if file.is_file() and "renew-" not in str(file)
+    }
+
+
+def planned(found: HostLook, *names: str) -> Plan:
+    return plan_renewal([seen(found)], Request(hosts=("cp1",), names=names), NOW)
+
+
+async def test_all_is_made_like_the_old_put_in_place_and_taken_back(
+    host: LocalHost, tmp_path: Path
+) -> None:
+    etc = tmp_path / "cp1" / "etc"
+    (etc / "pki/apiserver.key").chmod(0o640)
+    (etc / "scheduler.conf").chmod(0o604)
+    before, keys = contents(etc), host.secrets()
+    found = await look(host)
+    outlook = outlook_of(planned(found))
+    (site,) = outlook.sites
+    assert site.how == OPENSSL
+    assert len(site.leaves) == 10
+    await stage(outlook, host, site)
+    await stage(outlook, host, site)  # As after a SIGKILL.
+    assert contents(etc) == before
+
+    await run_on(host, programs.install(outlook.folder))
+    after = contents(etc)
+    renewed = {each.path.removeprefix("/etc/kubernetes/") for each in site.leaves}
+    renewed |= {f"{each.removesuffix('.crt')}.key" for each in renewed if each.endswith(".crt")}
+    assert {name for name in before if before[name] != after[name]} == renewed
+    assert {name: mode for name, (mode, _) in after.items()} == {
+        name: mode for name, (mode, _) in before.items()
+    }
+    again = {each.name: each.certificate for each in leaves_of(await look(host))}
+    for each in leaves_of(found):
+        new = again[each.name]
+        assert (new.subject, new.names, new.usages) == (
+            each.certificate.subject,
+            each.certificate.names,
+            each.certificate.usages,
+        )
+        assert timedelta(days=364) < new.not_after - NOW <= timedelta(days=366)
+
+    await run_on(host, programs.restore(outlook.folder))
+    assert contents(etc) == before
+    told = b"".join(host.told)
+    assert not any(key in told for key in keys | host.secrets())
+
+
+async def test_a_certificate_that_is_not_fit_is_not_put_in_place(
+    host: LocalHost, tmp_path: Path
+) -> None:
+    outlook = outlook_of(planned(await look(host), "etcd-peer"))
+    # Between plan and run somebody put another authority there.
+    other = authority("etcd-ca")
+    host.write("etc/pki/etcd/ca.crt", other.certificate)
+    with pytest.raises(RenewError, match="openssl"):
+        await stage(outlook, host, outlook.sites[0])
+    host.write("etc/pki/etcd/ca.crt", ETCD.certificate + other.certificate)
+    await stage(outlook, host, outlook.sites[0])
+
+
+async def test_what_cannot_be_renewed_is_said(host: LocalHost, tmp_path: Path) -> None:
+    etc = tmp_path / "cp1" / "etc"
+    host.write(
+        "etc/pki/apiserver.crt", leaf(authority("public"), names=("api.example",)).certificate
+    )
+    (etc / "pki/front-proxy-ca.key").unlink()
+    host.write("etc/scheduler.conf", kubeconfig(leaf(ETCD, names=(), usages=(CLIENT,))))
+    plan = planned(await look(host))
+    assert {(each.target, each.reason) for each in plan.blockers} == {
+        ("certificate/cp1:/etc/kubernetes/pki/apiserver.crt", "OtherAuthority"),
+        ("certificate/cp1:/etc/kubernetes/pki/front-proxy-client.crt", "NoAuthorityKey"),
+        ("certificate/cp1:/etc/kubernetes/scheduler.conf", "OtherAuthority"),
+    }
+    assert not planned(await look(host), "etcd-peer").blockers
+    with pytest.raises(UsageError, match="there is no certificate"):
+        planned(await look(host), "etcd-pear")
+
+
+async def test_hosts_change_one_after_the_other_and_the_sick_one_first(host: LocalHost) -> None:
+    found = await look(host)
+    well = tuple(msgspec.structs.replace(each, was_well=True) for each in watched_ports(found))
+    sick = tuple(msgspec.structs.replace(each, was_well=False) for each in well)
+    hosts = [
+        msgspec.structs.replace(seen(found), host=name, watched=watched)
+        for name, watched in (("cp1", well), ("cp2", sick), ("cp3", well))
+    ]
+    plan = plan_renewal(hosts, Request(hosts=("cp1", "cp2", "cp3")), NOW)
+    assert [each.reason for each in plan.verdicts] == ["NotHealthy"]
+    actions = ("stop", "install", "etcd", "kube-apiserver", "controllers")
+    order = [f"{action}/{name}" for name in ("cp2", "cp1", "cp3") for action in actions]
+    staged = [f"stage/{name}" for name in ("cp2", "cp1", "cp3")]
+    assert [each.id for each in plan.steps] == [*staged, *order]
+    assert plan.step("stop/cp2").after == tuple(staged)
+    assert [plan.step(id_).after for id_ in order[1:]] == [(each,) for each in order[:-1]]
+    # What failed is put back; hosts before it keep the new, those after it have not changed.
+    assert set(plan.step("etcd/cp1").rollback) == {"stage/cp1", "stage/cp3"}
+    only = plan_renewal(hosts, Request(hosts=("cp1",), names=("scheduler.conf",)), NOW)
+    assert {each.action for each in only.steps} == {"stage", "stop", "install", "controllers"}
+    assert outlook_of(only).sites[0].restarts == ("kube-scheduler",)
+
+
+async def test_an_authority_that_ends_is_no_reason_to_sign_by_it(
+    host: LocalHost, tmp_path: Path
+) -> None:
+    soon = authority("etcd-ca", ends=timedelta(minutes=30))
+    for name in ("etcd/ca", "etcd/peer"):
+        pair = soon if name == "etcd/ca" else leaf(soon, names=("127.0.0.1",))
+        host.write(f"etc/pki/{name}.crt", pair.certificate)
+        host.write(f"etc/pki/{name}.key", pair.key)
+    plan = planned(await look(host), "etcd-peer")
+    assert [each.reason for each in plan.blockers] == ["AuthorityEnds"]
+
+
+async def test_a_manifest_is_kept_before_it_is_taken_away(host: LocalHost, tmp_path: Path) -> None:
+    manifests = tmp_path / "cp1/etc/manifests"
+    text = (manifests / "etcd.yaml").read_bytes()
+    folder = "/etc/kubernetes/renew-1"
+    for _ in range(2):
+        await run_on(host, programs.stop(folder, "etcd", 5))
+        assert not (manifests / "etcd.yaml").exists()
+    kept = tmp_path / "cp1/etc/renew-1/old/etc/kubernetes/manifests/etcd.yaml"
+    assert kept.read_bytes() == text
+    with pytest.raises(RenewError, match="does not start etcd"):
+        await run_on(host, programs.start(folder, "etcd", 0))
+    assert (manifests / "etcd.yaml").read_bytes() == text
+    shutil.rmtree(kept.parent)
+    (manifests / "etcd.yaml").unlink()
+    with pytest.raises(RenewError, match="no manifest of etcd"):
+        await run_on(host, programs.stop(folder, "etcd", 5))

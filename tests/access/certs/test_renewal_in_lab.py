@@ -1,0 +1,201 @@
+"""Renewal, and an authority's rotation, on a real kubeadm cluster that is asked all the while.
+
+The shared lab has one control-plane host: its API server is away while it restarts, and how long
+that lasts is measured. With SHIPKEEPER_EXHAUSTIVE=1 there are three: then no request may fail,
+whatever is killed.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shipkeeper.sandbox.assets import OLDEST
+from shipkeeper.sandbox.lab import Lab
+from tests.access.certs.control_plane import EXHAUSTIVE, ControlPlane
+from tests.lab import require_lab
+
+AWAY_SECONDS = 120.0
+FOLDERS = ("ls", "/etc/kubernetes", "/etc/kubernetes/pki", "/etc/kubernetes/manifests")
+
+
+def listed(plane: ControlPlane) -> dict[str, str]:
+    return {each.name: plane.lab.run(each.name, *FOLDERS).stdout for each in plane.hosts}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {target for target in before if before[target] != after[target]}
+
+
+def own_ports(serials: dict[str, str]) -> set[str]:
+    """The ports whose certificates are the control plane's."""
+    return {each for each in serials if not each.startswith("kubelet ")}
+
+
+def test_one_control_plane_is_renewed_and_its_authority_replaced(lab: Lab, tmp_path: Path) -> None:
+    plane = ControlPlane(lab, tmp_path)
+    plane.kubectl("create", "configmap", "asked")
+    before, there = plane.serials(), listed(plane)
+    planned = plane.succeeds(plane.renew("--dry-run=client")).result
+    assert planned["outlook"]["sites"][0]["how"] == "kubeadm"
+    assert listed(plane) == there
+
+    with plane.asked(100) as asked:
+        plane.succeeds(plane.renew("--timeout=10m"))
+    assert asked.end()["longest_silence_seconds"] < AWAY_SECONDS
+    after = plane.serials()
+    assert changed(before, after) == own_ports(before)
+    assert plane.findings() == []
+
+    first_kubeconfig = tmp_path / "first.kubeconfig"
+    first_kubeconfig.write_bytes(lab.kubeconfig.read_bytes())
+    rotation = plane.rotate("kubernetes", "--timeout=10m")
+    plane.succeeds(rotation)
+    plane.succeeds(rotation)
+    assert plane.findings() == []
+    refused = plane.user.run(*rotation)
+    assert refused.process.returncode == 5
+    assert "would be locked out" in refused.said
+    plane.take_kubeconfig()
+    refused = plane.user.run(*rotation)
+    assert refused.process.returncode == 5
+    assert "kube-system/kube-proxy-" in refused.said
+    restart_pods(plane)
+    plane.succeeds(rotation)
+    assert plane.findings() == []
+    words = ("users", "list", f"--kubeconfig={first_kubeconfig}")
+    assert "CERTIFICATE_VERIFY_FAILED" in plane.user.run(*words).said.upper()
+
+
+def restart_pods(plane: ControlPlane) -> None:
+    plane.kubectl("-n", "kube-system", "rollout", "restart", "daemonset/kube-proxy")
+    plane.kubectl("-n", "kube-system", "rollout", "status", "daemonset/kube-proxy", "--timeout=5m")
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    require_lab()
+    lab = Lab.up(
+        f"test-certs-{os.getpid()}",
+        OLDEST,
+        lambda line: print(line, file=sys.stderr),  # noqa: T201
+        control_planes=3,
+        workers=1,
+    )
+    plane = ControlPlane(lab, tmp_path_factory.mktemp("certs"))
+    plane.kubectl("create", "configmap", "asked")
+    yield plane
+    lab.down()
+
+
+exhaustive = pytest.mark.skipif(
+    not EXHAUSTIVE, reason="three control planes take half an hour: SHIPKEEPER_EXHAUSTIVE=1"
+)
+
+
+@exhaustive
+@pytest.mark.parametrize("how", ["kubeadm", "openssl"])
+def test_no_request_fails_while_three_are_renewed(three: ControlPlane, how: str) -> None:
+    before = three.serials()
+    with three.asked(100) as asked:
+        three.succeeds(three.renew("--timeout=10m", f"--how={how}"))
+    assert asked.end()["failed"] == 0
+    assert changed(before, three.serials()) == own_ports(before)
+    assert three.findings() == []
+
+
+@exhaustive
+def test_a_renewal_that_is_killed_goes_on_or_back(three: ControlPlane) -> None:
+    words = three.renew("--timeout=10m", "--how=openssl")
+    actions = ("stage", "stop", "install", "etcd", "kube-apiserver", "controllers")
+    with three.asked(100) as asked:
+        for number, action in enumerate(actions):
+            before = three.serials()
+            host = three.hosts[number % 3].address
+            three.killed_in(words, f"{action}/{host}")
+            if number % 2:
+                three.succeeds((*words, "--abort"))
+                changed_ports = changed(before, three.serials())
+                assert not any(" etcd" in each or "apiserver" in each for each in changed_ports)
+            else:
+                three.succeeds(words)
+                assert changed(before, three.serials()) == own_ports(before)
+    assert asked.end()["failed"] == 0
+    assert three.findings() == []
+
+
+@exhaustive
+def test_a_step_that_fails_puts_back_what_was_there(three: ControlPlane) -> None:
+    before, there = three.serials(), listed(three)
+    last = three.hosts[2].name
+    # The new etcd of that host does not start: its manifest is not what it was.
+    manifest = "/etc/kubernetes/manifests/etcd.yaml"
+    three.lab.run(last, "sh", "-c", break_once("cp", "/etc/kubernetes/pki/etcd/.server.crt"))
+    done = three.user.run(*three.renew("etcd-server", "--how=openssl"))
+    assert done.process.returncode == 1, done.said
+    states = {each["id"]: each["state"] for each in done.result["steps"]}
+    assert states[f"install/{three.hosts[2].address}"] == "Failed"
+    after = three.serials()
+    host = three.hosts[2].name
+    assert not any(host in each and "etcd" in each for each in changed(before, after))
+    assert three.lab.run(last, "cat", manifest).stdout
+    assert listed(three)[last] == there[last]
+    assert three.findings() == []
+
+
+def break_once(tool: str, pattern: str) -> str:
+    """A shell command that lets a tool fail the next time that it is given this."""
+    place = f"/usr/local/bin/{tool}"
+    script = (
+        f'#!/bin/sh\\ncase "$*" in *"{pattern}"*) rm -f "$0"; echo broken >&2; exit 9;; esac\\n'
+        f'exec /bin/{tool} "$@"\\n'
+    )
+    return f"printf '{script}' >{place}; chmod +x {place}"
+
+
+@exhaustive
+@pytest.mark.parametrize("authority", ["etcd", "front-proxy", "kubernetes"])
+def test_no_request_fails_while_an_authority_is_replaced(
+    three: ControlPlane, authority: str, tmp_path: Path
+) -> None:
+    words = three.rotate(authority, "--timeout=10m")
+    early = tmp_path / "early.kubeconfig"
+    early.write_bytes(three.lab.kubeconfig.read_bytes())
+    with three.asked(100) as asked:
+        # These never read anything anew, as pods do not.
+        with three.asked(10, early) as fixed:
+            for _ in range(2):
+                three.succeeds(words)
+                three.take_kubeconfig()
+            assert fixed.end()["failed"] == 0
+        if authority == "kubernetes":
+            restart_pods(three)
+        three.succeeds(words)
+    assert asked.end()["failed"] == 0
+    assert three.findings() == []
+
+
+@exhaustive
+def test_a_rotation_that_is_killed_goes_on_or_back(three: ControlPlane) -> None:
+    words = three.rotate("kubernetes", "--timeout=10m")
+    worker = next(each.address for each in three.lab.hosts if each.role == "worker")
+    first = three.hosts[0].address
+    kills = {
+        "trust": ("authority", f"stage/{first}", f"kube-apiserver/{first}", "publish"),
+        "move": (f"install/{first}", f"controllers/{first}", f"kubelet/{worker}"),
+        "drop": (f"stop/{first}", "publish"),
+    }
+    with three.asked(100) as asked:
+        for stage, steps in kills.items():
+            if stage == "drop":
+                restart_pods(three)
+            for step in steps:
+                three.killed_in(words, step)
+                three.succeeds((*words, "--back"))
+            three.killed_in(words, steps[-1])
+            three.succeeds(words)
+            three.take_kubeconfig()
+    assert asked.end()["failed"] == 0
+    assert three.findings() == []
