@@ -101,6 +101,8 @@ def _verdicts(verdicts: Iterable[Verdict], now: datetime) -> Iterable[str]:
 
 def plan_line(plan: Plan) -> str:
     """A plan in one line, such as `drain 2 nodes: 24 pods to move, 4 to leave; 1 node refused`."""
+    if not nodes_of(plan):
+        return f"{plan.procedure}: {counted(len(plan.steps), 'step')}"
     items = [item for step in plan.steps if step.action == "drain" for item in step.items]
     leaving = sum(item.action in (PodAction.EVICT, PodAction.DELETE) for item in items)
     refused = sum(verdict.target.startswith("node/") for verdict in plan.blockers)
