@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import ssl
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -123,6 +124,69 @@ def test_health_and_defragmentation(cluster: EtcdCluster) -> None:
     away = run("health", "--endpoints=https://127.0.0.1:1", *cluster.flags()[1:])
     assert away.returncode == 4
     assert "cannot connect" in away.stderr
+
+
+@pytest.fixture
+def with_learner(newest_tools: EtcdTools, tmp_path: Path) -> Iterator[EtcdCluster]:
+    """A member that votes, and one that does not yet."""
+    made = EtcdCluster(newest_tools, tmp_path / "learner", 2)
+    first, second = made.members
+    try:
+        made.start(first.name, more=(f"--initial-cluster={first.name}={first.peer}",))
+        fill(made)
+        add = ("member", "add", second.name, "--learner", f"--peer-urls={second.peer}")
+        made.ctl(*add, endpoints=first.client)
+        made.start(second.name, more=("--initial-cluster-state=existing",), wait=False)
+        while made.ctl("endpoint", "status", endpoints=second.client, check=False).returncode:
+            assert made.running[second.name].poll() is None
+        yield made
+    finally:
+        made.stop()
+
+
+def test_a_learner(with_learner: EtcdCluster, tmp_path: Path) -> None:
+    cluster = with_learner
+    voter, learner = (member.client for member in cluster.members)
+    for endpoints in ((voter, "--cluster"), (f"{learner},{voter}",), (learner,)):
+        done = run("health", *cluster.flags(endpoints[0]), *endpoints[1:], "-o", "json")
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout)
+        roles = {state["endpoint"]: state["isLearner"] for state in found["states"]}
+        assert roles[learner]
+        reasons = [verdict["reason"] for verdict in found["verdicts"]]
+        assert "Learner" in reasons
+        assert ("MembersUnknown" in reasons) == (endpoints == (learner,))
+    saved = save(cluster, tmp_path / "s.db", endpoints=learner)
+    assert saved.returncode == 0, saved.stderr
+    assert run("verify", str(tmp_path / "s.db")).returncode == 0
+
+
+def test_another_server_that_speaks_tls(cluster: EtcdCluster, tmp_path: Path) -> None:
+    at = cluster.directory
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(at / "server.crt", at / "server.key")
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"https://127.0.0.1:{server.server_port}"
+        assert_refused(save(cluster, tmp_path / "s.db", endpoints=url), "does not speak gRPC")
+        server.shutdown()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_restore_onto_a_full_disk_leaves_nothing(cluster: EtcdCluster, tmp_path: Path) -> None:
+    file, small = tmp_path / "s.db", tmp_path / "small"
+    small.mkdir()
+    assert save(cluster, file).returncode == 0
+    script = 'mount -t tmpfs -o size=40k none "$0" && "$@"; code=$?; ls -A "$0"; exit $code'
+    restore = [SHIPKEEPER, "etcd", "restore", str(file), f"--data-dir={small / 'data'}"]
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script, str(small), *restore],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert_refused(done, "the disk is full")
 
 
 def test_a_restored_key_has_its_history(cluster: EtcdCluster, tmp_path: Path) -> None:

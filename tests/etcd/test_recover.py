@@ -17,7 +17,8 @@ from tests.nodes.fleet.lab_user import Command, LabUser
 EXHAUSTIVE = os.environ.get("SHIPKEEPER_EXHAUSTIVE") == "1"
 # The tool of a host that fails once in each step, and what of its arguments tells that step. A way
 # back that has to stop and start a control plane takes half a minute: without
-# SHIPKEEPER_EXHAUSTIVE=1 one of those is walked.
+# SHIPKEEPER_EXHAUSTIVE=1 one of those is walked, and one process is killed before the point of no
+# return and one behind it.
 FAULTS = {
     "prepare": ("mkdir", "recover-"),
     "stage": ("sync", "member/wal"),
@@ -27,6 +28,22 @@ FAULTS = {
     "start-etcd": ("cp", "etcd.new"),
 }
 SHORT = ("stage", "start-etcd")
+KILLS = (
+    (
+        "prepare",
+        "stage",
+        "edit",
+        "stop-apiserver",
+        "stop-etcd",
+        "save",
+        "start-etcd",
+        "etcd-healthy",
+    )
+    if EXHAUSTIVE
+    else ("stop-etcd",)
+)
+# An etcd that ends as soon as it is started, by a flag that it does not know.
+CRASHES = r'/bin/cp "$@"; exec sed -i "s/^\( *\)- etcd$/&\n\1- --no-such-flag/" "$2"'
 
 
 @pytest.fixture(
@@ -60,10 +77,13 @@ def kubectl(lab: Lab, *words: str) -> str:
     return lab.run(first, "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", *words).stdout
 
 
-def words(lab: Lab, file: Path, *more: str) -> tuple[str, ...]:
+def reached(lab: Lab) -> tuple[str, ...]:
     hosts = [f"--host=root@{host.address}" for host in lab.hosts]
-    keys = (f"--ssh-key={lab.ssh_key}", f"--ssh-known-hosts={lab.known_hosts}")
-    return ("etcd", "recover", str(file), *hosts, *keys, *more)
+    return (*hosts, f"--ssh-key={lab.ssh_key}", f"--ssh-known-hosts={lab.known_hosts}")
+
+
+def words(lab: Lab, file: Path, *more: str) -> tuple[str, ...]:
+    return ("etcd", "recover", str(file), *reached(lab), *more)
 
 
 def recover(lab: Lab, user: LabUser, file: Path, *more: str) -> Command:
@@ -80,17 +100,8 @@ def killed_in(lab: Lab, user: LabUser, file: Path, step: str) -> str:
 
 
 def save(lab: Lab, user: LabUser, folder: Path) -> Path:
-    host = lab.hosts[0]
-    for name in ("ca.crt", "server.crt", "server.key"):
-        (folder / name).write_text(
-            lab.run(host.name, "cat", f"/etc/kubernetes/pki/etcd/{name}").stdout
-        )
     file = folder / "snapshot.db"
-    saved = user.run(
-        *("etcd", "save", str(file), f"--endpoints=https://{host.address}:2379"),
-        *(f"--cacert={folder / 'ca.crt'}", f"--cert={folder / 'server.crt'}"),
-        f"--key={folder / 'server.key'}",
-    )
+    saved = user.run("etcd", "save", str(file), *reached(lab))
     assert saved.process.returncode == 0, saved.said
     return file
 
@@ -111,28 +122,41 @@ def test_a_control_plane_comes_back(cluster: Lab, tmp_path: Path) -> None:
     for step, fault in FAULTS.items():
         if not EXHAUSTIVE and step not in SHORT:
             continue
-        break_once(cluster, first, *fault)
+        break_times(cluster, first, *fault)
         failed = recover(cluster, user, file, "-o", "json")
         assert failed.process.returncode == 1, failed.said
         assert states(failed)[step] == "Failed", failed.said
-        assert "later" in kubectl(cluster, "get", "configmaps")
-        assert cluster.run(first, "ls", "/etc/kubernetes", "/var/lib").stdout == before
+        assert_old(cluster, before)
+    if EXHAUSTIVE:
+        break_times(cluster, first, "cp", "etcd.new", instead=CRASHES)
+        failed = recover(cluster, user, file, "-o", "json", "--timeout=90s")
+        assert failed.process.returncode == 1, failed.said
+        assert "Failed" in (states(failed)["start-etcd"], states(failed)["etcd-healthy"])
+        assert_old(cluster, before)
 
-    run = killed_in(cluster, user, file, "stop-etcd")
-    other = tmp_path / "other.db"
-    shutil.copyfile(file, other)
-    assert recover(cluster, user, other).process.returncode == 2
-    for verb in ("resume", "abort"):
-        assert user.run(verb, run).process.returncode == 2
-    given_up = recover(cluster, user, file, "--abort")
-    assert given_up.process.returncode == 0, given_up.said
-    assert "later" in kubectl(cluster, "get", "configmaps")
-    assert cluster.run(first, "ls", "/etc/kubernetes", "/var/lib").stdout == before
-    assert recover(cluster, user, file, "--abort").process.returncode == 2
+    for step in KILLS:
+        run = killed_in(cluster, user, file, step)
+        other = tmp_path / "other.db"
+        shutil.copyfile(file, other)
+        assert recover(cluster, user, other).process.returncode == 2
+        for verb in ("resume", "abort"):
+            assert user.run(verb, run).process.returncode == 2
+        given_up = recover(cluster, user, file, "--abort")
+        assert given_up.process.returncode == 0, given_up.said
+        assert_old(cluster, before)
+        assert recover(cluster, user, file, "--abort").process.returncode == 2
 
     killed_in(cluster, user, file, "start-apiserver")
     refused = recover(cluster, user, file, "--abort")
     assert refused.process.returncode == 5, refused.said
+    if EXHAUSTIVE:
+        # The proof is tried three times; then somebody has to look, and the same command goes on.
+        break_times(cluster, first, "kubectl", "create configmap probe", times=3)
+        failed = recover(cluster, user, file, "-o", "json")
+        assert failed.process.returncode == 1, failed.said
+        assert states(failed)["prove"] == "Failed", failed.said
+        assert "kept" in kubectl(cluster, "get", "configmaps")
+        assert recover(cluster, user, file, "--abort").process.returncode == 5
     done = recover(cluster, user, file, "-o", "json")
     assert done.process.returncode == 0, done.said
     assert done.result["recoverySeconds"] > 0
@@ -142,16 +166,36 @@ def test_a_control_plane_comes_back(cluster: Lab, tmp_path: Path) -> None:
     assert "later" not in there
 
 
+def assert_old(lab: Lab, before: str) -> None:
+    """The old cluster answers, and nothing was left on its first host."""
+    assert "later" in kubectl(lab, "get", "configmaps")
+    assert lab.run(lab.hosts[0].name, "ls", "/etc/kubernetes", "/var/lib").stdout == before
+
+
 def states(command: Command) -> dict[str, str]:
     run = command.result.get("run", command.result)
     return {each["id"]: each["state"] for each in run["steps"]}
 
 
-def break_once(lab: Lab, host: str, tool: str, pattern: str) -> None:
-    """Let a tool of a host fail the next time that it is given this."""
+def break_times(
+    lab: Lab, host: str, tool: str, pattern: str, instead: str = "exit 9", times: int = 1
+) -> None:
+    """Let a tool of a host fail, or do something else, the next times that it is given this."""
     place = f"/usr/local/bin/{tool}"
+    real = lab.run(host, "sh", "-c", f"command -v {tool}").stdout.strip()
     script = f"""#!/bin/sh
-case "$*" in *"{pattern}"*) rm -f "$0"; echo broken >&2; exit 9;; esac
-exec /bin/{tool} "$@"
+case "$*" in *"{pattern}"*)
+    left=$(($(cat {place}.left) - 1))
+    echo $left >{place}.left
+    [ $left -gt 0 ] || rm -f {place} {place}.left
+    echo broken >&2
+    {instead}
+esac
+exec {real} "$@"
 """
-    lab.run(host, "sh", "-c", f"cat >{place} <<'end'\n{script}end\nchmod +x {place}")
+    lab.run(
+        host,
+        "sh",
+        "-c",
+        f"cat >{place} <<'end'\n{script}end\necho {times} >{place}.left; chmod +x {place}",
+    )

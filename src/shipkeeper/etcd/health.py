@@ -38,6 +38,13 @@ def _cluster(observed: Observed) -> Iterator[Verdict]:
             f"{len(answering)} of {len(voters)} members answer, {need} are needed",
             "start the other members; if they are lost, restore a snapshot",
         )
+    if alive and not answering:
+        yield _warn(
+            _CLUSTER,
+            "MembersUnknown",
+            "only learners answer, and those do not tell the members and their alarms",
+            "name a member that votes with --endpoints",
+        )
     if len({state.cluster for state in alive}) > 1:
         yield _block(
             _CLUSTER,

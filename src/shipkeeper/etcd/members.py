@@ -83,7 +83,8 @@ def observe(
     With `data`, each also sums up its keys, up to the revision that all of them have.
     """
     states = [_state(endpoint, credentials) for endpoint in endpoints]
-    answering = next((state for state in states if not state.failure), None)
+    # Learners answer to nothing but how they are.
+    answering = next((each for each in states if not (each.failure or each.is_learner)), None)
     members: tuple[Member, ...] = ()
     alarms: tuple[Alarm, ...] = ()
     if answering:

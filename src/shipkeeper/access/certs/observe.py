@@ -4,10 +4,9 @@ What cannot be looked at, for want of rights or because nobody answers, is noted
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import TypeVar
 
 import msgspec
 
@@ -24,7 +23,8 @@ from shipkeeper.access.certs.probe import look_at
 from shipkeeper.access.certs.survey import Kind, Port, Presented, Serving, Sighting, Survey
 from shipkeeper.access.certs.tls import Dial, dial_from_here, lenient_context
 from shipkeeper.access.certs.uses import HostCertificates
-from shipkeeper.engine.finding import Finding, Severity, Unchecked
+from shipkeeper.engine.finding import Finding, Severity
+from shipkeeper.engine.looking import Looking
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.hosts.host import Host, Tunnel
 from shipkeeper.kube.connection import Connection
@@ -33,7 +33,6 @@ from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
 from shipkeeper.model.node import Node
 
-T = TypeVar("T")
 HostOf = Callable[[Node], Host]
 _AT_ONCE = 64
 _HOSTS_AT_ONCE = 16
@@ -59,8 +58,9 @@ async def gather(
         return await _Gathering(connection, stack).gather(wanted, host_of, hosts)
 
 
-class _Gathering:
+class _Gathering(Looking):
     def __init__(self, connection: Connection, stack: AsyncExitStack) -> None:
+        super().__init__()
         self._connection = connection
         self._reader = Reader(connection)
         self._stack = stack
@@ -68,7 +68,6 @@ class _Gathering:
         self._ports: list[Port] = []
         self._servings: list[Serving] = []
         self._found: list[Finding] = []
-        self._unchecked: list[Unchecked] = []
         self._dials: dict[str, Dial] = {}
         self._nodes: tuple[Node, ...] = ()
         self._kubelet_anchors: tuple[Certificate, ...] | None = None
@@ -311,17 +310,6 @@ class _Gathering:
             if not presented.is_open and not port.marker:
                 self._skip(port.target, f"{port.place}: {presented.error}")
         return tuple(found)
-
-    async def _try(self, what: str, look: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        """What a look gives; if it fails, that it was not made."""
-        try:
-            return await look()
-        except ShipkeeperError as error:
-            self._skip(what, error.message)
-            return otherwise
-
-    def _skip(self, what: str, why: str) -> None:
-        self._unchecked.append(Unchecked(what=what, why=why))
 
 
 def _once_each(found: Iterable[Port]) -> Iterable[Port]:

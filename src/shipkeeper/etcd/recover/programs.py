@@ -32,12 +32,19 @@ healthy() {
     bash -c 'exec 3<>"/dev/tcp/$0/$1" || exit 1
         printf "GET /health HTTP/1.0\r\n\r\n" >&3; cat <&3' "$1" "$2" | grep -q '"health": *"true"'
 }
+flag() { sed -n "s/^ *- --$1=//p" "$manifests/kube-apiserver.yaml" | tr -d '"' | head -n 1; }
+ready() { # of this host, not of whichever the kubeconfig's address leads to
+    address=$(flag advertise-address) port=$(flag secure-port)
+    case $address in *:*) address="[$address]";; esac
+    kubectl get --raw /readyz --request-timeout=5s \
+        ${address:+"--server=https://$address:${port:-6443}"}
+}
 """
 
 
 def _program(*lines: str) -> str:
     # One compound command: a shell that gets only a part of it executes nothing.
-    return "\n".join(("{", _HEAD, *lines, "}", ""))
+    return "\n".join(("{", f"manifests={MANIFESTS}", _HEAD, *lines, "}", ""))
 
 
 def patient(program: str, seconds: float) -> str:
@@ -112,7 +119,7 @@ def is_healthy(host: str, port: int) -> str:
     """Fail unless etcd has a quorum and the API server is ready at this moment."""
     return _program(
         f"healthy {shlex.quote(host)} {port} || fail 'etcd is not healthy'",
-        "kubectl get --raw /readyz --request-timeout=5s >/dev/null",
+        "ready >/dev/null",
     )
 
 
@@ -125,7 +132,7 @@ def await_api_server() -> str:
     """Wait until the API server of this host is ready."""
     return _program(
         f"await {_WAIT} 'kube-apiserver does not start' runs {API_SERVER}",
-        f"await {_WAIT} 'kube-apiserver is not ready' kubectl get --raw /readyz",
+        f"await {_WAIT} 'kube-apiserver is not ready' ready",
     )
 
 

@@ -5,10 +5,10 @@ What cannot be read, for want of rights or because nobody answers, is noted as n
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -16,7 +16,7 @@ from shipkeeper.backup.discovery import Discovery, discover
 from shipkeeper.backup.kinds import Kind, kinds_to_take
 from shipkeeper.backup.pages import one_ahead, pages
 from shipkeeper.engine.finding import Unchecked
-from shipkeeper.errors import ShipkeeperError
+from shipkeeper.engine.looking import Looking
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.reader import Reader
@@ -51,7 +51,6 @@ from shipkeeper.upgrade.check.traits import traits_of
 from shipkeeper.upgrade.check.uses import target_of, uses_of
 from shipkeeper.upgrade.observe import SYSTEM_PODS, observe_versions
 
-T = TypeVar("T")
 _SYSTEM = "kube-system"
 _AT_ONCE = 6
 # Written by the control plane by the thousand, and gone with it.
@@ -107,13 +106,13 @@ async def gather_evidence(
     return await _Gathering(connection, target, catalog).gather(wanted)
 
 
-class _Gathering:
+class _Gathering(Looking):
     def __init__(self, connection: Connection, target: int, catalog: Catalog) -> None:
+        super().__init__()
         self._connection = connection
         self._reader = Reader(connection)
         self._target = target
         self._catalog = catalog
-        self._unchecked: list[Unchecked] = []
         self._uses: list[Use] = []
         self._traits: list[PodTrait] = []
 
@@ -165,17 +164,6 @@ class _Gathering:
     def _unseen(what: str) -> "Unchecked":
         subject, _, why = what.partition(" (")
         return Unchecked(what=subject, why=why.rstrip(")"))
-
-    async def _try(self, what: str, look: Callable[[], Awaitable[T]], otherwise: T) -> T:
-        """What a look gives; if it fails, that it was not made."""
-        try:
-            return await look()
-        except ShipkeeperError as error:
-            self._skip(what, error.message)
-            return otherwise
-
-    def _skip(self, what: str, why: str) -> None:
-        self._unchecked.append(Unchecked(what=what, why=why))
 
     async def _metrics(self) -> Any:
         return tuple(read_asked(await self._connection.send("GET", "/metrics")))
