@@ -179,6 +179,16 @@ def test_every_instance_of_a_component_counts() -> None:
     assert found.evidence == ("--profiling is true",)
 
 
+def test_a_host_that_was_not_reached_passes_nothing() -> None:
+    good = kubelet("{}", "--client-ca-file=/ca.crt")
+    good = msgspec.structs.replace(good, commands={**good.commands, "kube-proxy": ("kube-proxy",)})
+    good = msgspec.structs.replace(good, proxy_config="mode: iptables")
+    away = HostSurvey(host="away", unreached="no answer")
+    alone, both = list(host_findings([good])), list(host_findings([good, away]))
+    assert any(isinstance(each, Passed) for each in alone)
+    assert not [each for each in both if isinstance(each, Passed)]
+
+
 def test_a_component_that_runs_without_a_manifest() -> None:
     command = ("/usr/local/bin/kube-apiserver", "--authorization-mode=Node,RBAC")
     host = HostSurvey(host="h", commands={"kube-apiserver": command})

@@ -188,7 +188,7 @@ class _Look:
             raise SurveyError(
                 f"cannot look at {self._name}: {answer.errors.strip() or answer.exit_code}",
                 reason="SurveyFailed",
-                hint="log in as root, or with --ssh-sudo",
+                hint="log in as root, or with --sudo",
             )
         return b"".join(chunks).decode("utf-8", "surrogateescape")
 

@@ -47,9 +47,13 @@ class HostSurvey(msgspec.Struct, frozen=True, kw_only=True):
     """The command lines of Kubernetes' processes, by their names."""
     proxy_config: str = ""
     """The configuration that kube-proxy runs with."""
+    unreached: str = ""
+    """Why nothing of it could be looked at."""
 
     def hides(self, pattern: str) -> str:
         """What keeps a path, or some of a pattern's paths, from being seen; empty if nothing."""
+        if self.unreached:
+            return f"{self.host} was not looked at: {self.unreached}"
         name = pattern.rpartition("/")[2]
         for path in self.unseen:
             is_inside = pattern.startswith(f"{path}/") or fnmatch(f"{path}/{name}", pattern)

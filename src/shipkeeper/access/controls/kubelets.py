@@ -247,11 +247,12 @@ def kubelet_findings(hosts: list[HostSurvey]) -> Iterator[Answer]:
     for each in SETTINGS:
         faults = ((host, each.judge(host.flags(KUBELET), host.kubelet())) for host in known)
         yield each.control.judged((f"{host.host}: {why}" for host, why in faults if why), why_not)
-    yield _proxies([host for host in hosts if PROXY in host.commands])
+    unreached = ", ".join(host.hides("") for host in hosts if host.unreached)
+    yield _proxies([host for host in hosts if PROXY in host.commands], unreached)
 
 
-def _proxies(hosts: list[HostSurvey]) -> Answer:
-    why_not = "" if hosts else "no host has a kube-proxy that can be seen"
+def _proxies(hosts: list[HostSurvey], unreached: str) -> Answer:
+    why_not = unreached or ("" if hosts else "no host has a kube-proxy that can be seen")
     unread = [host.host for host in hosts if not (host.proxy_config or _address(host))]
     if unread:
         why_not = f"the configuration of kube-proxy may not be read on {', '.join(unread)}"
