@@ -202,6 +202,9 @@ class Fuzz:
 
     def question(self) -> dict[str, Any]:
         """A review's spec; one in fifty is of no valid form."""
+        return self._of_kubelet() if self.random.random() < 0.15 else self._of_anybody()
+
+    def _of_anybody(self) -> dict[str, Any]:
         spec: dict[str, Any] = {}
         if self.random.random() < 0.95:
             spec["user"] = self.random.choice(USERS)
@@ -223,6 +226,29 @@ class Fuzz:
         if self.random.random() < 0.01:
             del spec[self.random.choice([*spec])]
         return spec
+
+    def _of_kubelet(self) -> dict[str, Any]:
+        """What kubelets ask about, by name or selector, and mostly of their own node."""
+        node = self.random.choice(NODES)
+        resource = self.random.choice(_OF_KUBELETS)
+        about: dict[str, Any] = {
+            "verb": self.random.choice(VERBS[:8]),
+            "group": _GROUP_OF.get(resource, ""),
+            "resource": resource,
+            "name": self.random.choice((*NAMES, *NODES)),
+        }
+        if resource in _NAMESPACED:
+            about["namespace"] = self.random.choice((*NAMESPACES, "kube-node-lease"))
+        if self.random.random() < 0.3:
+            about["subresource"] = self.random.choice(SUBRESOURCES)
+        if self.random.random() < 0.4:
+            field = self.random.choice(("spec.nodeName", "spec.nodeName", "nodeName"))
+            about["fieldSelector"] = {"rawSelector": f"{field}={self.random.choice(NODES)}"}
+        return {
+            "user": f"system:node:{node}",
+            "groups": ["system:nodes", "system:authenticated"],
+            "resourceAttributes": about,
+        }
 
     def _resource(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -256,7 +282,18 @@ class Fuzz:
         return {"requirements": [{"key": field, "operator": operator, "values": values}]}
 
 
+_NAMESPACED = (
+    *("pods", "secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts", "leases"),
+    *("resourceclaims", "podcertificaterequests"),
+)
+_OF_KUBELETS = (
+    *_NAMESPACED,
+    *("nodes", "persistentvolumes", "csinodes", "volumeattachments", "resourceslices"),
+    "clustertrustbundles",
+)
 _GROUP_OF = {
+    "podcertificaterequests": "certificates.k8s.io",
+    "clustertrustbundles": "certificates.k8s.io",
     "deployments": "apps",
     "leases": "coordination.k8s.io",
     "csinodes": "storage.k8s.io",

@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from tests.access.world import (
     create,
     create_together,
     delete,
+    patiently,
     webhook_kubeconfig,
 )
 
@@ -126,7 +128,8 @@ async def clear_rbac(connection: Connection) -> None:
         where = [f"/namespaces/{each}" for each in NAMESPACES] if kind.namespaced else [""]
         for each in where:
             path = kind.path.replace(f"/{kind.plural}", f"{each}/{kind.plural}")
-            await connection.send("DELETE", path, query={"labelSelector": selector})
+            query = {"labelSelector": selector}
+            await patiently(partial(connection.send, "DELETE", path, query=query))
 
 
 @asynccontextmanager
@@ -186,7 +189,7 @@ async def compare(
         for each in objects:
             each["metadata"]["labels"] = LABEL
         await create_together(connection, objects)
-        policy = await observe(connection)
+        policy = await patiently(lambda: observe(connection))
         for server in running:
             chain = Chain(
                 msgspec.structs.replace(policy, chain=server.chain),

@@ -47,14 +47,18 @@ def answer(answers: Sequence[Answer], id_: str) -> Answer:
         ("4.2.4", None, (), "fail"),
         ("4.2.4", "readOnlyPort: 10255", (), "fail"),
         ("4.2.4", "{}", (), "pass"),
-        ("4.2.5", "streamingConnectionIdleTimeout: 0s", (), "fail"),
+        ("4.2.5", "{}", ("--streaming-connection-idle-timeout=0",), "fail"),
+        ("4.2.5", "streamingConnectionIdleTimeout: 0s", (), "pass"),
         ("4.2.5", "streamingConnectionIdleTimeout: 5m", (), "pass"),
         ("4.2.6", "makeIPTablesUtilChains: false", (), "fail"),
         ("4.2.7", "{}", ("--hostname-override=other",), "fail"),
         ("4.2.8", "eventRecordQPS: 0", (), "fail"),
         ("4.2.9", "{}", (), "fail"),
         ("4.2.9", "tlsCertFile: /kubelet.crt", (), "pass"),
-        ("4.2.10", "rotateCertificates: false", (), "fail"),
+        ("4.2.10", "rotateCertificates: true", (), "pass"),
+        ("4.2.10", "{}", (), "fail"),
+        # Of a file that is not at hand nothing is known.
+        ("4.2.1", None, ("--config=/var/lib/kubelet/config.yaml",), "none"),
         ("4.2.11", "{}", ("--feature-gates=RotateKubeletServerCertificate=false",), "fail"),
         ("4.2.11", "featureGates: {RotateKubeletServerCertificate: false}", (), "fail"),
         ("4.2.11", "{}", (), "pass"),
@@ -181,6 +185,7 @@ def test_every_instance_of_a_component_counts() -> None:
 
 def test_a_host_that_was_not_reached_passes_nothing() -> None:
     good = kubelet("{}", "--client-ca-file=/ca.crt")
+    assert good.is_node
     good = msgspec.structs.replace(good, commands={**good.commands, "kube-proxy": ("kube-proxy",)})
     good = msgspec.structs.replace(good, proxy_config="mode: iptables")
     away = HostSurvey(host="away", unreached="no answer")

@@ -94,7 +94,6 @@ def test_one_owned_rule_alone_must_cover() -> None:
 
 NODE = User(name=f"system:node:{NODES[0]}", groups=("system:nodes", "system:authenticated"))
 OWN = (SelectorTerm("spec.nodeName", "In", (NODES[0],)),)
-OWN_SLICES = (SelectorTerm("nodeName", "In", (NODES[0],)),)
 CERTIFICATES = "certificates.k8s.io"
 # What is asked, and the first and (if it ends) the first minor no more that allows it.
 KUBELET: tuple[tuple[dict[str, Any], int, int], ...] = (
@@ -147,7 +146,7 @@ KUBELET: tuple[tuple[dict[str, Any], int, int], ...] = (
             "verb": "list",
             "group": "resource.k8s.io",
             "resource": "resourceslices",
-            "fields": OWN_SLICES,
+            "fields": OWN,
         },
         31,
         99,

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -17,6 +17,7 @@ from shipkeeper.access.webhook import Reply
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.errors import (
+    ApiError,
     ConflictError,
     ForbiddenError,
     InvalidError,
@@ -25,6 +26,7 @@ from shipkeeper.kube.errors import (
 )
 
 Manifest = dict[str, Any]
+T = TypeVar("T")
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _AT_ONCE = 16
 _TRIES = 5
@@ -57,17 +59,26 @@ async def ask(connection: Connection, spec: dict[str, Any]) -> Status:
         "kind": "SubjectAccessReview",
         "spec": spec,
     }
-    # Nothing is kept of a review, so one that a busy machine had no time for is asked again.
+    try:
+        # Nothing is kept of a review, so it can be asked again.
+        answer = await patiently(lambda: connection.send("POST", REVIEWS, body=body))
+    except InvalidError:
+        return Status(invalid=True)
+    return msgspec.json.decode(answer, type=_Review).status
+
+
+async def patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try again what a busy machine had no time for."""
     for _ in range(_TRIES):
         try:
-            answer = await connection.send("POST", REVIEWS, body=body)
-        except InvalidError:
-            return Status(invalid=True)
+            return await attempt()
         except UnreachableError:
-            await asyncio.sleep(1)
-        else:
-            return msgspec.json.decode(answer, type=_Review).status
-    raise TimeoutError("the server answers no review")
+            await asyncio.sleep(2)
+        except ApiError as error:
+            if error.code < 500:
+                raise
+            await asyncio.sleep(2)
+    return await attempt()
 
 
 async def ask_all(connection: Connection, specs: Iterable[dict[str, Any]]) -> list[Status]:
@@ -111,7 +122,8 @@ async def create_together(connection: Connection, manifests: Iterable[Manifest])
 
 async def _create(connection: Connection, manifest: Manifest) -> None:
     with contextlib.suppress(ConflictError):
-        await connection.send("POST", collection(manifest), body=manifest)
+        path = collection(manifest)
+        await patiently(lambda: connection.send("POST", path, body=manifest))
 
 
 async def _until_accepted(attempt: Callable[[], Awaitable[None]]) -> None:

@@ -47,20 +47,20 @@ async def audit(
 
 async def _surveys(look: HostFlags, policy: Policy) -> tuple[HostSurvey, ...]:
     """What the hosts tell, side by side; one that cannot be looked at hides all that it has."""
-    hosts = [*look.named()]
+    hosts = [(host.name, host) for host in look.named()]
     if look.ssh:
         host_of = look.host_of()
-        nodes = msgspec.to_builtins(policy.of_kind("Node"))
-        hosts += map(host_of, msgspec.convert(nodes, type=tuple[Node, ...]))
-    found = await asyncio.gather(*map(_surveyed, hosts))
+        nodes = msgspec.convert(msgspec.to_builtins(policy.of_kind("Node")), type=tuple[Node, ...])
+        hosts += [(node.name, host_of(node)) for node in nodes]
+    found = await asyncio.gather(*(_surveyed(name, host) for name, host in hosts))
     for each in found:
         if each.unreached:
             say(f"not known: host {each.host}: {each.unreached}")
     return tuple(found)
 
 
-async def _surveyed(host: Host) -> HostSurvey:
+async def _surveyed(name: str, host: Host) -> HostSurvey:
     try:
-        return await survey(host)
+        return msgspec.structs.replace(await survey(host), host=name)
     except (HostError, SurveyError) as error:
-        return HostSurvey(host=host.name, unreached=error.message)
+        return HostSurvey(host=name, unreached=error.message)

@@ -62,7 +62,7 @@ def _must(good: str, what: str) -> Fault:
 
 
 def _no_end(value: str) -> str:
-    return "streams are never ended" if value.rstrip("hms") in ("0", "0h0m0") else ""
+    return "streams are never ended" if value in ("0", "0s") else ""
 
 
 def _limited(value: str) -> str:
@@ -154,8 +154,9 @@ SETTINGS: tuple[Setting, ...] = (
         "4.2.5",
         "Streams that nothing comes through are ended",
         _LOW,
+        # In the file 0s is the default of 4 hours.
         "streaming-connection-idle-timeout",
-        "streamingConnectionIdleTimeout",
+        "",
         _no_end,
         "4h",
     ),
@@ -193,7 +194,6 @@ SETTINGS: tuple[Setting, ...] = (
         "rotate-certificates",
         "rotateCertificates",
         _must("true", "rotateCertificates"),
-        "true",
         "false",
     ),
     _setting(
@@ -241,14 +241,22 @@ _PROXY = Control(
 
 def kubelet_findings(hosts: list[HostSurvey]) -> Iterator[Answer]:
     """The answers of all hosts' kubelets and proxies together."""
-    known = [host for host in hosts if host.is_node]
-    hidden = ", ".join(filter(None, (host.hides(host.place(KUBELET_CONFIG)) for host in hosts)))
-    why_not = hidden or ("" if known else "no host has a kubelet that can be seen")
+    known = [host for host in hosts if host.is_node and not _lacks_file(host)]
+    hidden = [host.hides(host.place(KUBELET_CONFIG)) or _lacks_file(host) for host in hosts]
+    why_not = ", ".join(filter(None, hidden))
+    why_not = why_not or ("" if known else "no host has a kubelet that can be seen")
     for each in SETTINGS:
         faults = ((host, each.judge(host.flags(KUBELET), host.kubelet())) for host in known)
         yield each.control.judged((f"{host.host}: {why}" for host, why in faults if why), why_not)
     unreached = ", ".join(host.hides("") for host in hosts if host.unreached)
     yield _proxies([host for host in hosts if PROXY in host.commands], unreached)
+
+
+def _lacks_file(host: HostSurvey) -> str:
+    """Whether a kubelet runs with a file that is not at hand: then its settings are not known."""
+    if host.kubelet() is not None or "config" not in host.flags(KUBELET):
+        return ""
+    return f"{host.host}:{host.place(KUBELET_CONFIG)} may not be read"
 
 
 def _proxies(hosts: list[HostSurvey], unreached: str) -> Answer:
