@@ -19,7 +19,8 @@ from shipkeeper.access.review import InvalidReviewError, read_review
 from shipkeeper.kube.connection import Connection
 from shipkeeper.model.version import Version
 from shipkeeper.sandbox.sandbox import Sandbox
-from tests.access.fuzz import NAMESPACES, Fuzz, graph_objects, webhook_reply
+from tests.access.fuzz import NAMESPACES, Fuzz, webhook_reply
+from tests.access.graph import graph_objects
 from tests.access.servers import further_server
 from tests.access.world import (
     LABEL,

@@ -14,7 +14,8 @@ from shipkeeper.access.review import InvalidReviewError, read_review
 from shipkeeper.access.rule import Compiled, uncovered
 from shipkeeper.model.rbac import PolicyRule
 from shipkeeper.model.version import Version
-from tests.access.fuzz import NODES, Fuzz, graph_objects
+from tests.access.fuzz import NODES, Fuzz
+from tests.access.graph import graph_objects
 
 
 @pytest.mark.parametrize(
