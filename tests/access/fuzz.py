@@ -202,6 +202,9 @@ class Fuzz:
 
     def question(self) -> dict[str, Any]:
         """A review's spec; one in fifty is of no valid form."""
+        return self._of_kubelet() if self.random.random() < 0.15 else self._of_anybody()
+
+    def _of_anybody(self) -> dict[str, Any]:
         spec: dict[str, Any] = {}
         if self.random.random() < 0.95:
             spec["user"] = self.random.choice(USERS)
@@ -223,6 +226,29 @@ class Fuzz:
         if self.random.random() < 0.01:
             del spec[self.random.choice([*spec])]
         return spec
+
+    def _of_kubelet(self) -> dict[str, Any]:
+        """What kubelets ask about, by name or selector, and mostly of their own node."""
+        node = self.random.choice(NODES)
+        resource = self.random.choice(_OF_KUBELETS)
+        about: dict[str, Any] = {
+            "verb": self.random.choice(VERBS[:8]),
+            "group": _GROUP_OF.get(resource, ""),
+            "resource": resource,
+            "name": self.random.choice((*NAMES, *NODES)),
+        }
+        if resource in _NAMESPACED:
+            about["namespace"] = self.random.choice((*NAMESPACES, "kube-node-lease"))
+        if self.random.random() < 0.3:
+            about["subresource"] = self.random.choice(SUBRESOURCES)
+        if self.random.random() < 0.4:
+            field = self.random.choice(("spec.nodeName", "spec.nodeName", "nodeName"))
+            about["fieldSelector"] = {"rawSelector": f"{field}={self.random.choice(NODES)}"}
+        return {
+            "user": f"system:node:{node}",
+            "groups": ["system:nodes", "system:authenticated"],
+            "resourceAttributes": about,
+        }
 
     def _resource(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -256,7 +282,18 @@ class Fuzz:
         return {"requirements": [{"key": field, "operator": operator, "values": values}]}
 
 
+_NAMESPACED = (
+    *("pods", "secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts", "leases"),
+    *("resourceclaims", "podcertificaterequests"),
+)
+_OF_KUBELETS = (
+    *_NAMESPACED,
+    *("nodes", "persistentvolumes", "csinodes", "volumeattachments", "resourceslices"),
+    "clustertrustbundles",
+)
 _GROUP_OF = {
+    "podcertificaterequests": "certificates.k8s.io",
+    "clustertrustbundles": "certificates.k8s.io",
     "deployments": "apps",
     "leases": "coordination.k8s.io",
     "csinodes": "storage.k8s.io",
@@ -297,89 +334,3 @@ def webhook_reply(asked: Attributes) -> Reply:
             return Reply(error="the webhook answered 400")
         case _:
             return Reply(reason=reason)
-
-
-def graph_objects(*, has_claims: bool) -> list[dict[str, Any]]:
-    """Nodes, pods with everything that they may refer to, volumes and attachments."""
-    made: list[dict[str, Any]] = [
-        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}} for node in NODES
-    ]
-    for namespace, node, number in (
-        ("fuzz-a", NODES[0], 1),
-        ("fuzz-a", NODES[1], 2),
-        ("fuzz-b", NODES[0], 3),
-        ("fuzz-c", "", 4),
-    ):
-        made.append(_pod(namespace, node, number, has_claims=has_claims))
-    made += [_volume(), _attachment()]
-    if has_claims:
-        made.append(_slice())
-    return made
-
-
-def _pod(namespace: str, node: str, number: int, *, has_claims: bool) -> dict[str, Any]:
-    names = {1: "one", 2: "two", 3: "token", 4: "one"}
-    container: dict[str, Any] = {
-        "name": "main",
-        "image": "registry.k8s.io/pause:3.9",
-        "envFrom": [{"configMapRef": {"name": names[number]}}],
-        "env": [{"name": "K", "valueFrom": {"secretKeyRef": {"name": "one", "key": "k"}}}],
-    }
-    projected = {"sources": [{"secret": {"name": "two"}}, {"configMap": {"name": "token"}}]}
-    spec: dict[str, Any] = {
-        "containers": [container],
-        "serviceAccountName": "default",
-        "automountServiceAccountToken": False,
-        "imagePullSecrets": [{"name": names[number]}],
-        "tolerations": [{"operator": "Exists"}],
-        "volumes": [
-            {"name": "claim", "persistentVolumeClaim": {"claimName": "claim"}},
-            {"name": "all", "projected": projected},
-            {"name": "own", "secret": {"secretName": names[number]}},
-        ],
-    }
-    if number != 3:
-        del spec["volumes"][1]
-    if number == 2:
-        del spec["volumes"][0]
-    if has_claims and number == 1:
-        spec["resourceClaims"] = [{"name": "dra", "resourceClaimName": "claim"}]
-    if node:
-        spec["nodeName"] = node
-    name = names[number] if number != 4 else "unbound"
-    metadata = {"name": name, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
-def _volume() -> dict[str, Any]:
-    secret = {"name": "token", "namespace": "fuzz-c"}
-    csi = {"driver": "example.com", "volumeHandle": "v", "nodePublishSecretRef": secret}
-    spec = {
-        "capacity": {"storage": "1Gi"},
-        "accessModes": ["ReadWriteOnce"],
-        "claimRef": {"namespace": "fuzz-a", "name": "claim"},
-        "csi": {**csi, "controllerPublishSecretRef": {"name": "two", "namespace": "fuzz-c"}},
-    }
-    metadata = {"name": "volume"}
-    return {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": spec}
-
-
-def _attachment() -> dict[str, Any]:
-    spec = {
-        "attacher": "example.com",
-        "nodeName": NODES[1],
-        "source": {"persistentVolumeName": "volume"},
-    }
-    head = {"apiVersion": "storage.k8s.io/v1", "kind": "VolumeAttachment"}
-    return {**head, "metadata": {"name": "one"}, "spec": spec}
-
-
-def _slice() -> dict[str, Any]:
-    spec = {
-        "driver": "dra.example.com",
-        "nodeName": NODES[0],
-        "pool": {"name": "pool", "generation": 1, "resourceSliceCount": 1},
-        "devices": [{"name": "device"}],
-    }
-    head = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice"}
-    return {**head, "metadata": {"name": "one"}, "spec": spec}

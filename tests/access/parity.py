@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from shipkeeper.access.review import InvalidReviewError, read_review
 from shipkeeper.kube.connection import Connection
 from shipkeeper.model.version import Version
 from shipkeeper.sandbox.sandbox import Sandbox
-from tests.access.fuzz import NAMESPACES, Fuzz, graph_objects, webhook_reply
+from tests.access.fuzz import NAMESPACES, Fuzz, webhook_reply
+from tests.access.graph import graph_objects
 from tests.access.servers import further_server
 from tests.access.world import (
     LABEL,
@@ -30,6 +32,7 @@ from tests.access.world import (
     create,
     create_together,
     delete,
+    patiently,
     webhook_kubeconfig,
 )
 
@@ -126,7 +129,8 @@ async def clear_rbac(connection: Connection) -> None:
         where = [f"/namespaces/{each}" for each in NAMESPACES] if kind.namespaced else [""]
         for each in where:
             path = kind.path.replace(f"/{kind.plural}", f"{each}/{kind.plural}")
-            await connection.send("DELETE", path, query={"labelSelector": selector})
+            query = {"labelSelector": selector}
+            await patiently(partial(connection.send, "DELETE", path, query=query))
 
 
 @asynccontextmanager
@@ -186,7 +190,7 @@ async def compare(
         for each in objects:
             each["metadata"]["labels"] = LABEL
         await create_together(connection, objects)
-        policy = await observe(connection)
+        policy = await patiently(lambda: observe(connection))
         for server in running:
             chain = Chain(
                 msgspec.structs.replace(policy, chain=server.chain),

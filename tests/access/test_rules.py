@@ -14,7 +14,8 @@ from shipkeeper.access.review import InvalidReviewError, read_review
 from shipkeeper.access.rule import Compiled, uncovered
 from shipkeeper.model.rbac import PolicyRule
 from shipkeeper.model.version import Version
-from tests.access.fuzz import NODES, Fuzz, graph_objects
+from tests.access.fuzz import NODES, Fuzz
+from tests.access.graph import graph_objects
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,6 @@ def test_one_owned_rule_alone_must_cover() -> None:
 
 NODE = User(name=f"system:node:{NODES[0]}", groups=("system:nodes", "system:authenticated"))
 OWN = (SelectorTerm("spec.nodeName", "In", (NODES[0],)),)
-OWN_SLICES = (SelectorTerm("nodeName", "In", (NODES[0],)),)
 CERTIFICATES = "certificates.k8s.io"
 # What is asked, and the first and (if it ends) the first minor no more that allows it.
 KUBELET: tuple[tuple[dict[str, Any], int, int], ...] = (
@@ -147,7 +147,7 @@ KUBELET: tuple[tuple[dict[str, Any], int, int], ...] = (
             "verb": "list",
             "group": "resource.k8s.io",
             "resource": "resourceslices",
-            "fields": OWN_SLICES,
+            "fields": OWN,
         },
         31,
         99,

@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -16,11 +16,20 @@ from shipkeeper.access.review import read_review
 from shipkeeper.access.webhook import Reply
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
-from shipkeeper.kube.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from shipkeeper.kube.errors import (
+    ApiError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+    UnreachableError,
+)
 
 Manifest = dict[str, Any]
+T = TypeVar("T")
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
 _AT_ONCE = 16
+_TRIES = 5
 LABEL = {"shipkeeper.test/access": "fuzz"}
 
 
@@ -51,10 +60,25 @@ async def ask(connection: Connection, spec: dict[str, Any]) -> Status:
         "spec": spec,
     }
     try:
-        answer = await connection.send("POST", REVIEWS, body=body)
+        # Nothing is kept of a review, so it can be asked again.
+        answer = await patiently(lambda: connection.send("POST", REVIEWS, body=body))
     except InvalidError:
         return Status(invalid=True)
     return msgspec.json.decode(answer, type=_Review).status
+
+
+async def patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Try again what a busy machine had no time for."""
+    for _ in range(_TRIES):
+        try:
+            return await attempt()
+        except UnreachableError:
+            await asyncio.sleep(2)
+        except ApiError as error:
+            if error.code < 500:
+                raise
+            await asyncio.sleep(2)
+    return await attempt()
 
 
 async def ask_all(connection: Connection, specs: Iterable[dict[str, Any]]) -> list[Status]:
@@ -98,7 +122,8 @@ async def create_together(connection: Connection, manifests: Iterable[Manifest])
 
 async def _create(connection: Connection, manifest: Manifest) -> None:
     with contextlib.suppress(ConflictError):
-        await connection.send("POST", collection(manifest), body=manifest)
+        path = collection(manifest)
+        await patiently(lambda: connection.send("POST", path, body=manifest))
 
 
 async def _until_accepted(attempt: Callable[[], Awaitable[None]]) -> None:

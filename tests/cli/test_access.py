@@ -7,23 +7,34 @@ from xml.etree import ElementTree
 import msgspec
 import pytest
 
-from shipkeeper.access.attributes import authenticated
+from shipkeeper.access.abac import parse_abac
+from shipkeeper.access.attributes import Attributes, authenticated
+from shipkeeper.access.audit import audit
+from shipkeeper.access.authorizers import from_modes
 from shipkeeper.access.chain import Chain
+from shipkeeper.access.controls.host import HostFile, HostSurvey
+from shipkeeper.access.convert import convert
 from shipkeeper.access.difference import compare
 from shipkeeper.access.escalation.findings import escalation_findings
 from shipkeeper.access.explain import explain
 from shipkeeper.access.heat import heat_page, heat_text
 from shipkeeper.access.matrix import matrix
+from shipkeeper.access.policy import Policy
 from shipkeeper.access.report import (
     difference_report,
     explanation_report,
     holders_report,
     matrix_report,
+    yes_no,
 )
+from shipkeeper.access.suggest import Needs
 from shipkeeper.access.who_can import who_can
 from shipkeeper.access.words import question, resource_name
+from shipkeeper.cli.access_tighten import conversion_report, suggestions_report
 from shipkeeper.cli.main import main
+from shipkeeper.engine.exchange import junit, sarif
 from shipkeeper.engine.finding import Findings
+from shipkeeper.engine.findings_page import findings_page
 from shipkeeper.engine.findings_report import findings_report
 from shipkeeper.engine.report import Format, Report, render
 from tests.access.ways import bound, landscape, policy_with, rule
@@ -35,6 +46,38 @@ POLICY = policy_with(*READS, *WRITES)
 CHAIN = Chain(POLICY)
 NO = question("delete", "secrets", "", "ways").of(authenticated("way-reader"))
 YES = question("list", "secrets", "", "ways").of(authenticated("way-reader"))
+LINES = """{"user":"ann","namespace":"shop","resource":"pods","readonly":true}
+{"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":{"user":"ben","namespace":"","resource":"secrets","apiGroup":"","readonly":true}}
+{"group":"ops","nonResourcePath":"/metrics","readonly":true,"namespace":"shop","resource":"jobs"}
+"""
+
+
+def by_lines() -> Policy:
+    return msgspec.structs.replace(POLICY, chain=from_modes(("ABAC", "RBAC"), abac=LINES))
+
+
+def asking_first() -> Policy:
+    return msgspec.structs.replace(POLICY, chain=from_modes(("Webhook", "RBAC")))
+
+
+def needed() -> Needs:
+    """Two reads, a role written, and a request in another's name."""
+    needs = Needs()
+    user = authenticated("way-reader")
+    rbac = "rbac.authorization.k8s.io"
+    for verb, group, resource in (
+        ("list", "", "secrets"),
+        ("watch", "", "pods"),
+        ("create", rbac, "roles"),
+    ):
+        needs.add(
+            Attributes(verb=verb, group=group, resource=resource, namespace="ways", user=user)
+        )
+    needs.add(Attributes(verb="impersonate", resource="users", name="ann", user=user))
+    needs.add(Attributes(verb="get", path="/metrics", resource_request=False, user=user))
+    return needs
+
+
 FINDINGS = Findings.of("access audit of test", escalation_findings(CHAIN))
 REPORTS: dict[str, Report] = {
     "access-who-can": holders_report(who_can(CHAIN, question("get", "secrets"), everywhere=True)),
@@ -45,6 +88,14 @@ REPORTS: dict[str, Report] = {
     ),
     "access-diff": difference_report(compare(policy_with(*READS), POLICY)),
     "access-audit": findings_report(FINDINGS),
+    "access-can-i": yes_no(explain(CHAIN, YES)),
+    "access-can-i-no": yes_no(explain(CHAIN, NO)),
+    "access-can-i-unknown": yes_no(explain(Chain(asking_first()), YES)),
+    "access-who-can-by-lines": holders_report(
+        who_can(Chain(by_lines()), question("list", "secrets"), everywhere=True)
+    ),
+    "access-suggest": suggestions_report([needed().suggest("way-reader", CHAIN)]),
+    "access-convert": conversion_report(convert(parse_abac(LINES))),
 }
 
 
@@ -52,6 +103,26 @@ REPORTS: dict[str, Report] = {
 @pytest.mark.parametrize("noun", list(REPORTS))
 def test_output(noun: str, format_: Format) -> None:
     assert_golden(f"{noun}.{format_}", render(REPORTS[noun], format_))
+
+
+# Controls with all three answers, on a host of one file that is too open.
+AUDITED = audit(
+    POLICY,
+    hosts=(
+        HostSurvey(
+            host="cp-1",
+            files=(
+                HostFile(path="/etc/kubernetes/admin.conf", mode=0o644, owner="root", group="root"),
+            ),
+        ),
+    ),
+)
+
+
+def test_findings_for_others() -> None:
+    assert_golden("access-audit.sarif", sarif(AUDITED, "0"))
+    assert_golden("access-audit.junit", junit(AUDITED))
+    assert_golden("access-audit.html", findings_page(AUDITED))
 
 
 MATRIX = matrix(

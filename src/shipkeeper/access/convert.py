@@ -93,10 +93,16 @@ def _granted(
     kind = "Role" if namespace else "ClusterRole"
     name = f"abac-line-{line.number}{suffix}"
     metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-    head = {"apiVersion": f"{GROUP}/v1", "metadata": metadata}
-    yield {**head, "kind": kind, "rules": rules}
+    head = {"apiVersion": f"{GROUP}/v1"}
+    yield {**head, "kind": kind, "metadata": metadata, "rules": rules}
     reference = {"apiGroup": GROUP, "kind": kind, "name": name}
-    yield {**head, "kind": f"{kind}Binding", "roleRef": reference, "subjects": [_subject(line)]}
+    yield {
+        **head,
+        "kind": f"{kind}Binding",
+        "metadata": metadata,
+        "roleRef": reference,
+        "subjects": [_subject(line)],
+    }
 
 
 def _subject(line: AbacLine) -> Manifest:

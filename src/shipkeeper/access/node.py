@@ -139,7 +139,7 @@ class Node:
             case "get" | "update" | "patch" | "delete":
                 return self._related(SLICE, node, asked)
             case "watch" | "list" | "deletecollection":
-                if self._minor < _SELECTORS or _selects(asked, "nodeName", node):
+                if self._minor < _SELECTORS or _selects(asked, "spec.nodeName", node):
                     return ""
                 return (
                     "can only list/watch/deletecollection resourceslices with nodeName field"

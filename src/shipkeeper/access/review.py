@@ -7,7 +7,7 @@ import msgspec
 from shipkeeper.access.attributes import Attributes, ResourceAttributes, SelectorTerm, User
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.model.base import KubeStruct
-from shipkeeper.model.selector import Requirement, parse_selector
+from shipkeeper.model.selector import Requirement, is_label_key, is_label_value, parse_selector
 
 # First minor that looks at selectors in reviews.
 _SELECTORS = 32
@@ -121,6 +121,8 @@ def _check(selector: _Selector, what: str) -> None:
     for each in requirements:
         if not each.key:
             raise _invalid(f"a requirement of {what} has no key")
+        if what == "labelSelector" and not is_label_key(each.key):
+            raise _invalid(f"a requirement of {what} has the key {each.key!r}, which is none")
         if each.operator in _VALUED and not each.values:
             raise _invalid(f"a requirement of {what} has operator {each.operator} and no values")
         if each.operator in _UNVALUED and each.values:
@@ -166,7 +168,7 @@ def _label_terms(selector: _Selector) -> tuple[tuple[SelectorTerm, ...], bool]:
     kept = [
         SelectorTerm(each.key, each.operator, each.values or ())
         for each in requirements
-        if each.operator in (*_VALUED, *_UNVALUED)
+        if each.operator in (*_VALUED, *_UNVALUED) and all(map(is_label_value, each.values or ()))
     ]
     return tuple(kept), len(kept) == len(requirements)
 

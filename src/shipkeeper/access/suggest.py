@@ -145,13 +145,14 @@ def _manifests(subject: str, needs: set[Need]) -> Iterator[Manifest]:
         name = _NOT_FOR_NAMES.sub("-", f"suggested:{subject}".lower().replace(":", "-")).strip("-")
         kind = "Role" if namespace else "ClusterRole"
         metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-        head = {"apiVersion": f"{GROUP}/v1", "metadata": metadata}
+        head = {"apiVersion": f"{GROUP}/v1"}
         spelled = [msgspec.to_builtins(rule) for rule in rules]
-        yield {**head, "kind": kind, "rules": spelled}
+        yield {**head, "kind": kind, "metadata": metadata, "rules": spelled}
         reference = {"apiGroup": GROUP, "kind": kind, "name": name}
         yield {
             **head,
             "kind": f"{kind}Binding",
+            "metadata": metadata,
             "roleRef": reference,
             "subjects": [_subject(subject)],
         }

@@ -1,33 +1,33 @@
 """`shipkeeper access audit`: ways to more power, CIS controls, and disorder."""
 
-from pathlib import Path
+import asyncio
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
 
 from shipkeeper.access.assembly import with_hosts
 from shipkeeper.access.audit import audit as make_audit
 from shipkeeper.access.controls.host import HostSurvey
 from shipkeeper.access.kinds import EVERY_KIND
-from shipkeeper.access.survey import survey
+from shipkeeper.access.policy import Policy
+from shipkeeper.access.survey import SurveyError, survey
 from shipkeeper.cli.access_flags import LIVE, PolicyFlags
 from shipkeeper.cli.access_sources import opened_policy
 from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.findings import USUAL, FindingsFlags, FindingsOutput, tell_findings
-from shipkeeper.hosts.options import Login, SshOptions
-from shipkeeper.hosts.ssh import SshHost
+from shipkeeper.cli.host_flags import NO_HOST, HostFlags
+from shipkeeper.cli.output import say
+from shipkeeper.hosts.errors import HostError
+from shipkeeper.hosts.host import Host
+from shipkeeper.model.node import Node
 
 
 async def audit(
     *,
     output: FindingsOutput = None,
     include_system: Annotated[bool, Parameter(help="Also what Kubernetes grants itself.")] = False,
-    host: Annotated[
-        tuple[str, ...],
-        Parameter(help="Also look at the files of this host, by SSH ([user@]host[:port])."),
-    ] = (),
-    ssh_identity: Annotated[str, Parameter(help="The SSH key to log in with.")] = "",
-    ssh_sudo: Annotated[bool, Parameter(help="Look at the files with sudo.")] = False,
+    look: HostFlags = NO_HOST,
     findings: FindingsFlags = USUAL,
     policy: PolicyFlags = LIVE,
     repository: RepositoryFlags = HERE,
@@ -38,22 +38,29 @@ async def audit(
     """
     async with opened_policy(policy, repository, EVERY_KIND) as (found, _):
         pass
-    surveys = await _surveys(host, ssh_identity, sudo=ssh_sudo)
+    surveys = await _surveys(look, found)
     for each in surveys:
         found = with_hosts(found, each.static_pods(), each.texts)
     made = make_audit(found, with_system=include_system, hosts=surveys)
     tell_findings(made, output, findings)
 
 
-async def _surveys(hosts: tuple[str, ...], identity: str, *, sudo: bool) -> tuple[HostSurvey, ...]:
-    found: list[HostSurvey] = []
-    for each in hosts:
-        login = Login.parse(each)
-        options = SshOptions(
-            user=login.user,
-            port=login.port,
-            identities=(Path(identity),) if identity else (),
-            sudo=sudo,
-        )
-        found.append(await survey(SshHost(login.address, options)))
+async def _surveys(look: HostFlags, policy: Policy) -> tuple[HostSurvey, ...]:
+    """What the hosts tell, side by side; one that cannot be looked at hides all that it has."""
+    hosts = [(host.name, host) for host in look.named()]
+    if look.ssh:
+        host_of = look.host_of()
+        nodes = msgspec.convert(msgspec.to_builtins(policy.of_kind("Node")), type=tuple[Node, ...])
+        hosts += [(node.name, host_of(node)) for node in nodes]
+    found = await asyncio.gather(*(_surveyed(name, host) for name, host in hosts))
+    for each in found:
+        if each.unreached:
+            say(f"not known: host {each.host}: {each.unreached}")
     return tuple(found)
+
+
+async def _surveyed(name: str, host: Host) -> HostSurvey:
+    try:
+        return msgspec.structs.replace(await survey(host), host=name)
+    except (HostError, SurveyError) as error:
+        return HostSurvey(host=name, unreached=error.message)

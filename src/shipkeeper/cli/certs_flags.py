@@ -2,29 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any, cast
 
-import msgspec
 from cyclopts import Group, Parameter
 
-from shipkeeper.access.certs.observe import HostOf, Wanted, gather
+from shipkeeper.access.certs.observe import Wanted, gather
 from shipkeeper.access.certs.survey import Survey
 from shipkeeper.cli.findings import FindingsFlags
 from shipkeeper.cli.flags import Cluster
-from shipkeeper.cli.ssh_flags import SshFlags
+from shipkeeper.cli.host_flags import HOSTS, HostFlags
 from shipkeeper.engine.finding import Severity
 from shipkeeper.errors import UsageError
-from shipkeeper.hosts.handshakes import Handshakes
-from shipkeeper.hosts.host import Host
-from shipkeeper.hosts.options import Login, SshOptions
-from shipkeeper.hosts.ssh import SshHost
 from shipkeeper.kube.connection import connect
 from shipkeeper.model.duration import parse_duration
-from shipkeeper.model.node import Node
-from shipkeeper.nodes.work import address_of
 
-_HOSTS = Group("Hosts", sort_key=1)
 _HORIZON = timedelta(days=30)
 _SEVERITIES = frozenset({*Severity, "never"})
 
@@ -77,15 +68,11 @@ def _days(text: str) -> timedelta:
         ) from error
 
 
-@Parameter(name="*", group=_HOSTS)
+@Parameter(name="*", group=HOSTS)
 @dataclass(frozen=True, kw_only=True)
-class LookFlags(SshFlags):
+class LookFlags(HostFlags):
     """Where to look beyond the API."""
 
-    ssh: Annotated[bool, Parameter(help="Look at the hosts of all nodes over SSH, too.")] = False
-    host: Annotated[
-        tuple[str, ...], Parameter(help="Look at this host, too ([user@]host[:port]).")
-    ] = ()
     endpoint: Annotated[
         tuple[str, ...], Parameter(help="Look at this port, too ([ROLE=]host:port).")
     ] = ()
@@ -96,37 +83,9 @@ class LookFlags(SshFlags):
             return await gather(
                 connection,
                 Wanted(endpoints=self.endpoint),
-                host_of=self._host_of() if self.ssh else None,
-                hosts=tuple(map(self._host, self.host)),
+                host_of=self.host_of() if self.ssh else None,
+                hosts=self.named(),
             )
-
-    def _host_of(self) -> HostOf:
-        handshakes = Handshakes()
-
-        def host_of(node: Node) -> Host:
-            address = address_of(node, self.ssh_address)
-            return SshHost(address, self._options(), handshakes)
-
-        return host_of
-
-    def _host(self, text: str) -> Host:
-        login = Login.parse(text)
-        options = self._options()
-        if login.user:
-            options = msgspec.structs.replace(options, user=login.user)
-        if login.port != 22:
-            options = msgspec.structs.replace(options, port=login.port)
-        return SshHost(login.address, options)
-
-    def _options(self) -> SshOptions:
-        return SshOptions(
-            user=self.ssh_user,
-            port=self.ssh_port,
-            identities=tuple(map(Path, self.ssh_key)),
-            jump=self.ssh_jump,
-            known_hosts=Path(self.ssh_known_hosts),
-            sudo=self.sudo,
-        )
 
 
 # By the API and the ports alone.

@@ -1,6 +1,7 @@
 """The host keys that are trusted: a known_hosts file, read once."""
 
 from collections.abc import Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 import asyncssh
@@ -42,10 +43,20 @@ class KnownHosts:
         self, login: Login
     ) -> tuple[Sequence[asyncssh.SSHKey], Sequence[asyncssh.SSHKey], Sequence[asyncssh.SSHKey]]:
         port = None if login.port == 22 else login.port
+        # Only an address may be given as one; a name is matched as such alone.
+        address = login.address if _is_ip(login.address) else ""
         hosts, authorities, revoked, *_ = asyncssh.match_known_hosts(
-            self.keys, login.address, login.address, port
+            self.keys, login.address, address, port
         )
         return hosts, authorities, revoked
+
+
+def _is_ip(address: str) -> bool:
+    try:
+        ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def _read(path: Path) -> str:

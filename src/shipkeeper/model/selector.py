@@ -78,15 +78,25 @@ def _parse_term(term: str) -> Requirement:
 
 
 def _checked(term: str, key: str, operator: str, values: tuple[str, ...]) -> Requirement:
-    prefix, slash, name = key.rpartition("/")
-    if slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix)):
-        raise _bad(term, f"{prefix!r} is not a valid label prefix")
-    if not _NAME.fullmatch(name):
+    if not is_label_key(key):
         raise _bad(term, f"{key!r} is not a valid label key")
     for value in values:
-        if value and not _NAME.fullmatch(value):
+        if not is_label_value(value):
             raise _bad(term, f"{value!r} is not a valid label value")
     return Requirement(key=key, operator=operator, values=values)
+
+
+def is_label_key(key: str) -> bool:
+    """Whether a label may have this key: a name, maybe after a DNS subdomain and a slash."""
+    prefix, slash, name = key.rpartition("/")
+    if slash and (len(prefix) > 253 or not _PREFIX.fullmatch(prefix)):
+        return False
+    return bool(_NAME.fullmatch(name))
+
+
+def is_label_value(value: str) -> bool:
+    """Whether a label may have this value."""
+    return not value or bool(_NAME.fullmatch(value))
 
 
 def _bad(term: str, why: str) -> UsageError:

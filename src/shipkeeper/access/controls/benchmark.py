@@ -16,6 +16,7 @@ _ON_HOSTS = (
     ("3.2", "The audit policy covers what matters"),
     ("4.1", "Files of kubelets are the right owner's, and nobody else's to write"),
     ("4.2", "Kubelets take no anonymous requests, and ask the API server about the others"),
+    ("4.3", "kube-proxy tells its metrics on loopback alone"),
 )
 _BY_HAND = (
     ("3.1", "Users do not log in by certificates, tokens or ServiceAccounts meant for others"),

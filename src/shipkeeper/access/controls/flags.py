@@ -86,13 +86,19 @@ def _no_always_allow(flags: Flags) -> str:
     return "everything is allowed to everybody" if allows else ""
 
 
-def _no_weak_cipher(flags: Flags) -> str:
-    weak = [
-        cipher
-        for cipher in flags.get("tls-cipher-suites", "").split(",")
-        if any(part in cipher for part in _WEAK)
-    ]
+def weak_ciphers(suites: str) -> str:
+    """The weak ones of a list of ciphers; empty if there are none."""
+    weak = [each for each in suites.split(",") if any(part in each for part in _WEAK)]
     return f"weak ciphers: {', '.join(weak)}" if weak else ""
+
+
+def _no_weak_cipher(flags: Flags) -> str:
+    return weak_ciphers(flags.get("tls-cipher-suites", ""))
+
+
+def _requests_end(flags: Flags) -> str:
+    value = flags.get("request-timeout", "60s")
+    return "requests never end" if value.rstrip("hms") in ("", "0") else ""
 
 
 def _control(
@@ -188,6 +194,7 @@ CONTROLS: tuple[FlagControl, ...] = (
     _control(
         API_SERVER, "1.2.19", "Audit logs hold 100 MB", at_least("audit-log-maxsize", 100), _LOW
     ),
+    _control(API_SERVER, "1.2.20", "Requests end some time", _requests_end, _LOW),
     _control(
         API_SERVER,
         "1.2.21",
@@ -288,30 +295,47 @@ _ONLY_FILES = Control(id="1.2.28", title="Secrets are encrypted with a strong ci
 
 
 def flag_findings(policy: Policy) -> Iterator[Answer]:
-    """The controls that flags answer; not evaluated for components that are not visible."""
+    """The controls that flags answer; not evaluated for components that are not visible.
+
+    Where a component runs more than once, each of its instances must be in order.
+    """
     flags = {
         name: _component_flags(policy, name) for name in (API_SERVER, MANAGER, SCHEDULER, ETCD)
     }
     for each in CONTROLS:
         found = flags[each.component]
-        if found is None:
+        if not found:
             why = policy.lacks("Pod") or f"{each.component} is not visible as a pod"
             yield each.control.not_evaluated(why)
-        elif "authorization-config" in found and each.control.id in _BY_FILE:
-            yield each.control.not_evaluated("it is for the file of --authorization-config to tell")
+        elif each.control.id in _BY_FILE and any("authorization-config" in one for one in found):
+            yield _by_file(each, policy)
         else:
-            yield each.control.judged(filter(None, (each.test(found),)))
-    server, etcd = flags[API_SERVER], flags[ETCD]
-    if server is None or etcd is None:
+            yield each.control.judged(dict.fromkeys(filter(None, map(each.test, found))))
+    servers, etcds = flags[API_SERVER], flags[ETCD]
+    if not (servers and etcds):
         yield _OWN_AUTHORITY.not_evaluated("etcd and kube-apiserver are not both visible as pods")
     else:
-        same = etcd.get("trusted-ca-file") == server.get("client-ca-file")
+        clients = {server.get("client-ca-file") for server in servers}
+        same = any(etcd.get("trusted-ca-file") in clients for etcd in etcds)
         yield _OWN_AUTHORITY.judged(["one authority for etcd and clients"] if same else [])
     yield _ONLY_FILES.not_evaluated("it takes a look at the file on the host")
 
 
-def _component_flags(policy: Policy, component: str) -> dict[str, str] | None:
+def _by_file(control: FlagControl, policy: Policy) -> Answer:
+    """Modes by the file of --authorization-config, where that was read."""
+    if not policy.is_chain_known:
+        why = "it is for the file of --authorization-config to tell"
+        return control.control.not_evaluated(why)
+    modes = {"authorization-mode": ",".join(policy.chain.types)}
+    return control.control.judged(filter(None, (control.test(modes),)))
+
+
+def _component_flags(policy: Policy, component: str) -> list[dict[str, str]]:
+    """The flags of each instance; of those that are alike, once."""
+    found: list[dict[str, str]] = []
     for pod in policy.pods:
         if pod.namespace == "kube-system" and pod.metadata.labels.get("component") == component:
-            return flags_of(command_of(pod.spec))
-    return None
+            flags = flags_of(command_of(pod.spec))
+            if flags not in found:
+                found.append(flags)
+    return found
