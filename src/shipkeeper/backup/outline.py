@@ -19,7 +19,7 @@ from shipkeeper.kube.reader import Reader
 NAMESPACES = Kind(version="v1", plural="namespaces", kind="Namespace", namespaced=False)
 
 
-class Outline(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Outline(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be taken: each kind with what a glance at it told, and what cannot be read."""
 
     cluster: str
