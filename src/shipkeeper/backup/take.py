@@ -89,8 +89,14 @@ async def take(
     return await writer.commit(encode_contents(contents)), contents
 
 
-_Stored = tuple[str, str, ObjectId, int]
-"""Namespace and name of an object, its id in the store, and its size."""
+class _Stored(msgspec.Struct, frozen=True, order=True, gc=False):
+    namespace: str
+    name: str
+    id: ObjectId
+    size: int
+
+    def entry(self) -> Entry:
+        return Entry(encode_name(self.namespace, self.name), (self.id,), self.size)
 
 
 class _Taken(msgspec.Struct, frozen=True):
@@ -172,7 +178,7 @@ class _Taking:
                     found += await self._store(kind, page)
         found.sort()
         contents = KindContents(kind=kind, objects=len(found), moment=moment, revision=seen)
-        return _Taken(contents, [_entry(*each) for each in found])
+        return _Taken(contents, [each.entry() for each in found])
 
     def _places(self, kind: Kind) -> Sequence[str]:
         """The namespaces to list, each by itself; the empty one stands for all."""
@@ -192,7 +198,7 @@ class _Taking:
         ids, sizes = await self._writer.put(bodies), list(map(len, bodies))
         self._count(sizes)
         return [
-            (each.namespace, each.name, id_, size)
+            _Stored(each.namespace, each.name, id_, size)
             for each, id_, size in zip(chosen, ids, sizes, strict=True)
         ]
 
@@ -206,7 +212,3 @@ class _Taking:
                 content_bytes=self._bytes,
             )
         )
-
-
-def _entry(namespace: str, name: str, id_: ObjectId, size: int) -> Entry:
-    return Entry(encode_name(namespace, name), (id_,), size)
