@@ -16,7 +16,16 @@ from shipkeeper.backup.contents import (
 from shipkeeper.backup.difference import Change, Comparison, ObjectChange, comparison_report
 from shipkeeper.backup.keep_report import check_report, prune_report
 from shipkeeper.backup.kinds import Kind
-from shipkeeper.backup.report import backup_row, backups_report, contents_report
+from shipkeeper.backup.outline import Outline
+from shipkeeper.backup.pages import Glance
+from shipkeeper.backup.report import (
+    Named,
+    backup_row,
+    backups_report,
+    contents_report,
+    objects_report,
+    outline_report,
+)
 from shipkeeper.backup.restore_options import RestoreOptions
 from shipkeeper.backup.restore_plan import (
     Action,
@@ -230,6 +239,16 @@ PRUNED = prune_report(
     NOW,
 )
 NIGHTLY = Schedule(cron=parse_schedule("30 2 * * *", "Europe/Berlin"))
+OUTLINE = Outline(
+    cluster=CONTENTS.cluster,
+    server=CONTENTS.server,
+    version=CONTENTS.version,
+    revision="4711",
+    kinds=tuple((each.kind, Glance(each.revision, each.objects)) for each in CONTENTS.kinds),
+    apart=frozenset({"deployments.apps"}),
+    unreadable=CONTENTS.unreadable,
+    volumes=VOLUMES[2:],
+)
 ROWS = (backup_row(SEALED, None), backup_row(BACKUP, CONTENTS))
 REPORTS = {
     "backups": backups_report(ROWS, NOW),
@@ -246,6 +265,11 @@ REPORTS = {
             volumes=VOLUME_STEPS,
         )
     ),
+    "backup-get": objects_report(
+        CONTENTS.kinds[0].kind,
+        (Named(namespace="shop", name="a", size=120), Named(namespace="", name="b", size=9000)),
+    ),
+    "backup-outline": outline_report(OUTLINE),
     "backup-schedule": preview_report(
         NIGHTLY,
         tuple(islice(coming(NIGHTLY, NOW), 3)),
@@ -256,7 +280,7 @@ REPORTS = {
 }
 
 
-@pytest.mark.parametrize("format_", [Format.TEXT, Format.WIDE, Format.JSON, Format.NAME])
+@pytest.mark.parametrize("format_", list(Format))
 @pytest.mark.parametrize("name", REPORTS)
 def test_golden(name: str, format_: Format) -> None:
     report: Report = REPORTS[name]

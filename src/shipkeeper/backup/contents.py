@@ -131,9 +131,10 @@ def decode_contents(summary: bytes | None, name: str) -> Contents:
 
 def encode_name(namespace: str, name: str) -> bytes:
     """What an entry of the manifest says of its object."""
-    return msgspec.json.encode((namespace, name))
+    return _encode((namespace, name))
 
 
+_encode = msgspec.json.Encoder().encode
 _NAMES = msgspec.json.Decoder(tuple[str, str])
 
 

@@ -19,7 +19,7 @@ from shipkeeper.kube.reader import Reader
 NAMESPACES = Kind(version="v1", plural="namespaces", kind="Namespace", namespaced=False)
 
 
-class Outline(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Outline(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be taken: each kind with what a glance at it told, and what cannot be read."""
 
     cluster: str
@@ -40,7 +40,9 @@ class Outline(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 async def outline(connection: Requests, selection: Selection) -> Outline:
     """Look at every kind that is chosen, and settle the revision that all are to be listed at.
 
-    A kind whose own revision does not lie between two looks at etcd's is stored elsewhere.
+    A kind whose own revision does not lie between two looks at etcd's is stored elsewhere. The
+    revision is that of the first look: the look at a kind makes the API server's cache catch up
+    with it, and what is in the cache is listed at half the cost of what etcd must be asked for.
     """
     reader = Reader(connection)
     found = await discover(connection)
@@ -62,7 +64,7 @@ async def outline(connection: Requests, selection: Selection) -> Outline:
         cluster=await cluster_identity(reader),
         server=connection.credentials.server,
         version=str(await reader.version()),
-        revision=after.revision,
+        revision=before.revision,
         kinds=kinds,
         apart=apart,
         unreadable=(

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from shipkeeper.backup.contents import Contents, Moment
+from shipkeeper.backup.contents import Contents, KindContents, Moment, Unreadable
 from shipkeeper.backup.kinds import Kind
 from shipkeeper.backup.outline import Outline
 from shipkeeper.backup.volumes.record import VolumeRecord
@@ -116,28 +116,61 @@ def _known_size(count: int | None) -> str:
     return _SEALED if count is None else size(count)
 
 
+class Planned(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A backup that is not made: what it would hold of which kinds, and what it would lack."""
+
+    cluster: str
+    server: str
+    version: str
+    revision: str
+    kinds: tuple[KindContents, ...]
+    unreadable: tuple[Unreadable, ...]
+    volumes: tuple[VolumeRecord, ...]
+
+
 def outline_report(outline: Outline) -> Report:
     """What a backup would take: each kind with how many objects it has, and the volumes."""
     kinds = tuple(
-        (
-            kind.name,
-            kind.api_version,
-            str(seen.objects),
-            str(Moment.APART if kind.name in outline.apart else Moment.COMMON),
-            seen.revision,
+        KindContents(
+            kind=kind,
+            objects=seen.objects,
+            moment=Moment.APART if kind.name in outline.apart else Moment.COMMON,
+            revision=seen.revision,
         )
         for kind, seen in outline.kinds
     )
-    missing = tuple((each.what, each.reason, each.message) for each in outline.unreadable)
+    planned = Planned(
+        cluster=outline.cluster,
+        server=outline.server,
+        version=outline.version,
+        revision=outline.revision,
+        kinds=kinds,
+        unreadable=outline.unreadable,
+        volumes=outline.volumes,
+    )
     return Report(
-        value=outline,
+        value=planned,
         body=(
-            Table(_KINDS, kinds),
+            Table(_KINDS, tuple(map(_kind_cells, kinds))),
             *_volumes(outline.volumes),
-            Table(_UNREADABLE, missing),
+            _unreadable(outline.unreadable),
         ),
         names=tuple(f"kind/{kind.name}" for kind, _ in outline.kinds),
     )
+
+
+def _kind_cells(each: KindContents) -> tuple[str, ...]:
+    return (
+        each.kind.name,
+        each.kind.api_version,
+        str(each.objects),
+        str(each.moment),
+        each.revision,
+    )
+
+
+def _unreadable(missing: Sequence[Unreadable]) -> Table:
+    return Table(_UNREADABLE, tuple((each.what, each.reason, each.message) for each in missing))
 
 
 def contents_report(row: BackupRow, now: datetime) -> Report:
@@ -146,18 +179,7 @@ def contents_report(row: BackupRow, now: datetime) -> Report:
     head = Table(_BACKUPS, (_cells(row, now),))
     if contents is None:
         return Report(value=row, body=(head,), names=(f"backup/{row.name}",))
-    kinds = tuple(
-        (
-            each.kind.name,
-            each.kind.api_version,
-            str(each.objects),
-            str(each.moment),
-            each.revision,
-        )
-        for each in contents.kinds
-        if each.objects
-    )
-    missing = tuple((each.what, each.reason, each.message) for each in contents.unreadable)
+    kinds = tuple(_kind_cells(each) for each in contents.kinds if each.objects)
     where = f"cluster {contents.cluster} at {contents.server}, revision {contents.revision}"
     return Report(
         value=row,
@@ -167,7 +189,7 @@ def contents_report(row: BackupRow, now: datetime) -> Report:
             Table(_KINDS, kinds),
             counts_line(contents.volumes),
             *_volumes(row.volumes or ()),
-            Table(_UNREADABLE, missing),
+            _unreadable(contents.unreadable),
         ),
         names=(f"backup/{row.name}",),
     )

@@ -21,7 +21,7 @@ from shipkeeper.backup.contents import (
 )
 from shipkeeper.backup.kinds import Kind
 from shipkeeper.backup.outline import Outline, outline
-from shipkeeper.backup.pages import Page, RawObject, one_ahead, pages
+from shipkeeper.backup.pages import Page, one_ahead, pages
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.volumes.record import VolumeCounts
 from shipkeeper.backup.volumes.saving import VolumeProgress, VolumeSaving
@@ -89,10 +89,14 @@ async def take(
     return await writer.commit(encode_contents(contents)), contents
 
 
-class _Stored(msgspec.Struct, frozen=True, gc=False):
+class _Stored(msgspec.Struct, frozen=True, order=True, gc=False):
     namespace: str
     name: str
-    entry: Entry
+    id: ObjectId
+    size: int
+
+    def entry(self) -> Entry:
+        return Entry(encode_name(self.namespace, self.name), (self.id,), self.size)
 
 
 class _Taken(msgspec.Struct, frozen=True):
@@ -172,9 +176,9 @@ class _Taking:
                 async for page in listed:
                     seen = page.revision
                     found += await self._store(kind, page)
-        found.sort(key=lambda each: (each.namespace, each.name))
+        found.sort()
         contents = KindContents(kind=kind, objects=len(found), moment=moment, revision=seen)
-        return _Taken(contents, [each.entry for each in found])
+        return _Taken(contents, [each.entry() for each in found])
 
     def _places(self, kind: Kind) -> Sequence[str]:
         """The namespaces to list, each by itself; the empty one stands for all."""
@@ -190,13 +194,17 @@ class _Taking:
                 for each in page.objects
                 if self._selection.has_key(kind, each.namespace, each.name)
             ]
-        ids = await self._writer.put([each.body for each in chosen])
-        self._count(chosen)
-        return [_stored(each, id_) for each, id_ in zip(chosen, ids, strict=True)]
+        bodies = [each.body for each in chosen]
+        ids, sizes = await self._writer.put(bodies), list(map(len, bodies))
+        self._count(sizes)
+        return [
+            _Stored(each.namespace, each.name, id_, size)
+            for each, id_, size in zip(chosen, ids, sizes, strict=True)
+        ]
 
-    def _count(self, stored: list[RawObject]) -> None:
-        self._objects += len(stored)
-        self._bytes += sum(len(each.body) for each in stored)
+    def _count(self, sizes: list[int]) -> None:
+        self._objects += len(sizes)
+        self._bytes += sum(sizes)
         self._tell(
             Progress(
                 objects=self._objects,
@@ -204,8 +212,3 @@ class _Taking:
                 content_bytes=self._bytes,
             )
         )
-
-
-def _stored(raw: RawObject, id_: ObjectId) -> _Stored:
-    entry = Entry(encode_name(raw.namespace, raw.name), (id_,), len(raw.body))
-    return _Stored(raw.namespace, raw.name, entry)

@@ -22,7 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(_GARBAGE_THRESHOLD)
     from shipkeeper.cli.run import run
 
-    return run(given)
+    code = run(given)
+    if arguments is None:
+        # The interpreter's last look for garbage would go over all that it is about to drop.
+        gc.freeze()
+    return code
 
 
 if __name__ == "__main__":

@@ -4,13 +4,21 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from shipkeeper.store.pack import Pack, Packer, Segment
 
 BACKLOG_BYTES = 24 * 1024 * 1024
 _UPLOADS = 3
 _TURN_BYTES = 2 * 1024 * 1024
 
-_Job = tuple[Segment, list[bytes]]
+
+class Job(msgspec.Struct, frozen=True):
+    """A full segment, the objects in it, and their bytes in all."""
+
+    segment: Segment
+    bodies: list[bytes]
+    size: int
 
 
 class Pipeline:
@@ -19,16 +27,16 @@ class Pipeline:
     def __init__(self, packer: Packer, upload: Callable[[Pack], Awaitable[None]]) -> None:
         self._packer = packer
         self._upload = upload
-        self._backlog: deque[_Job] = deque()
+        self._backlog: deque[Job] = deque()
         self._bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._uploads: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
 
-    def feed(self, segment: Segment, bodies: list[bytes]) -> None:
+    def feed(self, job: Job) -> None:
         """Queue one segment."""
-        self._backlog.append((segment, bodies))
-        self._bytes += sum(map(len, bodies))
+        self._backlog.append(job)
+        self._bytes += job.size
         if self._worker is None or self._worker.done():
             self._worker = self._start(self._work)
 
@@ -66,20 +74,20 @@ class Pipeline:
             jobs = self._turn()
             for pack in await asyncio.to_thread(self._press, jobs):
                 self._send(pack)
-            self._bytes -= sum(len(body) for _, bodies in jobs for body in bodies)
+            self._bytes -= sum(job.size for job in jobs)
             while len(self._uploads) >= _UPLOADS:
                 await asyncio.wait(self._uploads, return_when=asyncio.FIRST_COMPLETED)
 
-    def _turn(self) -> list[_Job]:
-        jobs: list[_Job] = []
+    def _turn(self) -> list[Job]:
+        jobs: list[Job] = []
         size = 0
         while self._backlog and size < _TURN_BYTES:
             jobs.append(self._backlog.popleft())
-            size += sum(map(len, jobs[-1][1]))
+            size += jobs[-1].size
         return jobs
 
-    def _press(self, jobs: Sequence[_Job]) -> list[Pack]:
-        packs = (self._packer.add(segment, bodies) for segment, bodies in jobs)
+    def _press(self, jobs: Sequence[Job]) -> list[Pack]:
+        packs = (self._packer.add(job.segment, job.bodies) for job in jobs)
         return [pack for pack in packs if pack]
 
     def _send(self, pack: Pack) -> None:

@@ -5,8 +5,8 @@ the borders of its own node only: all other nodes of the next backup are the sam
 msgpack: `[level, [item, …]]`; items are entries on level 0, children above.
 """
 
-import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from zlib import crc32
 
 import msgspec
 
@@ -46,6 +46,8 @@ class Branch(msgspec.Struct, frozen=True, array_like=True):
 class _Level:
     """The unfinished node of one level."""
 
+    __slots__ = ("content_bytes", "entries", "items", "size")
+
     def __init__(self) -> None:
         self.items: list[bytes] = []
         self.size = self.entries = self.content_bytes = 0
@@ -60,8 +62,7 @@ class TreeBuilder:
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Add entries at the end."""
-        for entry in entries:
-            self._add(0, _encode(entry), 1, entry.size)
+        self._extend(0, [(_encode(entry), 1, entry.size) for entry in entries])
 
     def finish(self, name: str) -> Section:
         """Close every node up to the root."""
@@ -76,18 +77,21 @@ class TreeBuilder:
     def _is_root(self, level: int) -> bool:
         return 0 < level == len(self._levels) - 1 and len(self._levels[level].items) == 1
 
-    def _add(self, level: int, item: bytes, entries: int, content_bytes: int) -> None:
+    def _extend(self, level: int, items: Sequence[tuple[bytes, int, int]]) -> None:
+        """Add encoded items of a level, each with its entries and their bytes."""
         if level == len(self._levels):
             self._levels.append(_Level())
         node = self._levels[level]
-        node.items.append(item)
-        node.size += len(item)
-        node.entries += entries
-        node.content_bytes += content_bytes
-        count = len(node.items)
-        border = count >= _FEWEST and not zlib.crc32(item) & _BORDER
-        if border or count >= _MOST or node.size >= _MOST_BYTES:
-            self._close(level)
+        for item, entries, content_bytes in items:
+            node.items.append(item)
+            node.size += len(item)
+            node.entries += entries
+            node.content_bytes += content_bytes
+            count = len(node.items)
+            border = count >= _FEWEST and not crc32(item) & _BORDER
+            if border or count >= _MOST or node.size >= _MOST_BYTES:
+                self._close(level)
+                node = self._levels[level]
 
     def _close(self, level: int) -> None:
         node = self._levels[level]
@@ -96,7 +100,7 @@ class TreeBuilder:
         count = b"\xdd" + len(node.items).to_bytes(4, "big")
         encoded = b"".join((b"\x92", _encode(level), count, *node.items))
         child = Child(self._store(encoded), node.entries, node.content_bytes)
-        self._add(level + 1, _encode(child), child.entries, child.content_bytes)
+        self._extend(level + 1, [(_encode(child), child.entries, child.content_bytes)])
 
 
 def decode_node(content: bytes) -> Leaf | Branch:

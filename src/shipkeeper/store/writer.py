@@ -19,7 +19,7 @@ from shipkeeper.store.documents import (
 from shipkeeper.store.errors import OutlivedError
 from shipkeeper.store.index import Index, pack_row, store_index
 from shipkeeper.store.pack import TARGET_BYTES, Contents, Pack, Packer, Segment
-from shipkeeper.store.pipeline import Pipeline
+from shipkeeper.store.pipeline import Job, Pipeline
 from shipkeeper.store.records import (
     forget,
     latest_created,
@@ -47,7 +47,6 @@ class _Filling:
     def add(self, id_: ObjectId, body: bytes) -> Segment:
         segment = self._segment
         segment.ids.append(id_)
-        segment.lengths.append(len(body))
         self._bodies.append(body)
         self._size += len(body)
         if self._size >= SEGMENT_BYTES:
@@ -56,7 +55,8 @@ class _Filling:
 
     def close(self) -> None:
         if self._bodies:
-            self._pipeline.feed(self._segment, self._bodies)
+            self._segment.lengths = list(map(len, self._bodies))
+            self._pipeline.feed(Job(self._segment, self._bodies, self._size))
             self._open()
 
     def _open(self) -> None:
@@ -102,14 +102,14 @@ class BackupWriter:
         Keep the order stable between backups: that is what makes an unchanged manifest cost
         nothing (sort by namespace and name, or by path).
         """
-        for entry in entries:
-            if len(entry.parts) > MAX_PARTS:
-                raise ValueError(f"an entry has {len(entry.parts)} parts, at most {MAX_PARTS} go")
-            for part in entry.parts:
-                segment = self._where.get(part)
-                if segment is None:
-                    raise ValueError(f"object {part.hex()} was not put")
-                self._used.add(segment)
+        most = max((len(entry.parts) for entry in entries), default=0)
+        if most > MAX_PARTS:
+            raise ValueError(f"an entry has {most} parts, at most {MAX_PARTS} go")
+        where = self._where
+        try:
+            self._used.update([where[part] for entry in entries for part in entry.parts])
+        except KeyError as error:
+            raise ValueError(f"object {error.args[0].hex()} was not put") from None
         self._tree(section).append(entries)
         await self._pipeline.relax()
 
