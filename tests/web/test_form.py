@@ -37,7 +37,7 @@ MORE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(ACTIONS, MORE)
 def test_the_command_line_means_what_the_page_asked_for(
     action: dict[str, object], more: dict[str, object]
@@ -49,6 +49,7 @@ def test_the_command_line_means_what_the_page_asked_for(
     function, bound, unused = app.parse_args(words, print_error=False, exit_on_error=False)[:3]
     assert function is run
     assert not unused
+    bound.apply_defaults()
     given = bound.arguments
     assert given["nodes"] == ("a", "b")
     options = given["fleet"].options(given["flags"].options())
