@@ -16,6 +16,7 @@ for name in (
     "login.py",
     "etcd.py",
     "in_cluster.py",
+    "console.py",
 ):
     script = Path(__file__).parent / name
     subprocess.run([sys.executable, str(script), *sys.argv[1:]], check=True)

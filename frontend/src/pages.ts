@@ -2,7 +2,11 @@
 
 import type { ComponentType } from 'preact'
 import { FleetPage } from './pages/fleet/FleetPage'
+import { JournalPage } from './pages/journal/JournalPage'
+import { RunPage } from './pages/run/RunPage'
 
 export const PAGES: Record<string, ComponentType> = {
   fleet: FleetPage,
+  run: RunPage,
+  journal: JournalPage,
 }

@@ -37,7 +37,7 @@ MORE = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(ACTIONS, MORE)
 def test_the_command_line_means_what_the_page_asked_for(
     action: dict[str, object], more: dict[str, object]

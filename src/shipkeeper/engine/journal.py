@@ -299,14 +299,19 @@ class Journal:
 
     def run(self, id_: str) -> RunRecord:
         """One run by its id; JournalError if there is none."""
-        found = next((run for run in self.runs() if run.id == id_), None)
-        if found is None:
+        with self._transaction() as database:
+            row = database.execute(
+                "select id, procedure, cluster, plan, started_at, finished_at, outcome, revised, "
+                "person, door from runs where id = ?",
+                (id_,),
+            ).fetchone()
+        if row is None:
             raise JournalError(
                 f"no run {id_} in the journal {self.path}",
                 reason="RunNotFound",
                 hint="see the runs with: shipkeeper runs",
             )
-        return found
+        return _run(row)
 
     @property
     def version(self) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from shipkeeper.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from shipkeeper.nodes.observe import NodeNotFoundError
 from shipkeeper.web.answers import json_response
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
@@ -19,6 +20,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (ForbiddenError, 403),
     (NotPermittedError, 403),
     (NotFoundError, 404),
+    (NodeNotFoundError, 404),
     (ConflictError, 409),
     (LockHeldError, 409),
     (BlockedError, 409),

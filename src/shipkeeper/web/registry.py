@@ -3,8 +3,10 @@
 from shipkeeper.web.console import Console
 from shipkeeper.web.page import Page
 from shipkeeper.web.pages.fleet import FleetPage
+from shipkeeper.web.pages.journal import JournalPage
+from shipkeeper.web.pages.run import RunPage
 
-PAGES: tuple[type[Page], ...] = (FleetPage,)
+PAGES: tuple[type[Page], ...] = (FleetPage, RunPage, JournalPage)
 
 
 def make_pages(console: Console) -> dict[str, Page]:

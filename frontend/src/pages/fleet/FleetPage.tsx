@@ -14,6 +14,7 @@ import type { Live } from '../../stream'
 import { FleetMap } from './FleetMap'
 import { FleetTable } from './FleetTable'
 import { NodeDrawer } from './NodeDrawer'
+import { PlanPanel } from './PlanPanel'
 import { SelectionBar } from './SelectionBar'
 import type { Cell, Detail, Head, Row } from './types'
 
@@ -33,7 +34,11 @@ export function FleetPage() {
     to: String(range.value[1]),
   })
   const selected = useSignal<ReadonlySet<string>>(new Set())
+  const isPlanning = useSignal(false)
   const setSelected = useCallback((names: ReadonlySet<string>) => (selected.value = names), [])
+  const select = useCallback((names: string[], add: boolean) => {
+    selected.value = add ? new Set([...selected.value, ...names]) : toggled(selected.value, names)
+  }, [])
   const onWindow = useCallback((from: number, to: number) => (range.value = [from, to]), [])
   const open = useCallback((name: string) => adjust({ node: name }), [])
 
@@ -51,6 +56,9 @@ export function FleetPage() {
         <LivePill live={live} />
       </div>
       <LiveNotes live={live} />
+      {isPlanning.value && selected.value.size > 0 && (
+        <PlanPanel nodes={[...selected.value]} onClose={() => (isPlanning.value = false)} />
+      )}
       {head && head.total > 0 && (
         <Found
           live={live}
@@ -60,6 +68,7 @@ export function FleetPage() {
           node={node}
           selected={selected.value}
           setSelected={setSelected}
+          select={select}
           onWindow={onWindow}
           open={open}
         />
@@ -72,11 +81,20 @@ export function FleetPage() {
         <NodeDrawer
           detail={detail}
           isSelected={selected.value.has(node)}
-          onSelect={() => setSelected(toggled(selected.value, [node]))}
+          onSelect={() => select([node], false)}
           onClose={() => adjust({ node: '' })}
         />
       )}
-      <SelectionBar selected={selected.value} clear={() => setSelected(new Set())} />
+      {!isPlanning.value && (
+        <SelectionBar
+          selected={selected.value}
+          clear={() => setSelected(new Set())}
+          plan={() => {
+            isPlanning.value = true
+            window.scrollTo({ top: 0 })
+          }}
+        />
+      )}
     </div>
   )
 }
@@ -89,6 +107,7 @@ function Found(props: {
   node: string
   selected: ReadonlySet<string>
   setSelected: (names: ReadonlySet<string>) => void
+  select: (names: string[], add: boolean) => void
   onWindow: (from: number, to: number) => void
   open: (name: string) => void
 }) {
@@ -126,7 +145,7 @@ function Found(props: {
       <FleetMap
         cells={cells}
         selected={selected}
-        onSelect={(names, add) => setSelected(add ? new Set([...selected, ...names]) : toggled(selected, names))}
+        onSelect={props.select}
         onOpen={open}
       />
       {head.matching === 0 ? (
@@ -142,7 +161,7 @@ function Found(props: {
           sort={sort}
           selected={selected}
           opened={props.node}
-          onSelect={(name) => setSelected(toggled(selected, [name]))}
+          onSelect={(name) => props.select([name], false)}
           onOpen={open}
           onWindow={props.onWindow}
         />
