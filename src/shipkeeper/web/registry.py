@@ -2,9 +2,10 @@
 
 from shipkeeper.web.console import Console
 from shipkeeper.web.page import Page
+from shipkeeper.web.pages.access import AccessPage
 from shipkeeper.web.pages.fleet import FleetPage
 
-PAGES: tuple[type[Page], ...] = (FleetPage,)
+PAGES: tuple[type[Page], ...] = (FleetPage, AccessPage)
 
 
 def make_pages(console: Console) -> dict[str, Page]:
