@@ -3,8 +3,12 @@
 import type { ComponentType } from 'preact'
 import { AccessPage } from './pages/access/AccessPage'
 import { FleetPage } from './pages/fleet/FleetPage'
+import { JournalPage } from './pages/journal/JournalPage'
+import { RunPage } from './pages/run/RunPage'
 
 export const PAGES: Record<string, ComponentType> = {
   fleet: FleetPage,
+  run: RunPage,
+  journal: JournalPage,
   access: AccessPage,
 }

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ class Tab:
         self.csrf = body["csrf"]
 
     @asynccontextmanager
-    async def watching(self, page: str, **query: str) -> AsyncIterator["Tab"]:
+    async def watching(self, page: str, **query: str) -> AsyncGenerator["Tab"]:
         """Follow a page; `last` goes on where it broke off."""
         asked = {**query, **({"last": self.last} if self.last else {})}
         following = asyncio.create_task(self._follow(page, asked))

@@ -12,10 +12,10 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.identity import Identity
 from shipkeeper.web.console import Console
 from shipkeeper.web.doors import Doors
+from shipkeeper.web.files import Files
 from shipkeeper.web.guard import Guard, IsOurs, Report
 from shipkeeper.web.problem import explain
 from shipkeeper.web.registry import make_pages
-from shipkeeper.web.static import Files
 from shipkeeper.web.stream import Streams
 
 

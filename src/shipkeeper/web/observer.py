@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 
+from shipkeeper.engine.session import cluster_identity
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.reader import Reader
@@ -24,10 +25,14 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Observer:
-    """Follows a cluster for the length of `observing`; `inventory` is None until it was seen."""
+    """Follows a cluster for the length of `observing`; `inventory` is None until it was seen.
+
+    `identity` tells the cluster from others, as the journal does; empty until it was seen.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self.inventory: CurrentInventory | None = None
+        self.identity = ""
         self._connection = connection
         self._error: ShipkeeperError | None = None
 
@@ -58,6 +63,7 @@ class Observer:
         while True:
             try:
                 async with CurrentInventory(Reader(self._connection)) as inventory:
+                    self.identity = await cluster_identity(Reader(self._connection))
                     self.inventory, self._error = inventory, None
                     await inventory.ended()
             except ShipkeeperError as error:

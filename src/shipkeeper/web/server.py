@@ -24,10 +24,10 @@ from shipkeeper.kube.identity import Identity, who_am_i
 from shipkeeper.serving.https import Certificates, Listen, ServeError
 from shipkeeper.web.app import Application
 from shipkeeper.web.console import Console, Settings
+from shipkeeper.web.files import Files
 from shipkeeper.web.guard import IsOurs, Report
 from shipkeeper.web.observer import observing
 from shipkeeper.web.sessions import Sessions
-from shipkeeper.web.static import Files
 
 _CONNECTIONS = 512
 _LAST_WORDS = 2  # seconds that answers under way may take at the end

@@ -14,6 +14,7 @@ import type { Live } from '../../stream'
 import { FleetMap } from './FleetMap'
 import { FleetTable } from './FleetTable'
 import { NodeDrawer } from './NodeDrawer'
+import { PlanPanel } from './PlanPanel'
 import { SelectionBar } from './SelectionBar'
 import type { Cell, Detail, Head, Row } from './types'
 
@@ -33,6 +34,7 @@ export function FleetPage() {
     to: String(range.value[1]),
   })
   const selected = useSignal<ReadonlySet<string>>(new Set())
+  const isPlanning = useSignal(false)
   const setSelected = useCallback((names: ReadonlySet<string>) => (selected.value = names), [])
   const onWindow = useCallback((from: number, to: number) => (range.value = [from, to]), [])
   const open = useCallback((name: string) => adjust({ node: name }), [])
@@ -51,6 +53,9 @@ export function FleetPage() {
         <LivePill live={live} />
       </div>
       <LiveNotes live={live} />
+      {isPlanning.value && selected.value.size > 0 && (
+        <PlanPanel nodes={[...selected.value]} onClose={() => (isPlanning.value = false)} />
+      )}
       {head && head.total > 0 && (
         <Found
           live={live}
@@ -76,7 +81,16 @@ export function FleetPage() {
           onClose={() => adjust({ node: '' })}
         />
       )}
-      <SelectionBar selected={selected.value} clear={() => setSelected(new Set())} />
+      {!isPlanning.value && (
+        <SelectionBar
+          selected={selected.value}
+          clear={() => setSelected(new Set())}
+          plan={() => {
+            isPlanning.value = true
+            window.scrollTo({ top: 0 })
+          }}
+        />
+      )}
     </div>
   )
 }

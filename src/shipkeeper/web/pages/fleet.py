@@ -19,6 +19,7 @@ from shipkeeper.nodes.pools import pool_label_of, pool_of
 from shipkeeper.web.answers import convert_query
 from shipkeeper.web.console import Console
 from shipkeeper.web.page import PageInfo, Query
+from shipkeeper.web.pages.planning import Planning
 from shipkeeper.web.person import Person
 from shipkeeper.web.view import View
 
@@ -87,14 +88,15 @@ class FleetPage:
 
     def __init__(self, console: Console) -> None:
         self._observer = console.observer
+        self._planning = Planning(console)
         self._rows: dict[str, tuple[object, str, FleetRow, TableRow]] = {}
         self._seen: tuple[CurrentInventory | None, int] = (None, -1)
         self._sorted: dict[tuple[str, str], Sequence[FleetRow]] = {}
         self._pool_label = ""
 
     def routes(self) -> list[Route]:
-        """Nothing but the view."""
-        return []
+        """What can be planned from here."""
+        return self._planning.routes()
 
     def parse(self, query: Query) -> FleetQuery:
         """Which rows are looked at."""

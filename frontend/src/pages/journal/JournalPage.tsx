@@ -1,0 +1,127 @@
+// Journal: who did what when, by which door, and what became of it.
+
+import { useSignal } from '@preact/signals'
+import { useCallback } from 'preact/hooks'
+import { age, counted, moment, span } from '../../format'
+import { LiveNotes, LivePill } from '../../parts/LiveState'
+import { Note } from '../../parts/Note'
+import { Search } from '../../parts/Search'
+import { Status } from '../../parts/Status'
+import { useLive } from '../../parts/useLive'
+import { Windowed, type Column } from '../../parts/Windowed'
+import { adjust, place } from '../../router'
+
+interface Head {
+  total: number
+  matching: number
+  from: number
+}
+
+interface Line {
+  id: string
+  procedure: string
+  what: string
+  person: string
+  door: string
+  startedAt: string
+  finishedAt: string | null
+  outcome: string
+  isHere: boolean
+}
+
+const COLUMNS: Column[] = [
+  { key: 'id', title: 'Run' },
+  { key: 'outcome', title: 'Outcome' },
+  { key: 'what', title: 'What' },
+  { key: 'who', title: 'Who' },
+  { key: 'when', title: 'When' },
+  { key: 'took', title: 'Took', isNumber: true, isWide: true },
+]
+
+const OUTCOMES: Record<string, string> = {
+  Running: 'Begun',
+  Succeeded: 'Done',
+  Unfinished: 'waiting',
+  Interrupted: 'waiting',
+  Aborting: 'waiting',
+  Aborted: 'Undone',
+}
+
+export function JournalPage() {
+  const q = place.value.query.get('q') ?? ''
+  const range = useSignal<[number, number]>([0, 60])
+  const live = useLive('journal', { q, from: String(range.value[0]), to: String(range.value[1]) })
+  const onWindow = useCallback((from: number, to: number) => (range.value = [from, to]), [])
+  void live.version.value
+  const head = live.get<Head>('head')
+  const lines = live.order.map((key) => live.get<Line>(key)).filter((line): line is Line => line !== undefined)
+  return (
+    <div class="page">
+      <div class="title-row">
+        <h1>Journal</h1>
+        {head && <p class="dim">{counted(head.total, 'run')}</p>}
+        <span class="grow" />
+        <LivePill live={live} />
+      </div>
+      <LiveNotes live={live} />
+      {head && head.total === 0 && (
+        <Note
+          tone="info"
+          title="The journal of this machine is empty"
+          hint="It tells of every drain, maintenance, upgrade and restore that is begun here, from the console or the command line."
+        >
+          <a class="button primary" href="/fleet">
+            To the fleet
+          </a>
+        </Note>
+      )}
+      {head && head.total > 0 && (
+        <>
+          <div class="tools">
+            <Search value={q} label="Filter runs" hint="Filter: a name, failed, console …" onChange={(text) => adjust({ q: text })} />
+          </div>
+          {head.matching === 0 ? (
+            <Note tone="info" title="No run is found by this filter">
+              <button class="button" onClick={() => adjust({ q: '' })}>
+                Show all runs
+              </button>
+            </Note>
+          ) : (
+            <Windowed
+              label="Runs"
+              columns={COLUMNS}
+              total={head.matching}
+              from={head.from}
+              rows={lines}
+              rowHeight={44}
+              sort=""
+              onSort={() => undefined}
+              onWindow={onWindow}
+              render={(line) => (
+                <tr key={line.id}>
+                  <th scope="row">
+                    <a href={`/run/${encodeURIComponent(line.id)}`}>{line.id}</a>
+                  </th>
+                  <td>
+                    <Status state={OUTCOMES[line.outcome] ?? 'Failed'} word={line.outcome} />
+                  </td>
+                  <td title={line.what}>
+                    {line.what}
+                    {!line.isHere && <span class="dim"> (another cluster)</span>}
+                  </td>
+                  <td title={line.person}>
+                    {line.person || <span class="dim">unknown</span>} <span class="dim">{line.door}</span>
+                  </td>
+                  <td title={moment(line.startedAt)}>{age(line.startedAt)} ago</td>
+                  <td class="number wide-only">
+                    {line.finishedAt ? span((Date.parse(line.finishedAt) - Date.parse(line.startedAt)) / 1000) : '–'}
+                  </td>
+                </tr>
+              )}
+            />
+          )}
+        </>
+      )}
+    </div>
+  )
+}
