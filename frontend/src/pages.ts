@@ -1,6 +1,7 @@
 // The pages by name, as the server lists them in /api/session; see docs/console.md.
 
 import type { ComponentType } from 'preact'
+import { AccessPage } from './pages/access/AccessPage'
 import { FleetPage } from './pages/fleet/FleetPage'
 import { JournalPage } from './pages/journal/JournalPage'
 import { RunPage } from './pages/run/RunPage'
@@ -9,4 +10,5 @@ export const PAGES: Record<string, ComponentType> = {
   fleet: FleetPage,
   run: RunPage,
   journal: JournalPage,
+  access: AccessPage,
 }

@@ -2,11 +2,12 @@
 
 from shipkeeper.web.console import Console
 from shipkeeper.web.page import Page
+from shipkeeper.web.pages.access import AccessPage
 from shipkeeper.web.pages.fleet import FleetPage
 from shipkeeper.web.pages.journal import JournalPage
 from shipkeeper.web.pages.run import RunPage
 
-PAGES: tuple[type[Page], ...] = (FleetPage, RunPage, JournalPage)
+PAGES: tuple[type[Page], ...] = (FleetPage, RunPage, AccessPage, JournalPage)
 
 
 def make_pages(console: Console) -> dict[str, Page]:

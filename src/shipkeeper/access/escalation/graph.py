@@ -33,11 +33,16 @@ from shipkeeper.access.escalation.terrain import Terrain
 from shipkeeper.access.matrix import bound_subjects
 from shipkeeper.access.rbac import Grant, Rbac
 from shipkeeper.access.rule import Compiled
+from shipkeeper.errors import UsageError
 from shipkeeper.model.meta import ObjectMeta
 from shipkeeper.model.rbac import Binding, RoleRef
 
 IDENTITIES = frozenset({"User", "Group", "ServiceAccount"})
 _ALL = "*"
+
+
+class UnknownPlaceError(UsageError):
+    """The graph has no places of this kind."""
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -117,6 +122,12 @@ class EscalationGraph:
             "AnyNode": _of_any_node,
             "Goal": self._of_goal,
         }
+        if kind not in find:
+            raise UnknownPlaceError(
+                f"there is no place of the kind {kind!r}",
+                reason="NoPlace",
+                hint="begin at a User, a Group or a ServiceAccount",
+            )
         return find[kind](name)
 
     def _of_identity(self, kind: str, name: str) -> Iterator[Edge]:
