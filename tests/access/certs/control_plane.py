@@ -14,6 +14,7 @@ from typing import Any
 from shipkeeper.sandbox.lab import Lab
 from tests.nodes.fleet.lab_user import Command, LabUser, eventually
 
+LIMIT = 1500.0  # seconds for a whole command: three hosts, one after the other
 ASKING = Path(__file__).with_name("asking.py")
 _KUBECTL = ("kubectl", "--kubeconfig=/etc/kubernetes/admin.conf")
 
@@ -46,7 +47,8 @@ class ControlPlane:
     def succeeds(self, words: tuple[str, ...]) -> Command:
         """Run a command to its good end; say how long it took."""
         began = time.monotonic()
-        done = self.user.run(*words)
+        with self.user.start(*words) as done:
+            done.ends(LIMIT)
         assert done.process.returncode == 0, done.said[-4000:]
         print(f"{' '.join(words[:4])}: {time.monotonic() - began:.1f} s", file=sys.stderr)  # noqa: T201
         return done
@@ -54,7 +56,9 @@ class ControlPlane:
     def killed_in(self, words: tuple[str, ...], step: str) -> None:
         """Kill a command with SIGKILL in a step."""
         with self.user.start(*words) as command:
-            command.hears(lambda event: (event["type"], event.get("step")) == ("started", step))
+            command.hears(
+                lambda event: (event["type"], event.get("step")) == ("started", step), LIMIT
+            )
             command.process.send_signal(signal.SIGKILL)
             assert command.ends() == -signal.SIGKILL
 

@@ -41,13 +41,13 @@ class Command:
         """What it printed at its end, with `-o json`."""
         return json.loads(self._log.with_suffix(".out").read_text())
 
-    def hears(self, said: Callable[[dict[str, Any]], bool]) -> None:
+    def hears(self, said: Callable[[dict[str, Any]], bool], limit: float = LIMIT) -> None:
         """Return when an event is told for which `said` holds."""
-        eventually(lambda: any(map(said, self.events)), lambda: self.said, self.process)
+        eventually(lambda: any(map(said, self.events)), lambda: self.said, self.process, limit)
 
-    def ends(self) -> int:
+    def ends(self, limit: float = LIMIT) -> int:
         """Its exit code."""
-        return self.process.wait(LIMIT)
+        return self.process.wait(limit)
 
 
 class LabUser:
@@ -94,9 +94,10 @@ def eventually(
     holds: Callable[[], bool],
     why: Callable[[], str] = str,
     process: "subprocess.Popen[bytes] | None" = None,
+    limit: float = LIMIT,
 ) -> None:
     """Return as soon as something holds; fail when it does not, or when a process ended before."""
-    deadline = time.monotonic() + LIMIT
+    deadline = time.monotonic() + limit
     while not holds():
         assert time.monotonic() < deadline, why()
         assert process is None or process.poll() is None or holds(), why()

@@ -30,7 +30,10 @@ _WATCHED_FIRST = (ETCD, API_SERVER)
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """A host as it was looked at; `kubeadm` is the command that renews by it, empty without."""
+    """A host as it was looked at; `kubeadm` is the command that renews by it, empty without.
+
+    `is_hidden` says whether its API server tells nobody unknown how it is.
+    """
 
     host: str
     look: HostLook
@@ -39,6 +42,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     has_manifests: bool
     free: int
     watched: tuple[Watched, ...] = ()
+    is_hidden: bool = False
 
     @property
     def is_healthy(self) -> bool:
@@ -173,6 +177,9 @@ def _verdicts(seen: Seen, request: Request, now: datetime) -> Iterator[Verdict]:
         yield _block(host, "NoKubeadm", "there is no kubeadm", "leave --how out, or: --how openssl")
     if "openssl" not in seen.tools:
         yield _block(host, "NoOpenssl", "there is no openssl", "install it there")
+    if seen.is_hidden and "kubectl" not in seen.tools:
+        message = "its API server tells only those it knows whether it is ready, and no kubectl is"
+        yield _block(host, "NoKubectl", f"{message} there to ask it", "install kubectl there")
     if seen.free < _FREE_KIB:
         yield _block(host, "NoRoom", "its /etc is full", "free space there")
     if not seen.is_healthy:

@@ -51,6 +51,11 @@ async def observe(host: Host) -> Seen:
         kubeadm=next((each for each in lines if each.startswith("kubeadm ")), ""),
         has_manifests="manifests" in lines,
         free=next((int(each.split()[1]) for each in lines if each.startswith("free ")), 0),
+        is_hidden=any(
+            each.hides(one)
+            for each, one in zip(watched, seen, strict=True)
+            if each.component == API_SERVER
+        ),
         watched=with_sight(watched, seen, is_ready=all(servers) and bool(servers)),
     )
 

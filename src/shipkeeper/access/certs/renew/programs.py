@@ -49,9 +49,20 @@ files() { (cd "$1" 2>/dev/null && find . -type f ! -path "*/manifests/*" | sed '
 """
 
 
+_ALONE: Final = r"""
+mkdir -p "$D"
+exec 9>"$D/lock"
+flock -w 600 9 || fail "a command of another run goes on here: $D/lock"
+"""
+
+
 def program(folder: str, *lines: str) -> str:
-    """A program that knows its run's folder; a shell that gets only a part does nothing."""
-    return "\n".join(("{", f"D={shlex.quote(folder)}", _HEAD, *lines, "}", ""))
+    """A program that knows its run's folder; a shell that gets only a part does nothing.
+
+    What was started before by somebody who was killed meanwhile goes on there: its end is awaited.
+    """
+    alone = (_ALONE,) if folder else ()
+    return "\n".join(("{", f"D={shlex.quote(folder)}", _HEAD, *alone, *lines, "}", ""))
 
 
 def survey() -> str:
