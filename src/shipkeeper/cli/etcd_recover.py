@@ -29,8 +29,11 @@ async def recover(
         bool, Parameter(help="Take a file without a sha256, as from a data directory.")
     ] = False,
     timeout: Annotated[
-        str, Parameter(help="How long each wait for a process, or its health, may take.")
-    ] = "3m",
+        str,
+        Parameter(
+            help="How long each wait may take; the kubelet starts no pod sooner than it likes."
+        ),
+    ] = "6m",
     abort: Annotated[
         bool, Parameter(help="Give the recovery up that is under way: the old etcd runs again.")
     ] = False,

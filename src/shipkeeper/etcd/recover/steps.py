@@ -108,20 +108,25 @@ class Prepare(OnSites):
     async def undo(self, step: Step) -> bool:
         """Let the old etcd and API servers run again, and remove what was brought."""
         bench, aside = self._bench, self._bench.outlook.aside
-        for program in (
-            programs.stop_new(aside),
-            programs.put_back(programs.ETCD, aside),
-            programs.put_back(programs.API_SERVER, aside),
-        ):
+        for program in (programs.stop_new(aside), programs.put_back(programs.ETCD, aside)):
             await bench.each(lambda site, program=program: bench.run(site, program))
-        await bench.each(self._see_well)
+        try:
+            # An API server without etcd ends, and the kubelet waits longer each time that it does.
+            await bench.each(self._see_etcd_well)
+        finally:
+            back = programs.put_back(programs.API_SERVER, aside)
+            await bench.each(lambda site: bench.run(site, back))
+        await bench.each(self._see_api_server_well)
         await bench.each(self._remove)
         return True
 
-    async def _see_well(self, site: Site) -> None:
+    async def _see_etcd_well(self, site: Site) -> None:
         if site.was_healthy:
             health = programs.await_healthy(site.health_host, site.health_port)
             await self._bench.run(site, health)
+
+    async def _see_api_server_well(self, site: Site) -> None:
+        if site.was_healthy:
             await self._bench.run(site, programs.await_api_server())
 
     async def _remove(self, site: Site) -> None:
