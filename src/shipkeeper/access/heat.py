@@ -1,5 +1,7 @@
 """A matrix as a heat map: the more of the verbs a subject holds, the hotter its cell. Pure."""
 
+from collections.abc import Iterator
+
 from shipkeeper.access.matrix import Matrix, Row
 from shipkeeper.access.report import legend_of, verb_letters
 from shipkeeper.engine.page import Markup, element, page, table
@@ -9,7 +11,15 @@ _HOTTEST = 5
 # From cool to hot: backgrounds of the 256 colours of terminals, and of a page.
 _ANSI = ("", "30;48;5;230", "30;48;5;222", "30;48;5;215", "30;48;5;209", "97;48;5;160")
 _COLOURS = ("", "#fff3c4", "#fcd581", "#f7a64f", "#ee7141", "#c4151c")
-_STYLE = "td { white-space: nowrap; font-family: ui-monospace, monospace }" + "".join(
+# Many resources are wider than a screen: names and heads stay where they are.
+_STYLE = (
+    "body { max-width: none } td { white-space: nowrap; font-family: ui-monospace, monospace }"
+    " table { width: auto } thead th { position: sticky; top: 0; z-index: 1 }"
+    " .name, thead th { background: #fff }"
+    " .name { position: sticky; left: 0 } .heat-0 { color: #a9b2bd }"
+    " @media (prefers-color-scheme: dark) { .name, thead th { background: #12161c }"
+    " .heat-0 { color: #5b6675 } }"
+) + "".join(
     f" .heat-{level} {{ background: {colour}; color: {'#fff' if level == _HOTTEST else '#222'} }}"
     for level, colour in enumerate(_COLOURS)
     if colour
@@ -56,7 +66,7 @@ def heat_page(found: Matrix, source: str) -> str:
     rows = (
         (
             element("td", row.kind),
-            element("td", row.name),
+            element("td", row.name, class_="name"),
             *(_cell(row, resource, found) for resource in found.resources),
         )
         for row in found.rows
@@ -64,9 +74,21 @@ def heat_page(found: Matrix, source: str) -> str:
     return page(
         f"Who may do what: {source}",
         element("p", legend_of(found)),
-        table(("Kind", "Name", *found.resources), rows),
+        table(("Kind", "Name", *_heads(found.resources)), rows),
         style=_STYLE,
     )
+
+
+def _heads(resources: tuple[str, ...]) -> Iterator[Markup]:
+    """The resources; without their groups, as far as that leaves them apart."""
+    short = [each.partition("/")[0].partition(".")[0] + _subresource(each) for each in resources]
+    for full, shown in zip(resources, short, strict=True):
+        yield element("th", shown if short.count(shown) == 1 else full, title=full)
+
+
+def _subresource(resource: str) -> str:
+    _, slash, name = resource.partition("/")
+    return slash + name
 
 
 def _cell(row: Row, resource: str, found: Matrix) -> Markup:

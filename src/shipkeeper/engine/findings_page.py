@@ -6,6 +6,7 @@ from shipkeeper.engine.finding import Finding, Findings, Passed, Unchecked
 from shipkeeper.engine.page import Markup, element, markup, page, table
 
 _STYLE = """
+td:first-child { white-space: nowrap }
 .critical { color: #a1121f; font-weight: 700 } .high { color: #a1121f } .medium { color: #8a5300 }
 .low, .accepted { color: #4a5668 }
 @media (prefers-color-scheme: dark) { .critical, .high { color: #ff8a8a }

@@ -8,7 +8,8 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem
 color: #1c2430; background: #fff } h1, h2 { font-weight: 600 } code { background: #eef1f5;
 padding: 0 .2rem } table { border-collapse: collapse; width: 100% } td, th { text-align: left;
 padding: .4rem .6rem; vertical-align: top; border-bottom: 1px solid #d8dee6;
-overflow-wrap: anywhere } ul { margin: .3rem 0; padding-left: 1.2rem }
+overflow-wrap: anywhere } th { white-space: nowrap } td code { white-space: nowrap }
+td p, ul { margin: .3rem 0 } ul { padding-left: 1.2rem }
 @media (prefers-color-scheme: dark) { body { background: #12161c; color: #dbe2ea }
 td, th { border-color: #2b333f } code { background: #222a35 } }
 """
@@ -33,8 +34,9 @@ def element(name: str, *parts: str, class_: str = "", title: str = "") -> Markup
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[Markup]]) -> Markup:
-    """A table; the cells of its rows are `td` or `th` elements."""
-    titles = element("tr", *(element("th", title) for title in head))
+    """A table; the cells of its rows are `td` or `th` elements, and so may be those of its head."""
+    cells = (title if isinstance(title, Markup) else element("th", title) for title in head)
+    titles = element("tr", *cells)
     body = (element("tr", *cells) for cells in rows)
     return element("table", element("thead", titles), element("tbody", *body))
 
