@@ -159,7 +159,7 @@ async def _open(running: Browser, link: str) -> Page:
 
 async def _load(page: Page, url: str) -> dict[str, Any]:
     """Load the page anew, as on a first visit, and measure that."""
-    client = await page.context.new_cdp_session(page)
+    client: Any = await page.context.new_cdp_session(page)
     await client.send("Network.clearBrowserCache")
     await page.goto(url)
     await page.wait_for_selector("tbody tr th")
@@ -233,7 +233,7 @@ def _latencies(
 
 async def _tab_mb(running: Browser) -> int:
     """The memory of the largest renderer: the tab with the page."""
-    client = await running.new_browser_cdp_session()
+    client: Any = await running.new_browser_cdp_session()
     info = await client.send("SystemInfo.getProcessInfo")
     return max(_pss(each["id"]) for each in info["processInfo"] if each["type"] == "renderer")
 

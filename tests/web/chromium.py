@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
 
 from tests.debian import unpacked
 from tests.web.served import Served
@@ -66,13 +66,18 @@ async def page_of(
     page.set_default_timeout(60_000)
     troubles: list[str] = []
     page.on("pageerror", lambda error: troubles.append(str(error)))
-    page.on("console", lambda said: troubles.append(said.text) if said.type == "error" else None)
+    page.on("console", lambda said: troubles.append(said.text) if _is_trouble(said) else None)
     try:
         await page.goto(console.link)
         yield page
     finally:
         await context.close()
     assert not troubles, troubles
+
+
+def _is_trouble(said: ConsoleMessage) -> bool:
+    """An error that is not only a request without a good answer, which the page shows itself."""
+    return said.type == "error" and not said.text.startswith("Failed to load resource")
 
 
 async def shoot(page: Page, name: str) -> None:

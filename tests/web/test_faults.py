@@ -1,12 +1,13 @@
 """Whatever happens on the way to the API server: the page shows the cluster again, or says not."""
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from shipkeeper.kube.resources import NODES
-from tests.faults.faults import Cut, Drop, Freeze, expired_event
+from tests.faults.faults import Cut, Drop, Freeze, StreamFault, expired_event
 from tests.faults.proxy import FaultProxy
 from tests.nodes.world import World
 from tests.web.served import Served, Tab, served, tab_of
@@ -33,7 +34,7 @@ async def test_a_watch_that_ends_anyhow_loses_nothing(world: World, tmp_path: Pa
     ):
         await tab.until(lambda tab: len(tab.order) == 2)
         for turn, fault in enumerate((Cut(), Cut(and_bytes=40), expired_event())):
-            assert proxy.strike(fault, path="/nodes")
+            await strike(proxy, fault, "/nodes")
             await toggle(world, names[0], is_on=turn % 2 == 0)
             await shows(tab, names[0], "cordoned" if turn % 2 == 0 else "ready")
     assert tab.wholes == 1
@@ -49,7 +50,8 @@ async def test_a_dead_network_is_said_and_outlived(world: World, tmp_path: Path)
         await tab.until(lambda tab: len(tab.order) == 1)
         assert "trouble" not in tab.heard
         proxy.inject(Drop(), times=None)
-        assert proxy.strike(Freeze())
+        await strike(proxy, Freeze(), "/nodes")
+        proxy.strike(Freeze())
         await toggle(world, name, is_on=True)
         began = time.monotonic()
         await tab.until(lambda tab: bool(tab.heard.get("trouble")))
@@ -94,6 +96,12 @@ async def test_a_server_that_is_away_at_first_is_waited_for(world: World, tmp_pa
         async with FaultProxy(world.sandbox.kubeconfig, tmp_path, port=proxy.port):
             await tab.until(lambda tab: len(tab.order) == 1)
             assert "trouble" not in tab.heard
+
+
+async def strike(proxy: FaultProxy, fault: StreamFault, path: str) -> None:
+    """Harm a watch; between two watches there is none for a moment."""
+    while not proxy.strike(fault, path=path):
+        await asyncio.sleep(0.01)
 
 
 async def toggle(world: World, name: str, *, is_on: bool) -> None:
