@@ -2,8 +2,10 @@
 
 import type { ComponentType } from 'preact'
 import { AccessPage } from './pages/access/AccessPage'
+import { BackupsPage } from './pages/backups/BackupsPage'
 import { FleetPage } from './pages/fleet/FleetPage'
 import { JournalPage } from './pages/journal/JournalPage'
+import { UpgradePage } from './pages/upgrade/UpgradePage'
 import { RunPage } from './pages/run/RunPage'
 
 export const PAGES: Record<string, ComponentType> = {
@@ -11,4 +13,6 @@ export const PAGES: Record<string, ComponentType> = {
   run: RunPage,
   journal: JournalPage,
   access: AccessPage,
+  backups: BackupsPage,
+  upgrade: UpgradePage,
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from shipkeeper.backup.opening import Place
 from shipkeeper.engine.journal import Journal
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.paths import state_dir
@@ -40,6 +41,7 @@ async def served(
     port: int = 0,
     certificate: Path | None = None,
     host: str = "127.0.0.1",
+    place: Place | None = None,
 ) -> AsyncGenerator[Served]:
     """Serve a console for the length of the context; no request of it may meet a bug.
 
@@ -56,6 +58,7 @@ async def served(
         connection=ConnectionOptions(kubeconfig=str(kubeconfig)),
         flags=(f"--kubeconfig={kubeconfig}",),
         directory=state_dir() / "console",
+        place=place,
     )
     with contextlib.closing(journal):
         async with serving(options, journal, said.append, bugs.append) as url:

@@ -6,13 +6,15 @@ export interface Asked<T> {
   value: T | undefined
   problem: ProblemBody | null
   isBusy: boolean
+  /** When it was answered. */
+  at: string | undefined
   /** Ask the same again; with further words for the query, such as `anew=true`. */
   again: (more?: string) => void
 }
 
 /** The answer to a question; what was answered last stays until the next one is. Empty asks nothing. */
 export function useAsk<T>(path: string): Asked<T> {
-  const [state, setState] = useState<{ value: T | undefined; problem: ProblemBody | null; of: string }>({
+  const [state, setState] = useState<{ value: T | undefined; problem: ProblemBody | null; of: string; at?: string }>({
     value: undefined,
     problem: null,
     of: '',
@@ -28,7 +30,7 @@ export function useAsk<T>(path: string): Asked<T> {
       setBusy((count) => count + 1)
       ask<T>(asked)
         .then(
-          (value) => mine === latest.current && setState({ value, problem: null, of: path }),
+          (value) => mine === latest.current && setState({ value, problem: null, of: path, at: new Date().toISOString() }),
           (error: unknown) => {
             if (error instanceof Problem && error.status === 401) return void out(true)
             if (mine !== latest.current) return
@@ -36,6 +38,7 @@ export function useAsk<T>(path: string): Asked<T> {
               value: before.of === path ? before.value : undefined,
               problem: asProblem(error),
               of: path,
+              ...(before.at ? { at: before.at } : {}),
             }))
           },
         )
@@ -44,7 +47,7 @@ export function useAsk<T>(path: string): Asked<T> {
     [path],
   )
   useEffect(() => send(), [send])
-  return { value: state.value, problem: state.problem, isBusy: busy > 0, again: send }
+  return { value: state.value, problem: state.problem, isBusy: busy > 0, at: state.at, again: send }
 }
 
 /** A path with a query; what is empty is left out. */

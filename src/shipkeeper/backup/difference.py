@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from shipkeeper.backup.manifest import Manifest, group_of, is_list, is_map
+from shipkeeper.backup.masking import HIDDEN, SECRET_FIELDS, is_secret
 from shipkeeper.backup.semantic import Difference, differences
 from shipkeeper.backup.strip import LAST_APPLIED
 from shipkeeper.engine.report import Column, Report, Table, item_list
 
 _CHANGES = (Column("CHANGE"), Column("KIND"), Column("NAMESPACE"), Column("NAME"), Column("FIELDS"))
 _SIGNS = {"Added": "+", "Removed": "-", "Changed": "~"}
-_SECRET_FIELDS = ("data", "stringData")
 _FIELDS_SHOWN = 3
 _VALUE_SHOWN = 60  # characters
 
@@ -73,10 +73,9 @@ def compare_objects(kind: str, old: Manifest | None, new: Manifest | None) -> Ob
 
 def _masked(manifest: Manifest, found: Difference) -> Difference:
     """Nothing of a Secret is shown but that it differs, nor what was applied as one."""
-    is_secret = manifest["kind"] == "Secret" and group_of(manifest) == ""
-    if not is_secret:
+    if not is_secret(manifest):
         return found
-    if found.path[0] in _SECRET_FIELDS or LAST_APPLIED in found.path:
+    if found.path[0] in SECRET_FIELDS or LAST_APPLIED in found.path:
         return Difference(path=found.path, old=_mask(found.old), new=_mask(found.new))
     if found.path == ("metadata", "annotations"):
         return Difference(
@@ -97,8 +96,8 @@ def _mask(value: Any) -> Any:
     if value is None:
         return None
     if is_map(value):
-        return dict.fromkeys(value, "<hidden>")
-    return "<hidden>"
+        return dict.fromkeys(value, HIDDEN)
+    return HIDDEN
 
 
 def comparison_report(comparison: Comparison) -> Report:

@@ -117,7 +117,7 @@ async def execute(
 
     NotPermittedError, before anything is written, if the user may not do a part of it.
     """
-    await require_permissions(connection, _permissions(prepared))
+    await require_permissions(connection, permissions_of(prepared))
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(
             open_session(connection, journal, prepared.plan, tell)
@@ -174,7 +174,8 @@ def _data_sources(plan: Plan, filler: Filler | None) -> Mapping[str, str]:
     return filler.data_sources if filler is not None and provided else {}
 
 
-def _permissions(prepared: Prepared) -> list[Permission]:
+def permissions_of(prepared: Prepared) -> list[Permission]:
+    """What running it takes."""
     needed = [Permission(verb="patch", resource=LEASES, namespace=NAMESPACE, name=NAME)]
     written = {
         each.key.partition("/")[0]

@@ -40,16 +40,23 @@ class PlannedRestore(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     objects: tuple[PlannedObject, ...]
 
 
+def planned_restore(plan: Plan) -> PlannedRestore:
+    """What becomes of each object, in the order of the plan."""
+    objects = tuple(_object(item) for step in plan.steps for item in step.items)
+    counts = Counter(each.action for each in objects)
+    return PlannedRestore(
+        backup=str(plan.request["backup"]), counts=dict(sorted(counts.items())), objects=objects
+    )
+
+
 def restore_report(plan: Plan) -> Report:
     """The phases, then every object that is written or refused; `-o json` has the rest as well."""
-    objects = tuple(_object(item) for step in plan.steps for item in step.items)
+    planned = planned_restore(plan)
+    objects = planned.objects
     shown = [each for each in objects if each.action in WRITES or each.action == Action.REFUSE]
     others = [each for each in objects if each.action not in Action.__members__.values()]
-    counts = Counter(each.action for each in objects)
     return Report(
-        value=PlannedRestore(
-            backup=str(plan.request["backup"]), counts=dict(sorted(counts.items())), objects=objects
-        ),
+        value=planned,
         body=(
             Table(_PHASES, tuple(_phase(step.target, step.items) for step in plan.steps)),
             Table(_OBJECTS, tuple(_cells(each) for each in (*others, *shown))),

@@ -79,6 +79,11 @@ def default_identity() -> Path:
     return state_dir() / "backup" / "reader.age"
 
 
+def verified_dir() -> Path:
+    """Where it is kept when repositories were verified."""
+    return state_dir() / "backup" / "verified"
+
+
 def _if_there(path: Path) -> str:
     return str(path) if path.exists() else ""
 

@@ -1,5 +1,6 @@
 """`shipkeeper backup verify|prune`: whether a repository is whole, and what it keeps."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -7,8 +8,9 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from shipkeeper.backup.keep_report import check_report, prune_report
-from shipkeeper.backup.opening import open_repository
-from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
+from shipkeeper.backup.opening import Place, open_repository
+from shipkeeper.backup.verified import remember
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags, verified_dir
 from shipkeeper.cli.backup_take import DryRun
 from shipkeeper.cli.flags import Output
 from shipkeeper.cli.output import show
@@ -64,10 +66,19 @@ KEEP_ALL = KeepFlags()
 
 async def verify(*, output: Output = None, repository: RepositoryFlags = HERE) -> None:
     """Read and check every byte of a repository; exit code 4 if anything is not as written."""
-    async with open_repository(repository.place()) as opened:
-        checked = await check(opened)
+    checked = await verify_and_remember(repository.place())
     show(check_report(checked), output)
     require_whole(checked)
+
+
+async def verify_and_remember(place: Place) -> Checked:
+    """Verify a repository; that it was, and what was found, is kept for who looks later."""
+    began = datetime.now(UTC)
+    async with open_repository(place) as opened:
+        checked = await check(opened)
+        with suppress(OSError):
+            remember(verified_dir(), opened.id, began, checked)
+    return checked
 
 
 def require_whole(checked: Checked) -> None:

@@ -15,7 +15,7 @@ from shipkeeper.backup.report import backup_row, contents_report
 from shipkeeper.backup.scheduling import Made, Notice
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.volumes.saving import OpenHosts, VolumeOptions, VolumeSaving
-from shipkeeper.cli.backup_keep import require_whole, thin_out
+from shipkeeper.cli.backup_keep import require_whole, thin_out, verify_and_remember
 from shipkeeper.cli.backup_progress import progress_line
 from shipkeeper.cli.backup_take import incompleteness
 from shipkeeper.cli.output import say, show
@@ -23,7 +23,6 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import connect
 from shipkeeper.store import retention
-from shipkeeper.store.verify import verify
 
 _BETWEEN = "between backups"
 
@@ -122,8 +121,7 @@ class Occasion:
     async def verify(self) -> None:
         """Read everything."""
         with self._at("while verifying"):
-            async with open_repository(self._place) as opened:
-                require_whole(await verify(opened))
+            require_whole(await verify_and_remember(self._place))
 
     @contextmanager
     def _at(self, stage: str) -> Generator[None]:

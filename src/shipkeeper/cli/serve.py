@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.failure import save_crash
 from shipkeeper.cli.flags import CURRENT, Cluster
@@ -26,6 +27,7 @@ async def serve(
         str, Parameter(help="The certificate to serve with (PEM); everybody logs in then.")
     ] = "",
     tls_private_key_file: Annotated[str, Parameter(help="Its key (PEM).")] = "",
+    repository: RepositoryFlags = HERE,
     cluster: Cluster = CURRENT,
 ) -> None:
     """Open the console: see the fleet and its runs in a browser, and act on them."""
@@ -37,6 +39,7 @@ async def serve(
         connection=cluster.options(),
         flags=spelled(cluster),
         directory=state_dir() / "console",
+        place=repository.place() if repository.repo else None,
     )
     async with serving(options, open_journal(), say, report) as url:
         say(f"the console is at {url} (Ctrl-C ends it; runs that it started go on)")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipkeeper.backup.opening import Place
 from shipkeeper.engine.journal import Journal
 from shipkeeper.kube.connection import Connection
 from shipkeeper.web.observer import Observer
@@ -24,7 +25,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Console(msgspec.Struct, frozen=True, kw_only=True):
-    """One console; `connection` is its own, `directory` keeps what commands that it starts say."""
+    """One console; `connection` is its own, `directory` keeps what commands that it starts say.
+
+    `place` is the repository whose backups are shown, if there is one.
+    """
 
     settings: Settings
     connection: Connection
@@ -32,3 +36,4 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     journal: Journal
     sessions: Sessions
     directory: Path
+    place: Place | None = None

@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
+from shipkeeper.backup.archive import ObjectNotInBackupError
 from shipkeeper.errors import BlockedError, LockHeldError, ShipkeeperError, UsageError
 from shipkeeper.kube.access import NotPermittedError
 from shipkeeper.kube.errors import (
@@ -13,6 +14,7 @@ from shipkeeper.kube.errors import (
     UnreachableError,
 )
 from shipkeeper.nodes.observe import NodeNotFoundError
+from shipkeeper.store.errors import NoSuchBackupError
 from shipkeeper.web.answers import json_response
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
@@ -21,6 +23,8 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (NotPermittedError, 403),
     (NotFoundError, 404),
     (NodeNotFoundError, 404),
+    (NoSuchBackupError, 404),
+    (ObjectNotInBackupError, 404),
     (ConflictError, 409),
     (LockHeldError, 409),
     (BlockedError, 409),

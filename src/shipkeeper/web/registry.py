@@ -3,11 +3,20 @@
 from shipkeeper.web.console import Console
 from shipkeeper.web.page import Page
 from shipkeeper.web.pages.access import AccessPage
+from shipkeeper.web.pages.backups import BackupsPage
 from shipkeeper.web.pages.fleet import FleetPage
 from shipkeeper.web.pages.journal import JournalPage
 from shipkeeper.web.pages.run import RunPage
+from shipkeeper.web.pages.upgrade import UpgradePage
 
-PAGES: tuple[type[Page], ...] = (FleetPage, RunPage, AccessPage, JournalPage)
+PAGES: tuple[type[Page], ...] = (
+    FleetPage,
+    RunPage,
+    UpgradePage,
+    BackupsPage,
+    AccessPage,
+    JournalPage,
+)
 
 
 def make_pages(console: Console) -> dict[str, Page]:

@@ -16,6 +16,7 @@ import uvicorn
 from cryptography import x509
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from shipkeeper.backup.opening import Place
 from shipkeeper.engine.journal import Journal
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.kube.config import ConnectionOptions
@@ -39,7 +40,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where to serve, and which cluster; without a certificate on loopback alone.
 
     `flags` are those of the command line that say which cluster, and as whom. `directory` keeps
-    what commands that are started from the console say.
+    what commands that are started from the console say. `place` is a repository of backups.
     """
 
     host: str
@@ -49,6 +50,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     connection: ConnectionOptions
     flags: tuple[str, ...]
     directory: Path
+    place: Place | None = None
 
 
 def require_safe(options: ServeOptions) -> bool:
@@ -110,6 +112,7 @@ async def serving(
                 is_tls=not is_local,
             ),
             directory=options.directory,
+            place=options.place,
         )
 
         def say_link(token: str) -> None:

@@ -1,0 +1,101 @@
+import type { Missing } from '../../stream'
+import type { ProblemBody } from '../../api'
+
+export interface Finding {
+  reason: string
+  blob: string
+  message: string
+}
+
+export interface Listed {
+  row: {
+    name: string
+    created: string
+    state: string
+    contents: { version: string; cluster: string; server: string; kinds: { objects: number }[]; unreadable?: { what: string; message: string }[] } | null
+    contentBytes: number | null
+    addedBytes: number | null
+  }
+  verifiedAt: string | null
+  harm: Finding[]
+}
+
+export interface BackupList {
+  url: string
+  isReadable: boolean
+  backups: Listed[]
+  verified: { at: string; depth: string; findings: Finding[] } | null
+  verifying: { done: number; total: number; error: ProblemBody | null } | null
+}
+
+export interface Row {
+  kind: string
+  namespace: string
+  name: string
+  size: number
+}
+
+export interface Objects {
+  backup: string
+  total: number
+  kinds: { name: string; objects: number }[]
+  namespaces: { name: string; objects: number }[]
+  matching: number
+  first: number
+  rows: Row[]
+  missing: Missing[]
+}
+
+export interface Planned {
+  action: string
+  kind: string
+  namespace: string
+  name: string
+  reason: string
+  message: string
+  remedy: string
+}
+
+export interface RestorePlan {
+  counts: Record<string, number>
+  objects: Planned[]
+  leftOut: number
+  hasWork: boolean
+  digest: string
+  wasAsked: boolean
+  command: string
+  missing: Missing[]
+}
+
+export interface Change {
+  change: 'Added' | 'Removed' | 'Changed'
+  kind: string
+  namespace: string
+  name: string
+  fields: { field: string; old: string | null; new: string | null }[]
+}
+
+export interface Diff {
+  old: string
+  new: string
+  total: number
+  changes: Change[]
+  notCompared: Record<string, string>
+  missing: Missing[]
+}
+
+export function keyOf(row: { kind: string; namespace: string; name: string }): string {
+  return [row.kind, row.namespace, row.name].filter(Boolean).join('/')
+}
+
+export function bytes(count: number | null): string {
+  if (count === null) return 'sealed'
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let value = count
+  let unit = 0
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${unit && value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString()} ${units[unit]}`
+}

@@ -1,0 +1,142 @@
+"""The repository that the console shows: its list, and the backups of it that were opened."""
+
+import asyncio
+from collections import OrderedDict
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from shipkeeper.backup.archive import open_archive
+from shipkeeper.backup.catalog import Catalog
+from shipkeeper.backup.contents import Contents, ContentsError, decode_contents
+from shipkeeper.backup.opening import Place, open_repository
+from shipkeeper.backup.report import BackupRow, backup_row
+from shipkeeper.backup.verified import Verification, recall, remember
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.store.findings import Finding
+from shipkeeper.store.repository import Repository
+from shipkeeper.store.values import Backup
+from shipkeeper.store.verify import verify
+from shipkeeper.web.problem import RefusedError
+
+# Opened backups: the names of some hundred thousand objects take tens of megabytes.
+_OPEN = 3
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A backup in the list; `verified_at` is None if it was not since it was made."""
+
+    row: BackupRow
+    verified_at: datetime | None
+    harm: tuple[Finding, ...] = ()
+
+
+class Verifying(msgspec.Struct, frozen=True, kw_only=True):
+    """A verification under way, in bytes; or how one ended without an outcome."""
+
+    done: int
+    total: int
+    error: dict[str, str] | None = None
+
+
+class Library:
+    """One repository; `directory` keeps when it was verified."""
+
+    def __init__(self, place: Place | None, directory: Path) -> None:
+        self._place = place
+        self._directory = directory
+        self._repository: Repository | None = None
+        self._catalogs: OrderedDict[str, Catalog] = OrderedDict()
+        self._lock = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self.verifying: Verifying | None = None
+
+    @property
+    def place(self) -> Place:
+        """Where it is; RefusedError if the console was started without one."""
+        if self._place is None:
+            raise RefusedError(
+                404,
+                "this console was started without a repository of backups",
+                reason="NoRepository",
+                hint="start it with: shipkeeper serve --repo URL; make a repository with: "
+                "shipkeeper backup init --repo FOLDER",
+            )
+        return self._place
+
+    async def repository(self) -> Repository:
+        """The repository, opened with the keys that the console was given."""
+        if self._repository is None:
+            async with open_repository(self.place) as opened:
+                self._repository = opened
+        return self._repository
+
+    async def backups(self) -> tuple[list[Listed], Verification | None]:
+        """Every backup, the newest first, and the newest verification."""
+        opened = await self.repository()
+        known = recall(self._directory, opened.id)
+        found = [_listed(each, known) for each in await opened.backups()]
+        return found[::-1], known
+
+    async def catalog(self, name: str) -> Catalog:
+        """What is in a backup; NoSuchBackupError, and UsageError without the key that reads."""
+        async with self._lock:
+            opened = await self._reading()
+            backup = await opened.find(name)
+            found = self._catalogs.get(backup.name)
+            if found is None:
+                found = await Catalog.read(await open_archive(opened, backup.name))
+                self._catalogs[backup.name] = found
+            self._catalogs.move_to_end(backup.name)
+            while len(self._catalogs) > _OPEN:
+                self._catalogs.popitem(last=False)
+            return found
+
+    async def _reading(self) -> Repository:
+        if not self.place.identity:
+            raise RefusedError(
+                409,
+                "this console was started without the identity that reads backups",
+                reason="NoIdentity",
+                hint="start it with: shipkeeper serve --repo URL --identity FILE",
+            )
+        return await self.repository()
+
+    async def begin_verifying(self) -> None:
+        """Read and check every byte, beside everything else; one verification at a time."""
+        opened = await self.repository()
+        if self._task is None or self._task.done():
+            self.verifying = Verifying(done=0, total=0)
+            self._task = asyncio.create_task(self._verify(opened), name="verify the repository")
+
+    async def _verify(self, opened: Repository) -> None:
+        def progress(done: int, total: int) -> None:
+            self.verifying = Verifying(done=done, total=total)
+
+        began = datetime.now(UTC)
+        try:
+            report = await verify(opened, progress)
+            with suppress(OSError):
+                remember(self._directory, opened.id, began, report)
+            self.verifying = None
+        except ShipkeeperError as error:
+            told = {"reason": error.reason, "message": error.message, "hint": error.hint}
+            self.verifying = Verifying(done=0, total=0, error=told)
+
+
+def _listed(backup: Backup, known: Verification | None) -> Listed:
+    is_known = known is not None and known.covers(backup)
+    return Listed(
+        row=backup_row(backup, _contents(backup)),
+        verified_at=known.at if known and is_known else None,
+        harm=known.harm_to(backup) if known and is_known else (),
+    )
+
+
+def _contents(backup: Backup) -> Contents | None:
+    try:
+        return decode_contents(backup.summary, backup.name)
+    except ContentsError:
+        return None

@@ -1,0 +1,377 @@
+"""Backups: the list, what is in one, what is different, and bringing objects back."""
+
+import hashlib
+import shlex
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+import yaml
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shipkeeper.backup.assess import Prepared
+from shipkeeper.backup.catalog import Catalog
+from shipkeeper.backup.comparing import ArchiveSide, LiveSide, compare
+from shipkeeper.backup.difference import Comparison, ObjectChange
+from shipkeeper.backup.kinds import Kind
+from shipkeeper.backup.manifest import is_list, is_map
+from shipkeeper.backup.masking import is_secret, masked
+from shipkeeper.backup.rehearsal import rehearse
+from shipkeeper.backup.restore import permissions_of, prepare
+from shipkeeper.backup.restore_plan import WRITES, Action, has_work
+from shipkeeper.backup.restore_report import planned_restore
+from shipkeeper.backup.selection import Selection, require_known_kinds
+from shipkeeper.engine.plan import Plan
+from shipkeeper.kube.access import Permission
+from shipkeeper.kube.resources import NAMESPACES
+from shipkeeper.web.answers import json_response, read_body, read_query
+from shipkeeper.web.commands import start
+from shipkeeper.web.console import Console
+from shipkeeper.web.library import Library
+from shipkeeper.web.page import PageInfo, Query
+from shipkeeper.web.person import Missing, Person
+from shipkeeper.web.problem import RefusedError
+from shipkeeper.web.restore_form import RestoreForm
+from shipkeeper.web.view import View
+
+_SEES_BACKUPS = (Permission(verb="list", resource=NAMESPACES),)
+_PAGE = 200
+_CHANGES = 300
+_OBJECTS = 2_000
+_LONGEST = 2_000  # characters of a value that is shown
+
+
+class ObjectsQuery(msgspec.Struct, frozen=True):
+    """Which objects of a backup."""
+
+    backup: str
+    kind: str = ""
+    namespace: str = ""
+    find: str = ""
+    first: int = 0
+
+
+class ObjectQuery(msgspec.Struct, frozen=True):
+    """One object of a backup."""
+
+    backup: str
+    kind: str
+    name: str
+    namespace: str = ""
+
+
+class DiffQuery(msgspec.Struct, frozen=True):
+    """Two backups, or one and (`new` empty) the cluster."""
+
+    old: str
+    new: str = ""
+    kind: str = ""
+    namespace: str = ""
+    everything: bool = False
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A restore to be planned; `asks_server` has the API server look at each object, too."""
+
+    form: RestoreForm
+    asks_server: bool = False
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A restore to be begun: what was asked for, and the digest of the plan that was shown."""
+
+    form: RestoreForm
+    digest: str
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An act that needs no words."""
+
+
+class BackupsPage:
+    """The page: it has no stream, backups do not change."""
+
+    info = PageInfo(name="backups", title="Backups", needs=_SEES_BACKUPS)
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        directory = console.directory.parent / "backup" / "verified"
+        self._library = Library(console.place, directory)
+
+    def routes(self) -> list[Route]:
+        """The questions and the acts."""
+        return [
+            Route("/api/backups/list", self.list),
+            Route("/api/backups/verify", self.verify, methods=["POST"]),
+            Route("/api/backups/objects", self.objects),
+            Route("/api/backups/object", self.object),
+            Route("/api/backups/diff", self.diff),
+            Route("/api/backups/plan", self.plan, methods=["POST"]),
+            Route("/api/backups/restore", self.restore, methods=["POST"]),
+        ]
+
+    def parse(self, query: Query) -> None:
+        """Nothing is followed here."""
+
+    def version(self, person: Person, asked: Any) -> Hashable:
+        """Nothing is followed here."""
+        return 0
+
+    async def look(self, person: Person, asked: Any) -> View:
+        """Nothing is followed here."""
+        return View()
+
+    async def list(self, request: Request) -> Response:
+        """Every backup, with its size, what it added, and when it was verified."""
+        person = self._console.sessions.of(request).person
+        await _require(person, _SEES_BACKUPS)
+        place = self._library.place
+        found, verified = await self._library.backups()
+        return json_response(
+            {
+                "url": place.url,
+                "isReadable": bool(place.identity),
+                "backups": found,
+                "verified": verified,
+                "verifying": self._library.verifying,
+            }
+        )
+
+    async def verify(self, request: Request) -> Response:
+        """Begin to verify the repository."""
+        person = self._console.sessions.require_csrf(request).person
+        await read_body(request, Nothing)
+        await _require(person, _SEES_BACKUPS)
+        await self._library.begin_verifying()
+        return json_response({}, status=202)
+
+    async def objects(self, request: Request) -> Response:
+        """Names by kind and namespace, as far as this person may list the same in the cluster."""
+        person = self._console.sessions.of(request).person
+        query = read_query(request, ObjectsQuery)
+        catalog = await self._catalog(person, query.backup)
+        missing = await _unlisted(person, catalog.kinds.values(), query.namespace)
+        found = catalog.leaf(
+            kind=query.kind,
+            namespace=query.namespace,
+            find=query.find,
+            hidden=missing.keys(),
+            first=max(query.first, 0),
+            most=_PAGE,
+        )
+        return json_response(
+            {
+                "backup": catalog.archive.backup.name,
+                "contents": catalog.archive.contents,
+                "total": found.total,
+                "kinds": found.kinds,
+                "namespaces": found.namespaces,
+                "matching": found.matching,
+                "first": max(query.first, 0),
+                "rows": [
+                    {
+                        "kind": each.kind.name,
+                        "namespace": each.namespace,
+                        "name": each.name,
+                        "size": each.size,
+                    }
+                    for each in found.rows
+                ],
+                "missing": tuple(missing.values()),
+            }
+        )
+
+    async def object(self, request: Request) -> Response:
+        """One object as YAML; of a Secret its keys alone."""
+        person = self._console.sessions.of(request).person
+        query = read_query(request, ObjectQuery)
+        catalog = await self._catalog(person, query.backup)
+        stored = catalog.stored(query.kind, query.namespace, query.name)
+        await _require(person, [_listing(stored.kind, query.namespace)])
+        (manifest,) = await catalog.archive.read([stored])
+        text = yaml.dump(
+            masked(manifest), Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True
+        )
+        return json_response({"yaml": text, "isMasked": is_secret(manifest)})
+
+    async def diff(self, request: Request) -> Response:
+        """What is different between two backups, or a backup and the cluster."""
+        person = self._console.sessions.of(request).person
+        query = read_query(request, DiffQuery)
+        old = await self._catalog(person, query.old)
+        new = await self._catalog(person, query.new) if query.new else None
+        kinds = {**old.kinds, **(new.kinds if new else {})}
+        missing = await _unlisted(person, kinds.values(), query.namespace)
+        selection = Selection(
+            kinds=(query.kind,) if query.kind else (),
+            namespaces=(query.namespace,) if query.namespace else (),
+            not_kinds=tuple(missing),
+        )
+        found = await compare(
+            ArchiveSide(old.archive),
+            ArchiveSide(new.archive) if new else LiveSide(person.connection),
+            selection,
+            everything=query.everything,
+        )
+        return json_response({**_comparison(found), "missing": tuple(missing.values())})
+
+    async def plan(self, request: Request) -> Response:
+        """The plan of a restore, as `shipkeeper backup restore --dry-run` makes it."""
+        person = self._console.sessions.require_csrf(request).person
+        wish = await read_body(request, Wish)
+        catalog, prepared = await self._prepare(person, wish.form)
+        plan = prepared.plan
+        if wish.asks_server:
+            options = wish.form.options()
+            plan = await rehearse(person.connection, catalog.archive, prepared, options)
+        missing = await person.missing(permissions_of(prepared))
+        words = ("shipkeeper", "backup", "restore", *wish.form.arguments())
+        return json_response(
+            {
+                **_plan(plan),
+                "digest": _digest(prepared.plan),
+                "wasAsked": wish.asks_server,
+                "command": shlex.join(words),
+                "missing": missing,
+            }
+        )
+
+    async def restore(self, request: Request) -> Response:
+        """Begin a restore, unless its plan is by now another than the one that was shown."""
+        person = self._console.sessions.require_csrf(request).person
+        wish = await read_body(request, Start)
+        _, prepared = await self._prepare(person, wish.form)
+        if _digest(prepared.plan) != wish.digest:
+            raise RefusedError(
+                409,
+                "the cluster has changed, and the plan with it; nothing was begun",
+                reason="PlanChanged",
+                hint="look at the new plan, and start that",
+            )
+        if not has_work(prepared.plan):
+            raise RefusedError(409, "there is nothing to restore", reason="NothingToDo")
+        await _require(person, permissions_of(prepared))
+        words = ("backup", "restore", *wish.form.arguments(), *self._repository_flags())
+        command = start(self._console, person, words)
+        return json_response({"run": await command.begun()}, status=201)
+
+    async def _catalog(self, person: Person, backup: str) -> Catalog:
+        await _require(person, _SEES_BACKUPS)
+        return await self._library.catalog(backup)
+
+    async def _prepare(self, person: Person, form: RestoreForm) -> tuple[Catalog, Prepared]:
+        form.require_fitting()
+        catalog = await self._catalog(person, form.backup)
+        options = form.options()
+        require_known_kinds(options.selection, list(catalog.kinds.values()))
+        await _require(person, _reads(catalog, form))
+        repository = await self._library.repository()
+        found = await prepare(person.connection, catalog.archive, repository.id, options)
+        return catalog, found
+
+    def _repository_flags(self) -> tuple[str, ...]:
+        place = self._library.place
+        flags = {
+            "repo": place.url,
+            "endpoint": place.endpoint,
+            "key": place.key,
+            "identity": place.identity,
+        }
+        return tuple(f"--{name}={value}" for name, value in flags.items() if value)
+
+
+def _reads(catalog: Catalog, form: RestoreForm) -> set[Permission]:
+    """Whoever restores an object can read it afterwards, so it takes the right to do so before."""
+    chosen = form.options().selection
+    return {
+        _listing(kind, namespace)
+        for kind, namespace in catalog.places()
+        if chosen.has_kind(kind) and (not form.namespaces or namespace in ("", *form.namespaces))
+    }
+
+
+def _listing(kind: Kind, namespace: str) -> Permission:
+    return Permission(verb="list", resource=kind.resource, namespace=namespace)
+
+
+async def _require(person: Person, needed: Iterable[Permission]) -> None:
+    """RefusedError if somebody may not; who runs the console has the keys to the backups anyway."""
+    if person.is_local:
+        return
+    missing = await person.missing(needed)
+    if missing:
+        first = missing[0]
+        more = f", and {len(missing) - 1} more permissions" if len(missing) > 1 else ""
+        raise RefusedError(
+            403,
+            f"you may not {first.words}{more}",
+            reason="Forbidden",
+            hint=f"ask for the permission, then check it: kubectl auth can-i {first.can_i}",
+        )
+
+
+async def _unlisted(person: Person, kinds: Iterable[Kind], namespace: str) -> dict[str, Missing]:
+    """The kinds whose objects somebody may not list in the cluster, so neither in its backups."""
+    if person.is_local:
+        return {}
+    by_name = {each.name: _listing(each, namespace) for each in kinds}
+    found: dict[str, Missing] = {}
+    for name, permission in by_name.items():
+        for each in await person.missing([permission]):
+            found[name] = each
+    return found
+
+
+def _comparison(found: Comparison) -> Mapping[str, Any]:
+    return {
+        "old": found.old,
+        "new": found.new,
+        "total": len(found.changes),
+        "changes": [_change(each) for each in found.changes[:_CHANGES]],
+        "notCompared": found.not_compared,
+    }
+
+
+def _change(found: ObjectChange) -> Mapping[str, Any]:
+    return {
+        "change": found.change,
+        "kind": found.kind,
+        "namespace": found.namespace,
+        "name": found.name,
+        "fields": [
+            {"field": each.field, "old": _text(each.old), "new": _text(each.new)}
+            for each in found.fields
+        ],
+    }
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    text = msgspec.json.encode(value).decode() if is_map(value) or is_list(value) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _plan(plan: Plan) -> Mapping[str, Any]:
+    found = planned_restore(plan)
+    telling = [each for each in found.objects if each.action != Action.SKIP or each.reason]
+    return {
+        "counts": found.counts,
+        "objects": telling[:_OBJECTS],
+        "leftOut": len(found.objects) - len(telling[:_OBJECTS]),
+        "hasWork": has_work(plan),
+        "blockers": plan.blockers[:_OBJECTS],
+    }
+
+
+def _digest(plan: Plan) -> str:
+    """What tells plans apart that write other objects, or other contents of them."""
+    told = [
+        (item.key, item.uid, item.action)
+        for step in plan.steps
+        for item in step.items
+        if item.action in WRITES
+    ]
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]
