@@ -51,7 +51,11 @@ async def outline(connection: Requests, selection: Selection) -> Outline:
     chosen = selection.chosen_kinds(candidates)
     before = await glance(connection, NAMESPACES)
     slots = asyncio.Semaphore(AT_ONCE)
-    seen = await asyncio.gather(*(_glance(connection, kind, slots) for kind in chosen))
+    seen, cluster, version = await asyncio.gather(
+        asyncio.gather(*(_glance(connection, kind, slots) for kind in chosen)),
+        cluster_identity(reader),
+        reader.version(),
+    )
     after = await glance(connection, NAMESPACES)
     looked_at = [(kind, each) for kind, each in zip(chosen, seen, strict=True)]
     kinds = tuple((kind, each) for kind, each in looked_at if isinstance(each, Glance))
@@ -61,9 +65,9 @@ async def outline(connection: Requests, selection: Selection) -> Outline:
         if kind.api_version in found.aggregated or not _between(before, each, after)
     )
     return Outline(
-        cluster=await cluster_identity(reader),
+        cluster=cluster,
         server=connection.credentials.server,
-        version=str(await reader.version()),
+        version=str(version),
         revision=before.revision,
         kinds=kinds,
         apart=apart,
