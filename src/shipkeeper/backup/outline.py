@@ -41,8 +41,7 @@ async def outline(connection: Requests, selection: Selection) -> Outline:
     """Look at every kind that is chosen, and settle the revision that all are to be listed at.
 
     A kind whose own revision does not lie between two looks at etcd's is stored elsewhere. The
-    revision is that of the first look: the look at a kind makes the API server's cache catch up
-    with it, and what is in the cache is listed at half the cost of what etcd must be asked for.
+    revision is that of the first look: what serves the kinds has caught up with it by the second.
     """
     reader = Reader(connection)
     found = await discover(connection)
