@@ -28,6 +28,7 @@ _COMMANDS = {
         "shipkeeper.cli.login_gateway:login_gateway",
         "Let users of a directory into clusters.",
     ),
+    "serve": ("shipkeeper.cli.serve:serve", "Open the console in a browser."),
     "runs": ("shipkeeper.cli.runs:runs", "List the runs of the journal, or show one."),
     "resume": ("shipkeeper.cli.resume:resume", "Go on with an interrupted run."),
     "abort": ("shipkeeper.cli.resume:abort", "Give a run up and uncordon what it cordoned."),

@@ -140,10 +140,11 @@ class BackupWriter:
         await self.append(section, entries)
         return ids
 
-    async def commit(self, summary: bytes) -> Backup:
+    async def commit(self, summary: bytes, kind: str = "") -> Backup:
         """Upload what is left and make the backup visible by one last put.
 
         `summary` is the caller's own (some kB): readable with the writer's or the reader's key.
+        `kind` tells what it is a backup of; `latest` and policies go by kinds.
         OutlivedError when a prune may already take away what the backup builds on.
         """
         sections = [tree.finish(name) for name, tree in self._trees.items()]
@@ -166,9 +167,11 @@ class BackupWriter:
             added_bytes=self._added,
         )
         await self._publish(
-            created, tuple(known), BackupBody(root=root, summary=summary, figures=figures)
+            created,
+            tuple(known),
+            BackupBody(root=root, summary=summary, figures=figures, kind=kind),
         )
-        return Backup(name=self.name, created=created, summary=summary, figures=figures)
+        return Backup(name=self.name, created=created, summary=summary, figures=figures, kind=kind)
 
     def start_over(self) -> None:
         """Forget every section; what was `put` stays, and is found again by its content."""
