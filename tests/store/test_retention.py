@@ -4,7 +4,7 @@ import datetime as dt
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipkeeper.errors import UsageError
@@ -83,6 +83,7 @@ policies = st.builds(
 ).filter(lambda policy: policy != Policy())
 
 
+@settings(deadline=None)
 @given(st.lists(moments, max_size=40, unique=True), policies, st.randoms())
 def test_what_holds_for_every_policy(
     made: list[dt.datetime], policy: Policy, dice: random.Random

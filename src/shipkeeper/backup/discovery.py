@@ -100,9 +100,8 @@ async def discover(connection: Requests) -> Discovery:
         async with slots:
             return await _get(connection, path, _Resources)
 
-    answers = await asyncio.gather(
-        *(kinds_at(path) for _, _, path in wanted), return_exceptions=True
-    )
+    every = asyncio.gather(*(kinds_at(path) for _, _, path in wanted), return_exceptions=True)
+    aggregated, answers = await asyncio.gather(_aggregated(connection), every)
     kinds: list[Kind] = []
     unreadable: list[Unreadable] = []
     for (group, version, path), answer in zip(wanted, answers, strict=True):
@@ -112,7 +111,7 @@ async def discover(connection: Requests) -> Discovery:
             raise answer
         else:
             kinds += _kinds(group, version, answer)
-    return Discovery(Served(tuple(kinds)), tuple(unreadable), await _aggregated(connection))
+    return Discovery(Served(tuple(kinds)), tuple(unreadable), aggregated)
 
 
 def _kinds(group: str, version: str, answer: _Resources) -> list[Kind]:

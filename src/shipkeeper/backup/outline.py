@@ -41,8 +41,7 @@ async def outline(connection: Requests, selection: Selection) -> Outline:
     """Look at every kind that is chosen, and settle the revision that all are to be listed at.
 
     A kind whose own revision does not lie between two looks at etcd's is stored elsewhere. The
-    revision is that of the first look: the look at a kind makes the API server's cache catch up
-    with it, and what is in the cache is listed at half the cost of what etcd must be asked for.
+    revision is that of the first look: what serves the kinds has caught up with it by the second.
     """
     reader = Reader(connection)
     found = await discover(connection)
@@ -51,7 +50,11 @@ async def outline(connection: Requests, selection: Selection) -> Outline:
     chosen = selection.chosen_kinds(candidates)
     before = await glance(connection, NAMESPACES)
     slots = asyncio.Semaphore(AT_ONCE)
-    seen = await asyncio.gather(*(_glance(connection, kind, slots) for kind in chosen))
+    seen, cluster, version = await asyncio.gather(
+        asyncio.gather(*(_glance(connection, kind, slots) for kind in chosen)),
+        cluster_identity(reader),
+        reader.version(),
+    )
     after = await glance(connection, NAMESPACES)
     looked_at = [(kind, each) for kind, each in zip(chosen, seen, strict=True)]
     kinds = tuple((kind, each) for kind, each in looked_at if isinstance(each, Glance))
@@ -61,9 +64,9 @@ async def outline(connection: Requests, selection: Selection) -> Outline:
         if kind.api_version in found.aggregated or not _between(before, each, after)
     )
     return Outline(
-        cluster=await cluster_identity(reader),
+        cluster=cluster,
         server=connection.credentials.server,
-        version=str(await reader.version()),
+        version=str(version),
         revision=before.revision,
         kinds=kinds,
         apart=apart,

@@ -68,6 +68,7 @@ async def take(
         try:
             taken = await taking.all_kinds()
         except ExpiredError:
+            writer.start_over()
             continue
         break
     else:
@@ -80,12 +81,10 @@ async def take(
         began_at=began_at,
         revision=plan.revision,
         selection=selection,
-        kinds=tuple(each.contents for each in taken),
+        kinds=taken,
         unreadable=(*plan.unreadable, *taking.unreadable),
         volumes=counts,
     )
-    for each in taken:
-        await writer.append(each.contents.section, each.entries)
     return await writer.commit(encode_contents(contents)), contents
 
 
@@ -97,11 +96,6 @@ class _Stored(msgspec.Struct, frozen=True, order=True, gc=False):
 
     def entry(self) -> Entry:
         return Entry(encode_name(self.namespace, self.name), (self.id,), self.size)
-
-
-class _Taken(msgspec.Struct, frozen=True):
-    contents: KindContents
-    entries: list[Entry]
 
 
 class _Taking:
@@ -128,8 +122,8 @@ class _Taking:
         self._bytes = 0
         self.unreadable: list[Unreadable] = []
 
-    async def all_kinds(self) -> list[_Taken]:
-        """Every kind that could be read; the large ones are begun first."""
+    async def all_kinds(self) -> tuple[KindContents, ...]:
+        """Every kind that could be read, stored and listed; the large ones are begun first."""
         largest_first = sorted(self._plan.kinds, key=lambda each: -each[1].objects)
         tasks = [asyncio.create_task(self._guarded(kind)) for kind, _ in largest_first]
         try:
@@ -137,11 +131,11 @@ class _Taking:
         finally:
             for task in tasks:
                 task.cancel()
-        return sorted(
-            (each for each in taken if each is not None), key=lambda each: each.contents.section
-        )
+            await asyncio.gather(*tasks, return_exceptions=True)
+        found = (each for each in taken if each is not None)
+        return tuple(sorted(found, key=lambda each: each.section))
 
-    async def _guarded(self, kind: Kind) -> _Taken | None:
+    async def _guarded(self, kind: Kind) -> KindContents | None:
         async with self._gate:
             try:
                 return await self._as_well_as_possible(kind)
@@ -151,7 +145,7 @@ class _Taking:
                 self.unreadable.append(Unreadable.because(kind.name, error))
                 return None
 
-    async def _as_well_as_possible(self, kind: Kind) -> _Taken:
+    async def _as_well_as_possible(self, kind: Kind) -> KindContents:
         if kind.name in self._plan.apart:
             return await self._kind(kind, Moment.APART)
         try:
@@ -161,7 +155,7 @@ class _Taking:
                 raise
             return await self._kind(kind, Moment.OWN)
 
-    async def _kind(self, kind: Kind, moment: Moment, revision: str = "") -> _Taken:
+    async def _kind(self, kind: Kind, moment: Moment, revision: str = "") -> KindContents:
         found: list[_Stored] = []
         seen = revision
         for namespace in self._places(kind):
@@ -178,7 +172,8 @@ class _Taking:
                     found += await self._store(kind, page)
         found.sort()
         contents = KindContents(kind=kind, objects=len(found), moment=moment, revision=seen)
-        return _Taken(contents, [each.entry() for each in found])
+        await self._writer.append(contents.section, [each.entry() for each in found])
+        return contents
 
     def _places(self, kind: Kind) -> Sequence[str]:
         """The namespaces to list, each by itself; the empty one stands for all."""

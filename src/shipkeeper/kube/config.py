@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
-from cryptography import x509
 from multidict import CIMultiDict
 
 from shipkeeper.kube.impersonation import Impersonation
@@ -73,6 +72,8 @@ class Credentials:
         """Until when the client certificate is valid, None without one."""
         if not self.uses_client_certificate:
             return None
+        from cryptography import x509  # It takes long to import, and is needed after refusals only.
+
         return x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc
 
     @property

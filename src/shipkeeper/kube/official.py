@@ -1,7 +1,7 @@
 """The official client: the half that is used, without the rest of its package.
 
 `import kubernetes` runs the whole of it, the synchronous client with requests, oauthlib and urllib3
-included; that takes longer than a short command does.
+included, and pydantic for models that we do not use; that takes longer than a short command does.
 """
 
 import sys
@@ -36,11 +36,23 @@ def _hollow(spec: ModuleSpec) -> Any:
     return module_from_spec(spec)
 
 
+def _api_client(**settings: Any) -> Any:
+    """The client for typed models: no loader that is used makes one, and it brings pydantic."""
+    from kubernetes.aio.client.api_client import ApiClient
+
+    return ApiClient(**settings)
+
+
 with _without_their_init():
+    import kubernetes.aio.client as _client
+
+    setattr(_client, "ApiClient", _api_client)  # noqa: B010 - for the loaders' import alone
     import kubernetes.aio.config as _config
     from kubernetes.aio.client import Configuration
     from kubernetes.aio.client.rest import RESTClientObject
     from kubernetes.aio.config.config_exception import ConfigException
+
+    delattr(_client, "ApiClient")
 
 # The official package ships no types for its loaders.
 config: Any = _config

@@ -33,15 +33,21 @@ from shipkeeper.store.values import MAX_OBJECT_BYTES, MAX_PARTS, Backup, Entry, 
 
 SEGMENT_BYTES = 128 * 1024
 _INDEX_EVERY = 64
+_NODES_BYTES = 8 * 1024 * 1024
 _SAFE_PART = 0.75
 """Of a mark's grace: a backup that needs marked packs may become visible only within it."""
 
 
 class _Filling:
-    """A segment that takes objects until it is full."""
+    """A segment that takes objects until it is full.
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    Full ones are held back until they are some bytes in all, and then lie one after the other.
+    """
+
+    def __init__(self, pipeline: Pipeline, held: int = 0) -> None:
         self._pipeline = pipeline
+        self._most = held
+        self._held: list[Job] = []
         self._open()
 
     def add(self, id_: ObjectId, body: bytes) -> Segment:
@@ -56,8 +62,19 @@ class _Filling:
     def close(self) -> None:
         if self._bodies:
             self._segment.lengths = list(map(len, self._bodies))
-            self._pipeline.feed(Job(self._segment, self._bodies, self._size))
+            self._held.append(Job(self._segment, self._bodies, self._size))
             self._open()
+        if sum(job.size for job in self._held) >= self._most:
+            self._release()
+
+    def finish(self) -> None:
+        self.close()
+        self._release()
+
+    def _release(self) -> None:
+        for job in self._held:
+            self._pipeline.feed(job)
+        self._held = []
 
     def _open(self) -> None:
         self._segment = Segment(ids=[], lengths=[])
@@ -79,7 +96,8 @@ class BackupWriter:
         packer = Packer(access.config.recipients, access.index_key, access.dictionary, TARGET_BYTES)
         self._pipeline = Pipeline(packer, self._upload)
         # Manifest nodes lie together, apart from contents: a reader of names fetches only them.
-        self._contents, self._nodes = _Filling(self._pipeline), _Filling(self._pipeline)
+        self._contents = _Filling(self._pipeline)
+        self._nodes = _Filling(self._pipeline, held=_NODES_BYTES)
         self._trees: dict[str, TreeBuilder] = {}
         self._packs: list[tuple[PackRow, Contents]] = []
         self._indexes: list[str] = []
@@ -131,8 +149,8 @@ class BackupWriter:
         """
         sections = [tree.finish(name) for name, tree in self._trees.items()]
         root = self._store_node(encode_sections(sections))
-        self._contents.close()
-        self._nodes.close()
+        self._contents.finish()
+        self._nodes.finish()
         await self._pipeline.finish()
         known = await visible(self._access)
         index = await self._flush_index(tuple(known), last=True)
@@ -154,6 +172,11 @@ class BackupWriter:
             BackupBody(root=root, summary=summary, figures=figures, kind=kind),
         )
         return Backup(name=self.name, created=created, summary=summary, figures=figures, kind=kind)
+
+    def start_over(self) -> None:
+        """Forget every section; what was `put` stays, and is found again by its content."""
+        self._trees.clear()
+        self._used.clear()
 
     async def abandon(self) -> None:
         """Stop; what is uploaded stays invisible and goes with a later prune."""
