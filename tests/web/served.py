@@ -16,7 +16,7 @@ from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.paths import state_dir
 from shipkeeper.web.server import ServeOptions, serving
 
-WITHIN = 20.0  # seconds that anything may take before a test fails
+WITHIN = 60.0  # seconds that anything may take before a test fails
 
 
 class Served:

@@ -13,7 +13,7 @@ from tests.nodes.world import World
 from tests.web.served import Served, Tab, served, tab_of
 
 # On an idle machine less than five seconds; tests run beside others.
-AGAIN_WITHIN = 10.0
+AGAIN_WITHIN = 20.0
 
 
 @asynccontextmanager

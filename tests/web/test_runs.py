@@ -159,14 +159,20 @@ async def test_what_the_command_refuses_is_told(console: Served, world: World) -
         asked = form(name, wait="", hook="true", secret_env=["X"])
         status, body = await tab.post("/api/fleet/plan", asked)
         assert (status, body["reason"]) == (400, "BadRequest")
-        run = await begun(tab, form(name, wait="5s"))
-        plan = await planned(tab, form(name, wait="6s"))
-        wish = {"form": form(name, wait="6s"), "digest": plan["digest"]}
+        options = MaintenanceOptions(drain=DrainOptions(), wait=3600.0)
+        _, plan = await prepare(world.connection, (name,), "", options)
+        other = Journal(console.journal.path)
+        running = asyncio.create_task(execute(world.connection, other, plan, world.events.append))
+        async with tab.watching("run"):
+            await tab.until(lambda tab: tab.items.get(f"node/{name}", {}).get("state") == "Working")
+        shown = await planned(tab, form(name))
+        wish = {"form": form(name), "digest": shown["digest"]}
         status, body = await tab.post("/api/fleet/start", wish)
         assert status == 409, body
-        assert run in body["message"]
-        async with tab.watching("run", run=run):
-            await tab.until(lambda tab: tab.items.get("run", {}).get("outcome") == "Succeeded")
+        assert body["hint"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        other.close()
 
 
 def ways(tab: Tab, node: str) -> list[Json]:
