@@ -15,6 +15,7 @@ for name in (
     "certs.py",
     "login.py",
     "etcd.py",
+    "console.py",
 ):
     script = Path(__file__).parent / name
     subprocess.run([sys.executable, str(script), *sys.argv[1:]], check=True)

@@ -1,6 +1,6 @@
 // What stands around every page: navigation, the state of things, help, and the way in.
 
-import { signal } from '@preact/signals'
+import { signal, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { PAGES } from './pages'
 import { allShortcuts, onKey } from './keys'
@@ -164,7 +164,7 @@ function Help({ onClose }: { onClose: () => void }) {
 }
 
 function Jump({ session, onClose }: { session: Session; onClose: () => void }) {
-  const typed = signal('')
+  const typed = useSignal('')
   const found = () =>
     session.pages.filter((each) => each.title.toLowerCase().includes(typed.value.toLowerCase()))
   return (

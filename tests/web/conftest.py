@@ -21,8 +21,15 @@ async def world(newest: Sandbox, tmp_path: Path) -> AsyncIterator[World]:
         yield found
 
 
+@pytest.fixture(autouse=True)
+def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where this test's journal is."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
 @pytest.fixture
-async def console(newest: Sandbox, tmp_path: Path) -> AsyncIterator[Served]:
+async def console(newest: Sandbox, state: Path) -> AsyncIterator[Served]:
     """A console on loopback, as its administrator."""
-    async with served(newest.kubeconfig, tmp_path / "state") as found:
+    async with served(newest.kubeconfig) as found:
         yield found

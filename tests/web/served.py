@@ -13,6 +13,7 @@ import aiohttp
 from shipkeeper.backup.opening import Place
 from shipkeeper.engine.journal import Journal
 from shipkeeper.kube.config import ConnectionOptions
+from shipkeeper.paths import state_dir
 from shipkeeper.web.server import ServeOptions, serving
 
 WITHIN = 20.0  # seconds that anything may take before a test fails
@@ -36,17 +37,19 @@ class Served:
 @asynccontextmanager
 async def served(
     kubeconfig: Path,
-    directory: Path,
     *,
     port: int = 0,
     certificate: Path | None = None,
     host: str = "127.0.0.1",
     place: Place | None = None,
 ) -> AsyncGenerator[Served]:
-    """Serve a console for the length of the context; no request of it may meet a bug."""
+    """Serve a console for the length of the context; no request of it may meet a bug.
+
+    Its journal is that of `XDG_STATE_HOME`, as it is for the commands that it starts.
+    """
     said: list[str] = []
     bugs: list[Exception] = []
-    journal = Journal(directory / "journal.db")
+    journal = Journal(state_dir() / "journal.db")
     options = ServeOptions(
         host=host,
         port=port,
@@ -54,7 +57,7 @@ async def served(
         key=certificate,
         connection=ConnectionOptions(kubeconfig=str(kubeconfig)),
         flags=(f"--kubeconfig={kubeconfig}",),
-        directory=directory / "console",
+        directory=state_dir() / "console",
         place=place,
     )
     with contextlib.closing(journal):

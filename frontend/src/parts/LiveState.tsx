@@ -45,8 +45,10 @@ export function LiveNotes({ live }: { live: Live }) {
               ? `The API server cannot be followed; this is how things stood at ${clock(trouble.since)}`
               : 'The cluster cannot be seen'
           }
-          hint={`${trouble.message}. ${trouble.hint}`}
-        />
+          hint={trouble.message}
+        >
+          {trouble.hint && <p>{trouble.hint}</p>}
+        </Note>
       )}
       {missing.length > 0 && (
         <Note tone="wait" title="You may not see this page" hint="Ask for these permissions:">

@@ -12,8 +12,19 @@ export interface Verdict {
 const TONES: Record<string, string> = { Block: 'bad', Wait: 'wait', Warn: 'wait', Skip: 'idle', Allow: 'good' }
 
 /** What stands in the way, why, since when, and what would clear it. */
-export function VerdictList({ verdicts, withTarget }: { verdicts: Verdict[]; withTarget?: boolean }) {
+export function VerdictList(props: { verdicts: Verdict[]; withTarget?: boolean; most?: number }) {
+  const { verdicts, withTarget, most = Infinity } = props
   if (!verdicts.length) return null
+  if (verdicts.length > most)
+    return (
+      <>
+        <VerdictList verdicts={verdicts.slice(0, most)} withTarget={withTarget ?? false} />
+        <details>
+          <summary>{verdicts.length - most} more</summary>
+          <VerdictList verdicts={verdicts.slice(most)} withTarget={withTarget ?? false} />
+        </details>
+      </>
+    )
   return (
     <ul class="verdicts">
       {verdicts.map((each) => (

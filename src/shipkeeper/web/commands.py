@@ -6,7 +6,6 @@ A token never touches the disk: the command reads its kubeconfig from memory tha
 import asyncio
 import os
 import secrets
-import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Sequence
@@ -24,6 +23,9 @@ from shipkeeper.web.problem import RefusedError
 
 _LOOK_EVERY = 0.1  # seconds
 _PATIENCE = 120.0  # seconds that a run may take to begin
+# The number that the kubeconfig's file has in the command.
+_INHERITED = 9
+_FileAction = tuple[int, int, int] | tuple[int, int, str, int, int]
 # By the exit code of the command (errors.py).
 _CODES = {2: 400, 3: 409, 5: 409, 6: 409}
 
@@ -34,88 +36,104 @@ class _Line(msgspec.Struct, frozen=True):
 
 
 class Command:
-    """A command that was started; whoever drops it does not end it."""
+    """A command that was started; it goes on whatever becomes of this."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
-        self._process = process
+    def __init__(self, pid: int, log: Path) -> None:
+        self._pid = pid
         self._log = log
+        self._exit_code: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it goes on."""
+        if self._exit_code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self._exit_code = os.waitstatus_to_exitcode(status)
+        return self._exit_code
 
     async def begun(self) -> str:
         """The run that it drives, once it does; the error that it ended with before."""
         async with asyncio.timeout(_PATIENCE):
             while True:
-                is_over = self._process.poll() is not None
-                lines = self._log.read_text("utf-8", "replace").splitlines()
-                runs = [run for line in lines if (run := _run_of(line))]
+                is_over = self.poll() is not None
+                runs = [run for line in self._lines() if (run := _run_of(line))]
                 if runs:
                     return runs[0]
                 if is_over:
-                    raise self._failure(lines)
+                    raise self.failure()
                 await asyncio.sleep(_LOOK_EVERY)
 
     async def ended(self) -> int:
         """Its exit code, once it has ended."""
         # Waiting in a thread would keep the console from ending before the command does.
-        while (code := self._process.poll()) is None:  # noqa: ASYNC110
+        while (code := self.poll()) is None:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK_EVERY)
         return code
 
     def failure(self) -> ShipkeeperError:
         """The error that it ended with."""
-        return self._failure(self._log.read_text("utf-8", "replace").splitlines())
-
-    def _failure(self, lines: Sequence[str]) -> ShipkeeperError:
-        code = self._process.returncode
-        message = _after("error: ", lines) or f"the command ended with exit code {code}"
+        code, lines = self.poll() or 0, self._lines()
         return RefusedError(
             _CODES.get(code, 500),
-            message,
+            _after("error: ", lines) or f"the command ended with exit code {code}",
             reason="CommandFailed",
             hint=_after("hint: ", lines) or f"what it said is in {self._log}",
         )
 
+    def _lines(self) -> Sequence[str]:
+        return self._log.read_text("utf-8", "replace").splitlines()
+
+
+# Whoever started a process has to take its exit code, or it stays in the system's table.
+_started: list[Command] = []
+
 
 def start(console: Console, person: Person, words: Sequence[str]) -> Command:
     """Start `shipkeeper WORDS` as a person, in a session of its own."""
+    _started[:] = [each for each in _started if each.poll() is None]
     console.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = console.directory / f"{words[0]}-{secrets.token_hex(6)}.log"
     origin = Origin(person=person.identity.username, door="console")
     environment = {**os.environ, **origin.environment()}
-    with _login(console, person) as (flags, descriptors, more):
-        output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "shipkeeper.cli.main", *words, *flags],
-                env={**environment, **more},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                pass_fds=descriptors,
-            )
-        finally:
-            os.close(output)
-    return Command(process, log)
-
-
-_Login = tuple[tuple[str, ...], tuple[int, ...], dict[str, str]]
+    arguments = [sys.executable, "-m", "shipkeeper.cli.main", *words]
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    files: list[_FileAction] = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_DUP2, output, 1),
+        (os.POSIX_SPAWN_DUP2, output, 2),
+    ]
+    with _closing([output]) as opened:
+        if person.is_local:
+            arguments += console.settings.flags
+        else:
+            opened.append(_kubeconfig(console, person))
+            files.append((os.POSIX_SPAWN_DUP2, opened[-1], _INHERITED))
+            root = "/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"
+            environment["KUBECONFIG"] = f"{root}/{_INHERITED}"
+        pid = os.posix_spawn(
+            sys.executable, arguments, environment, file_actions=files, setsid=True
+        )
+    command = Command(pid, log)
+    _started.append(command)
+    return command
 
 
 @contextmanager
-def _login(console: Console, person: Person) -> Generator[_Login]:
-    """Flags, inherited files and environment with which a command acts as a person."""
-    if person.is_local:
-        yield console.settings.flags, (), {}
-        return
-    content = token_kubeconfig(console.connection.credentials, person.token)
-    descriptor = _memory()
+def _closing(descriptors: list[int]) -> Generator[list[int]]:
+    """A list of open files, all closed at the end."""
     try:
-        os.write(descriptor, content)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        root = "/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"
-        yield (), (descriptor,), {"KUBECONFIG": f"{root}/{descriptor}"}
+        yield descriptors
     finally:
-        os.close(descriptor)
+        for each in descriptors:
+            os.close(each)
+
+
+def _kubeconfig(console: Console, person: Person) -> int:
+    """A file without a name that holds a person's kubeconfig."""
+    descriptor = _memory()
+    os.write(descriptor, token_kubeconfig(console.connection.credentials, person.token))
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _memory() -> int:

@@ -13,6 +13,7 @@ from shipkeeper.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from shipkeeper.nodes.observe import NodeNotFoundError
 from shipkeeper.store.errors import NoSuchBackupError
 from shipkeeper.web.answers import json_response
 
@@ -21,6 +22,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (ForbiddenError, 403),
     (NotPermittedError, 403),
     (NotFoundError, 404),
+    (NodeNotFoundError, 404),
     (NoSuchBackupError, 404),
     (ObjectNotInBackupError, 404),
     (ConflictError, 409),

@@ -142,7 +142,8 @@ const Square = memo<SquareProps>(
       </button>
     )
   },
-  (old, now) => old.cell === now.cell && old.isSelected === now.isSelected && (old.onSelect === now.onSelect || old.isSelected === now.isSelected),
+  // What it calls stays the same for the life of the page.
+  (old, now) => old.cell === now.cell && old.isSelected === now.isSelected,
 )
 
 function grouped(cells: Cell[], key: (cell: Cell) => string): [string, Cell[]][] {

@@ -36,6 +36,9 @@ export function FleetPage() {
   const selected = useSignal<ReadonlySet<string>>(new Set())
   const isPlanning = useSignal(false)
   const setSelected = useCallback((names: ReadonlySet<string>) => (selected.value = names), [])
+  const select = useCallback((names: string[], add: boolean) => {
+    selected.value = add ? new Set([...selected.value, ...names]) : toggled(selected.value, names)
+  }, [])
   const onWindow = useCallback((from: number, to: number) => (range.value = [from, to]), [])
   const open = useCallback((name: string) => adjust({ node: name }), [])
 
@@ -65,6 +68,7 @@ export function FleetPage() {
           node={node}
           selected={selected.value}
           setSelected={setSelected}
+          select={select}
           onWindow={onWindow}
           open={open}
         />
@@ -77,7 +81,7 @@ export function FleetPage() {
         <NodeDrawer
           detail={detail}
           isSelected={selected.value.has(node)}
-          onSelect={() => setSelected(toggled(selected.value, [node]))}
+          onSelect={() => select([node], false)}
           onClose={() => adjust({ node: '' })}
         />
       )}
@@ -103,6 +107,7 @@ function Found(props: {
   node: string
   selected: ReadonlySet<string>
   setSelected: (names: ReadonlySet<string>) => void
+  select: (names: string[], add: boolean) => void
   onWindow: (from: number, to: number) => void
   open: (name: string) => void
 }) {
@@ -140,7 +145,7 @@ function Found(props: {
       <FleetMap
         cells={cells}
         selected={selected}
-        onSelect={(names, add) => setSelected(add ? new Set([...selected, ...names]) : toggled(selected, names))}
+        onSelect={props.select}
         onOpen={open}
       />
       {head.matching === 0 ? (
@@ -156,7 +161,7 @@ function Found(props: {
           sort={sort}
           selected={selected}
           opened={props.node}
-          onSelect={(name) => setSelected(toggled(selected, [name]))}
+          onSelect={(name) => props.select([name], false)}
           onOpen={open}
           onWindow={props.onWindow}
         />

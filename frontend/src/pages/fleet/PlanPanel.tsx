@@ -208,7 +208,7 @@ function Planned({ plan }: { plan: PlanView }) {
           </ul>
         </Note>
       )}
-      <VerdictList verdicts={plan.verdicts} withTarget />
+      <VerdictList verdicts={plan.verdicts} withTarget most={4} />
       {plan.waves.length > 0 && <Waves plan={plan} />}
       {held.length > 0 && (
         <details>

@@ -45,6 +45,7 @@ const OUTCOMES: Record<string, string> = {
   Interrupted: 'waiting',
   Aborting: 'waiting',
   Aborted: 'Undone',
+  Incomplete: 'waiting',
 }
 
 export function JournalPage() {

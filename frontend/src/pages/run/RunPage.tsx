@@ -65,6 +65,7 @@ function Shown(props: { live: Live; head: RunHead; opened: string; open: (node: 
   const failures = [...nodes.flatMap((node) => node.steps), ...gates]
     .map((step) => step.verdict)
     .filter((verdict): verdict is Verdict => verdict !== null)
+    .concat(live.get<Verdict[]>('refused') ?? [])
   const waiting = nodes.reduce((sum, node) => sum + node.waiting, 0)
   return (
     <>
@@ -72,7 +73,7 @@ function Shown(props: { live: Live; head: RunHead; opened: string; open: (node: 
       {failures.length > 0 && (
         <section>
           <h2>What stands in the way</h2>
-          <VerdictList verdicts={failures} withTarget />
+          <VerdictList verdicts={failures} withTarget most={8} />
         </section>
       )}
       <Budgets gauges={live.list<Gauge>('budget/')} />
@@ -91,6 +92,7 @@ function wordOf(head: RunHead, waiting: number): { state: string; word: string }
   if (head.outcome === null || head.outcome === 'Interrupted') return { state: 'waiting', word: 'Interrupted' }
   if (head.outcome === 'Aborted') return { state: 'Undone', word: 'Aborted' }
   if (head.outcome === 'Aborting') return { state: 'waiting', word: 'Half aborted' }
+  if (head.outcome === 'Incomplete') return { state: 'waiting', word: 'Done, but for what was refused' }
   return { state: 'Failed', word: head.outcome }
 }
 
@@ -166,7 +168,7 @@ function Acts({ head }: { live: Live; head: RunHead }) {
             {busy.value === 'resume' ? 'Resuming …' : 'Resume'}
           </button>
         )}
-        {isOurs && !head.isDriven && head.outcome !== 'Succeeded' && head.outcome !== 'Aborted' && (
+        {isOurs && !head.isDriven && !['Succeeded', 'Aborted', 'Incomplete'].includes(head.outcome ?? '') && (
           <button class="button danger" disabled={busy.value !== ''} onClick={() => (isAsking.value = true)}>
             {busy.value === 'abort' ? 'Aborting …' : 'Abort'}
           </button>

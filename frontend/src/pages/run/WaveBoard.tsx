@@ -31,10 +31,11 @@ export function WaveBoard(props: {
   return (
     <section class="board">
       <h2>Nodes</h2>
+      <div class="board-waves">
       {[...waves]
         .sort(([a], [b]) => a - b)
         .map(([wave, nodes]) => (
-          <section class="board-wave" aria-label={wave ? `Wave ${wave}` : 'Nodes'}>
+          <section class={`board-wave ${nodes.length > 1 ? 'many' : ''}`} aria-label={wave ? `Wave ${wave}` : 'Nodes'}>
             {wave > 0 && (
               <h3>
                 Wave {wave} <span class="dim">{progressOf(nodes)}</span>
@@ -53,9 +54,10 @@ export function WaveBoard(props: {
             </div>
           </section>
         ))}
+      </div>
       {props.gates.map((gate) => (
-        <p class="gate">
-          <Status state={gate.state} word={gate.effect} />
+        <p class="gate dim">
+          <Status state={gate.state} /> {gate.effect}
         </p>
       ))}
     </section>

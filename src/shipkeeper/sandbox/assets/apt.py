@@ -63,6 +63,13 @@ class PrivateApt:
         """Download binary packages; apt compares each file with the signed list."""
         self._run(f"fetching {' '.join(packages)} from Debian", "download", *packages)
 
+    def fetch_closure(self, package: str, target: Path) -> None:
+        """Download a package with everything it needs, and unpack all of it."""
+        command = ("install", "--download-only", "--no-install-recommends", "--yes", package)
+        self._run(f"fetching {package} and what it needs from Debian", *command)
+        for archive in sorted((self.home / "cache/archives").glob("*.deb")):
+            self._workshop.run(f"unpacking {archive.name}", "dpkg-deb", "-x", archive, target)
+
     def unpack(self, package: str, target: Path) -> None:
         """Unpack a downloaded binary package without installing it."""
         for archive in self.downloads.glob(f"{package}_*.deb"):

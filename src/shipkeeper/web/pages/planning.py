@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.verdict import Verdict
+from shipkeeper.kube.access import require_permissions
 from shipkeeper.model.duration import parse_duration
 from shipkeeper.nodes.explain import explain_drain, refusals
 from shipkeeper.nodes.fleet.forecast import Forecast, Move
@@ -117,6 +118,7 @@ class Planning:
                 reason="PlanChanged",
                 hint="look at the new plan, and start that",
             )
+        await require_permissions(person.connection, permissions_of(plan))
         command = start(self._console, person, ("maintain", "run", *wish.form.arguments()))
         return json_response({"run": await command.begun()}, status=201)
 

@@ -117,6 +117,7 @@ class RunPage:
             {
                 "run": run.head(),
                 "waves": picture.waves,
+                "refused": run.record.plan.blockers,
                 **{f"node/{name}": node for name, node in picture.nodes.items()},
                 **{f"gate/{name}": gate for name, gate in picture.gates.items()},
                 **{f"ways/{name}": self._ways(run, picture.pods_of(name)) for name in shown},

@@ -1,0 +1,250 @@
+#!/usr/bin/env -S .venv/bin/python
+"""The console over a large fleet that never rests: how soon it shows, what it costs.
+
+python bench/console.py [--json] [--nodes 1000] [--pods 10000] [--changes 200] [--tabs 20]
+                        [--seconds 20]
+
+One tab is a real Chromium, in which changes are seen on the screen; the others follow the same
+stream as tabs do. A change is a PATCH at the API server: its time counts from before it is sent.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import aiohttp
+from playwright.async_api import Browser, Page
+from tests.web.chromium import browser
+
+from shipkeeper.kube.config import ConnectionOptions
+from shipkeeper.kube.connection import connect
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.resources import NODES, PODS
+from shipkeeper.kube.writer import Writer
+from shipkeeper.sandbox import workloads
+from shipkeeper.sandbox.assets import NEWEST
+from shipkeeper.sandbox.hollow import NodeGroup
+from shipkeeper.sandbox.sandbox import Sandbox
+from world import SHIPKEEPER, bench_sandbox, bring_up, print_figures, say
+
+PODS_OF_AN_APP = 100
+MEASURED_SHARE = 0.1  # of the changes, those of nodes that are in sight
+# What each row shows, whenever it changes, by the clock of this machine.
+OBSERVE = """() => {
+  window.seen = []
+  const known = new Map()
+  const look = () => {
+    for (const row of document.querySelectorAll('tbody tr:not(.spacer)')) {
+      const name = row.querySelector('th')?.textContent
+      const state = row.querySelector('.status')?.textContent
+      if (known.get(name) === state) continue
+      known.set(name, state)
+      window.seen.push([name, state, Date.now()])
+    }
+  }
+  look()
+  new MutationObserver(look).observe(document.querySelector('main'), {
+    subtree: true, childList: true, characterData: true })
+}"""
+
+
+def main() -> None:
+    """Bring a fleet up, change it without end, and look."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--pods", type=int, default=10_000)
+    parser.add_argument("--changes", type=int, default=200)
+    parser.add_argument("--tabs", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    asked = parser.parse_args()
+    with bench_sandbox(NEWEST) as sandbox, tempfile.TemporaryDirectory() as state:
+        sandbox.hollow.add_nodes(NodeGroup(count=asked.nodes, zones=3))
+        found = [workloads.namespace("fleet")]
+        for number in range(asked.pods // PODS_OF_AN_APP):
+            name = f"app-{number}"
+            found += [
+                workloads.deployment(name, "fleet", replicas=PODS_OF_AN_APP),
+                workloads.budget(name, "fleet", {workloads.APP_LABEL: name}, max_unavailable=1),
+            ]
+        bring_up(sandbox, "fleet", found, within=timedelta(minutes=30))
+        say(f"{asked.nodes} nodes and {asked.pods} pods are up")
+        figures = asyncio.run(_figures(sandbox, Path(state), asked))
+    print_figures(figures, as_json=asked.json)
+
+
+async def _figures(sandbox: Sandbox, state: Path, asked: argparse.Namespace) -> dict[str, Any]:
+    async with AsyncExitStack() as stack:
+        server, url, link = await stack.enter_async_context(_serving(sandbox, state))
+        http = await stack.enter_async_context(
+            aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+        )
+        async with http.get(link):
+            pass
+        link = await _next_link(state)
+        running = await stack.enter_async_context(browser())
+        page = await _open(running, link)
+        loaded = await _load(page, f"{url}/fleet?sort=name")
+        others = [
+            asyncio.create_task(_follow(http, url, number)) for number in range(asked.tabs - 1)
+        ]
+        await page.evaluate(OBSERVE)
+        sent = await _change(sandbox, page, asked)
+        seen: list[tuple[str, str, float]] = await page.evaluate("window.seen")
+        late = _latencies(sent, seen)
+        for each in others:
+            each.cancel()
+        return {
+            "first_paint_seconds": loaded["paint"],
+            "table_ready_seconds": loaded["table"],
+            "change_to_screen_p99_ms": round(quantiles(late, n=100)[98]),
+            "server_mb": _pss(server.pid),
+            "tab_mb": await _tab_mb(running),
+            "bytes_first_load": loaded["bytes"],
+            "change_to_screen_p50_ms": round(quantiles(late, n=100)[49]),
+            "changes_measured": len(late),
+            "changes_not_seen": len(sent) - len(late),
+            "changes_a_second": asked.changes,
+            "tabs": asked.tabs,
+        }
+
+
+@asynccontextmanager
+async def _serving(
+    sandbox: Sandbox, state: Path
+) -> AsyncGenerator[tuple[subprocess.Popen[bytes], str, str]]:
+    environment = {"KUBECONFIG": str(sandbox.kubeconfig), "XDG_STATE_HOME": str(state)}
+    with (state / "said").open("wb") as said:
+        process = subprocess.Popen(  # noqa: ASYNC220  (it is begun once)
+            [SHIPKEEPER, "serve", "--port", "0"], env={**os.environ, **environment}, stderr=said
+        )
+    try:
+        link = await _next_link(state)
+        yield process, link.partition("/?")[0], link
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def _next_link(state: Path) -> str:
+    """The newest link that was printed, once there is one."""
+    while True:
+        lines = (state / "said").read_text().splitlines()
+        links = [line.split()[-1] for line in lines if "/?link=" in line]
+        if links:
+            return links[-1]
+        await asyncio.sleep(0.1)
+
+
+async def _open(running: Browser, link: str) -> Page:
+    context = await running.new_context(viewport={"width": 1400, "height": 1000})
+    page = await context.new_page()
+    await page.goto(link)
+    await page.wait_for_selector("tbody tr th")
+    return page
+
+
+async def _load(page: Page, url: str) -> dict[str, Any]:
+    """Load the page anew, as on a first visit, and measure that."""
+    client: Any = await page.context.new_cdp_session(page)
+    await client.send("Network.clearBrowserCache")
+    await page.goto(url)
+    await page.wait_for_selector("tbody tr th")
+    table = await page.evaluate("performance.now() / 1000")
+    paint = await page.evaluate(
+        "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
+    )
+    size = await page.evaluate(
+        "['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))"
+        ".filter((each) => !each.name.includes('/api/stream'))"
+        ".reduce((sum, each) => sum + each.transferSize, 0)"
+    )
+    return {"paint": round(paint, 2), "table": round(table, 2), "bytes": size}
+
+
+async def _follow(http: aiohttp.ClientSession, url: str, number: int) -> None:
+    """A tab without a screen."""
+    query = {"sort": ("name", "fitness", "-pods")[number % 3]}
+    async with http.get(f"{url}/api/stream/fleet", params=query) as stream:
+        async for _ in stream.content.iter_any():
+            pass
+
+
+async def _change(
+    sandbox: Sandbox, page: Page, asked: argparse.Namespace
+) -> list[tuple[str, str, float]]:
+    """Change pods all the time, and nodes that are in sight; what was done to which, and when."""
+    options = ConnectionOptions(kubeconfig=str(sandbox.kubeconfig))
+    names: list[str] = await page.evaluate(
+        "[...document.querySelectorAll('tbody th')].slice(0, 12).map((each) => each.textContent)"
+    )
+    sent: list[tuple[str, str, float]] = []
+    async with connect(options) as connection:
+        reader, writer = Reader(connection), Writer(connection)
+        pods = [pod.name for pod in (await reader.list(PODS, namespace="fleet")).items]
+        is_on: dict[str, bool] = {}
+        tasks: set[asyncio.Task[Any]] = set()
+        began, done = time.monotonic(), 0
+        while time.monotonic() - began < asked.seconds:
+            if random.random() < MEASURED_SHARE:
+                name = names[done % len(names)]
+                is_on[name] = not is_on.get(name, False)
+                sent.append((name, "Cordoned" if is_on[name] else "Ready", time.time() * 1000))
+                patch = {"spec": {"unschedulable": is_on[name] or None}}
+                call = writer.patch(NODES, name, patch)
+            else:
+                patch = {"metadata": {"labels": {"tick": str(done)}}}
+                call = writer.patch(PODS, random.choice(pods), patch, namespace="fleet")
+            task = asyncio.create_task(call)
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+            done += 1
+            await asyncio.sleep(max(0.0, began + done / asked.changes - time.monotonic()))
+        await asyncio.gather(*tasks)
+    await asyncio.sleep(2)
+    return sent
+
+
+def _latencies(
+    sent: list[tuple[str, str, float]], seen: list[tuple[str, str, float]]
+) -> list[float]:
+    """Milliseconds from each change to its sight; those that another overtook are left out."""
+    late: list[float] = []
+    for index, (name, state, at) in enumerate(sent):
+        until = next((t for n, _, t in sent[index + 1 :] if n == name), float("inf"))
+        found = [t for n, word, t in seen if n == name and state in word and at <= t]
+        if found and found[0] <= until + 1000:
+            late.append(found[0] - at)
+    return late
+
+
+async def _tab_mb(running: Browser) -> int:
+    """The memory of the largest renderer: the tab with the page."""
+    client: Any = await running.new_browser_cdp_session()
+    info = await client.send("SystemInfo.getProcessInfo")
+    return max(_pss(each["id"]) for each in info["processInfo"] if each["type"] == "renderer")
+
+
+def _pss(pid: int) -> int:
+    """Megabytes of a process, shared pages by their share."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return round(int(line.split()[1]) / 1024)
+    raise ValueError(f"process {pid} tells nothing of its memory")
+
+
+if __name__ == "__main__":
+    main()
