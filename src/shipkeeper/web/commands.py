@@ -39,14 +39,14 @@ class Command:
     """A command that was started; it goes on whatever becomes of this."""
 
     def __init__(self, pid: int, log: Path) -> None:
-        self._pid = pid
+        self.pid = pid
         self._log = log
         self._exit_code: int | None = None
 
     def poll(self) -> int | None:
         """Its exit code, None while it goes on."""
         if self._exit_code is None:
-            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
                 self._exit_code = os.waitstatus_to_exitcode(status)
         return self._exit_code

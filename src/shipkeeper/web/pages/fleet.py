@@ -13,6 +13,7 @@ from shipkeeper.kube.resources import BUDGETS, DAEMON_SETS, NODES, PODS
 from shipkeeper.nodes.choosing import FleetRow, arranged, fleet_row, parse_filter
 from shipkeeper.nodes.current import CurrentInventory
 from shipkeeper.nodes.explain import NodeExplanation, explain_drain
+from shipkeeper.nodes.inventory import NodeRow
 from shipkeeper.nodes.inventory_report import obstacles_in_short
 from shipkeeper.nodes.options import DrainOptions
 from shipkeeper.nodes.pools import pool_label_of, pool_of
@@ -81,6 +82,15 @@ class Detail(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     explanation: NodeExplanation
 
 
+class _Made(msgspec.Struct, frozen=True):
+    """What a row of the inventory comes to, made once; its cells by whether they match."""
+
+    row: NodeRow
+    fleet: FleetRow
+    shown: TableRow
+    cells: tuple[Cell, Cell]
+
+
 class FleetPage:
     """The page; rows that did not change are made once for everybody who looks."""
 
@@ -89,9 +99,9 @@ class FleetPage:
     def __init__(self, console: Console) -> None:
         self._observer = console.observer
         self._planning = Planning(console)
-        self._rows: dict[str, tuple[object, str, FleetRow, TableRow]] = {}
+        self._rows: dict[str, _Made] = {}
         self._seen: tuple[CurrentInventory | None, int] = (None, -1)
-        self._sorted: dict[tuple[str, str], Sequence[FleetRow]] = {}
+        self._sorted: dict[str, Sequence[FleetRow]] = {}
         self._pool_label = ""
 
     def routes(self) -> list[Route]:
@@ -119,32 +129,29 @@ class FleetPage:
         names = {each.row.name for each in matching}
         items: dict[str, object] = {
             "head": self._head(rows, len(matching), first),
-            **{
-                f"cell/{name}": Cell(name, each.row.zone, each.pool, each.fitness, name in names)
-                for name, each in rows.items()
-            },
-            **{f"row/{each.row.name}": self._rows[each.row.name][3] for each in shown},
+            **{f"cell/{name}": each.cells[name in names] for name, each in rows.items()},
+            **{f"row/{each.row.name}": rows[each.row.name].shown for each in shown},
         }
         if asked.node in rows:
             items["detail"] = self._detail(inventory, asked.node)
         return View(items, tuple(f"row/{each.row.name}" for each in shown))
 
-    def _head(self, rows: Mapping[str, FleetRow], matching: int, first: int) -> dict[str, Any]:
+    def _head(self, rows: Mapping[str, _Made], matching: int, first: int) -> dict[str, Any]:
         return {
             "total": len(rows),
             "matching": matching,
             "from": first,
             "pods": sum(each.row.pods for each in rows.values()),
-            "fitness": Counter(str(each.fitness) for each in rows.values()),
+            "fitness": Counter(str(each.fleet.fitness) for each in rows.values()),
             "versions": Counter(each.row.kubelet_version for each in rows.values()),
             "poolLabel": self._pool_label,
         }
 
-    def _current(self, inventory: CurrentInventory) -> dict[str, FleetRow]:
+    def _current(self, inventory: CurrentInventory) -> Mapping[str, _Made]:
         if self._seen != (inventory, inventory.version):
             self._seen = (inventory, inventory.version)
             self._renew(inventory)
-        return {name: found[2] for name, found in self._rows.items()}
+        return self._rows
 
     def _renew(self, inventory: CurrentInventory) -> None:
         nodes = inventory.nodes.objects
@@ -153,26 +160,33 @@ class FleetPage:
         for name, row in inventory.rows().items():
             pool = pool_of(nodes[name], self._pool_label)
             found = known.get(name)
-            if found is None or found[0] is not row or found[1] != pool:
-                fleet = fleet_row(row, pool)
-                found = (row, pool, fleet, _table_row(fleet))
+            if found is None or found.row is not row or found.fleet.pool != pool:
+                found = _make(row, pool)
             self._rows[name] = found
         self._sorted = {}
 
     def _arranged(self, sort: str) -> Sequence[FleetRow]:
-        found = self._sorted.get(("", sort))
+        found = self._sorted.get(sort)
         if found is None:
-            found = arranged((each[2] for each in self._rows.values()), sort)
-            self._sorted["", sort] = found
+            found = arranged((each.fleet for each in self._rows.values()), sort)
+            self._sorted[sort] = found
         return found
 
     def _detail(self, inventory: CurrentInventory, name: str) -> Detail:
         (explanation,) = explain_drain(inventory.state([name]), _USUAL, datetime.now(UTC))
         return Detail(
-            row=self._rows[name][3],
+            row=self._rows[name].shown,
             labels=inventory.nodes.objects[name].metadata.labels,
             explanation=explanation,
         )
+
+
+def _make(row: NodeRow, pool: str) -> _Made:
+    fleet = fleet_row(row, pool)
+    off, on = (
+        Cell(row.name, row.zone, pool, fleet.fitness, is_match) for is_match in (False, True)
+    )
+    return _Made(row, fleet, _table_row(fleet), (off, on))
 
 
 def _table_row(found: FleetRow) -> TableRow:
