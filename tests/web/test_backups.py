@@ -59,12 +59,9 @@ async def kept(world: World, tmp_path: Path) -> Kept:
 
 
 @pytest.fixture
-async def library(
-    newest: Sandbox, kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Served]:
-    """A console that shows the repository; what it starts keeps its journal apart."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
-    async with served(newest.kubeconfig, tmp_path / "state", place=kept.place) as found:
+async def library(newest: Sandbox, kept: Kept) -> AsyncIterator[Served]:
+    """A console that shows the repository."""
+    async with served(newest.kubeconfig, place=kept.place) as found:
         yield found
 
 

@@ -21,7 +21,7 @@ async def served_to_all(sandbox: Sandbox, directory: Path, **more: Any) -> Async
     pair = issue_server(create_authority("console"), "console", ("127.0.0.1",))
     file = directory / "console.pem"
     file.write_bytes(pair.certificate + pair.key)
-    async with served(sandbox.kubeconfig, directory, certificate=file, **more) as found:
+    async with served(sandbox.kubeconfig, certificate=file, **more) as found:
         yield found
 
 

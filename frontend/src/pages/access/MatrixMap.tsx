@@ -95,12 +95,12 @@ export function MatrixMap({ head }: { head: PolicyHead }) {
                           <button
                             class="heat-cell"
                             title={says}
-                            aria-label={says}
                             onClick={() =>
                               (chosen.value = { kind: row.kind, name: row.name, resource, verbs: cell.verbs })
                             }
                           >
-                            {cell.letters}
+                            <span aria-hidden="true">{cell.letters}</span>
+                            <span class="hidden">{says}</span>
                           </button>
                         </td>
                       )

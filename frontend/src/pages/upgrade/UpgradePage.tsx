@@ -221,7 +221,8 @@ function Hops({ plan }: { plan: Plan }) {
           </ol>
         </details>
       )}
-      {outlook?.returnPoints.map((each) => (
+      {plan.stepCount > 0 &&
+        outlook?.returnPoints.map((each) => (
         <p>
           <span class="strong">Until {each.until || 'the first step'}</span>{' '}
           <span class="dim">{each.way || `no way back: ${each.why}`}</span>

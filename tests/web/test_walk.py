@@ -1,0 +1,130 @@
+"""A walk in a real browser: a backup looked into, one object restored, who-can and explain."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from shipkeeper.kube.errors import NotFoundError
+from tests.nodes.world import World
+from tests.web.chromium import (
+    PHONE,
+    browser,
+    page_of,
+    require_accessible,
+    require_tidy,
+    shoot,
+)
+from tests.web.served import Served
+from tests.web.test_access import bind
+from tests.web.test_backups import Kept, back, kept, library
+from tests.web.visitors import rule
+
+__all__ = ["kept", "library"]
+
+_EVIL = "<img src=x onerror=window.hacked=1>"
+
+
+@pytest.fixture(scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    async with browser() as running:
+        yield running
+
+
+async def test_a_backup_is_looked_into_and_one_object_restored(
+    chromium: Browser, library: Served, kept: Kept
+) -> None:
+    space, send = kept.world.name, kept.world.connection.send
+    await send("DELETE", kept.settings)
+    async with page_of(chromium, library) as page:
+        await page.goto(f"{library.url}/backups")
+        await expect(page.get_by_text("Never verified")).to_be_visible()
+        await page.get_by_role("button", name="Verify now").click()
+        await expect(page.get_by_text("Whole", exact=True)).to_be_visible()
+        await shoot(page, "backups")
+        await page.get_by_role("link", name="Look into", exact=True).click()
+        await page.get_by_label("Kind").select_option("secrets")
+        await page.get_by_role("button", name="db", exact=True).click()
+        await expect(page.get_by_label("YAML")).to_contain_text("password: <hidden>")
+        await shoot(page, "backups-secret")
+        await page.keyboard.press("Escape")
+        await page.get_by_label("Kind").select_option("configmaps")
+        await page.get_by_label(f"Tick configmaps/{space}/settings").check()
+        await require_tidy(page)
+        await shoot(page, "backups-browse")
+        await page.get_by_role("button", name="Restore …").click()
+        await expect(page.get_by_text("Create 1", exact=True)).to_be_visible()
+        await page.get_by_role("button", name="Dry run on the server").click()
+        await expect(page.get_by_text("The API server would take all")).to_be_visible()
+        await shoot(page, "backups-restore")
+        with pytest.raises(NotFoundError):
+            await send("GET", kept.settings)
+        await page.get_by_role("button", name="Restore 1 object").click()
+        await page.wait_for_url("**/run/*")
+        await back(kept)
+        await page.goto(f"{library.url}/backups/compare?namespace={space}&kind=configmaps")
+        await expect(page.get_by_text("Nothing is different")).to_be_visible()
+        await send("DELETE", kept.settings)
+        await page.reload()
+        await expect(page.get_by_text("Removed")).to_be_visible()
+        await shoot(page, "backups-compare")
+
+
+async def test_who_can_and_explain(chromium: Browser, console: Served, world: World) -> None:
+    binding = await bind(world, "reader", user="carl", rules=[rule("get", "secrets")])
+    await bind(world, "hostile", user=_EVIL, rules=[rule("get,list", "secrets")])
+    async with page_of(chromium, console) as page:
+        await page.goto(f"{console.url}/access")
+        await expect(page.get_by_text("Ask who can do something")).to_be_visible()
+        await page.keyboard.press("/")
+        await page.keyboard.type(f"get secrets -n {world.name}")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text(_EVIL)).to_be_visible()
+        await require_tidy(page)
+        await shoot(page, "access-who-can")
+        row = page.get_by_role("row").filter(has_text="carl")
+        await row.get_by_role("link", name="Why").click()
+        await expect(page.get_by_text("Yes", exact=True)).to_be_visible()
+        await expect(page.get_by_label("By which way")).to_contain_text(binding)
+        await shoot(page, "access-explain")
+        await page.get_by_label("May they …").fill(f"delete secrets -n {world.name}")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("No", exact=True)).to_be_visible()
+        await expect(page.get_by_text("To allow it").first).to_be_visible()
+        await shoot(page, "access-no")
+        await page.goto(f"{console.url}/access/escalation?system=true")
+        await page.get_by_role("link", name="system:masters").first.click()
+        await expect(page.locator(".stop.is-goal")).to_be_visible()
+        await shoot(page, "access-walk")
+        for part in ("matrix", "certificates"):
+            await page.goto(f"{console.url}/access/{part}")
+            await expect(page.locator(".skeleton")).to_have_count(0)
+            await require_tidy(page)
+            await shoot(page, f"access-{part}")
+        await page.goto(f"{console.url}/upgrade")
+        await page.get_by_label("Where to").select_option(index=1)
+        await expect(page.locator(".skeleton")).to_have_count(0)
+        await require_tidy(page)
+        await shoot(page, "upgrade")
+        assert await page.evaluate("window.hacked") is None
+
+
+async def test_every_part_is_for_everybody(chromium: Browser, library: Served) -> None:
+    parts = (
+        *("access?q=get+nodes", "access/explain?q=get+nodes", "access/escalation?system=true"),
+        *("access/matrix", "access/certificates", "backups", "backups/browse", "upgrade"),
+    )
+    async with page_of(chromium, library, audits=True) as page:
+        for part in parts:
+            await open_part(page, library, part)
+            await require_accessible(page)
+    async with page_of(chromium, library, size=PHONE) as page:
+        for part in parts:
+            await open_part(page, library, part)
+            await require_tidy(page)
+
+
+async def open_part(page: Page, library: Served, part: str) -> None:
+    await page.goto(f"{library.url}/{part}")
+    await expect(page.locator("h1")).to_be_visible()
+    await expect(page.locator(".skeleton")).to_have_count(0)
