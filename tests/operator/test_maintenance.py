@@ -1,5 +1,6 @@
 """NodeMaintenances, carried out by replicas of the operator with nothing but their permissions."""
 
+import asyncio
 import os
 import time
 
@@ -177,3 +178,36 @@ async def test_two_of_them_go_one_after_the_other(world: World, harbour: Harbour
     assert "first" in waiting.message
     await harbour.reaches("first", "Succeeded")
     await harbour.reaches("second", "Succeeded")
+
+
+async def test_it_goes_on_where_it_was_when_the_api_server_is_back(
+    world: World, harbour: Harbour
+) -> None:
+    nodes = await world.add_nodes(2)
+    await world.up(world.deployment("web", 2))
+    replica = harbour.start()
+    await harbour.maintain("away", nodes, action={"wait": "2s"})
+    await harbour.stands("away", lambda status: bool(status.under_way))
+    await asyncio.to_thread(world.sandbox.stop_component, "kube-apiserver")
+    try:
+        await asyncio.sleep(4.0)  # longer than its Lease lasts
+    finally:
+        await asyncio.to_thread(world.sandbox.start_component, "kube-apiserver")
+    await harbour.reaches("away", "Succeeded")
+    assert replica.process.poll() is None
+    evicted = world.accepted_evictions()
+    assert len(evicted) == len(set(evicted))
+
+
+async def test_a_spec_that_changes_after_it_was_planned_is_said_to_be_ignored(
+    world: World, harbour: Harbour
+) -> None:
+    nodes = await world.add_nodes(1)
+    harbour.start()
+    await harbour.maintain("changed", nodes, approved=False)
+    await harbour.reaches("changed", "AwaitingApproval")
+    await harbour.patch("changed", {"readyTimeout": "1h"})
+    status = await harbour.stands("changed", lambda status: status.observed_generation == 2)
+    accepted = next(each for each in status.conditions if each.type == "Accepted")
+    assert (accepted.status, accepted.reason) == ("True", "SpecIgnored")
+    await harbour.delete("changed")

@@ -17,7 +17,7 @@ import msgspec
 from shipkeeper.engine.journal import PLAN, Entry, JournalError, Outcome, Phase, RunRecord
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.review import Revision
-from shipkeeper.kube.errors import ConflictError, UnreachableError
+from shipkeeper.kube.errors import ConflictError, NotFoundError, UnreachableError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import CONFIG_MAPS
 from shipkeeper.kube.writer import Writer
@@ -179,7 +179,7 @@ class ClusterLedger:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 self._maps[name] = await self._try_to_put(name, data)
-            except (ConflictError, UnreachableError) as error:
+            except (ConflictError, NotFoundError, UnreachableError) as error:
                 if await self._is_put(name, data, error):
                     return
                 if attempt == _ATTEMPTS:
@@ -200,9 +200,7 @@ class ClusterLedger:
         maps = {each.name: each for each in await _maps_of(self._reader, self.home)}
         if name not in maps and name in self._maps:
             raise _unwritable(self.home, f"ConfigMap {name} is gone") from error
-        ours = {*self._keys(), *(key for key in data if _is_entry(key))}
-        theirs = {key for each in maps.values() for key in each.data if _is_entry(key)}
-        if theirs - ours:
+        if any(self._is_foreign(each, data if each.name == name else {}) for each in maps.values()):
             raise _unwritable(self.home, "another process writes it") from error
         if name in maps:
             # Somebody labelled it, or it is our own change whose answer was lost.
@@ -220,6 +218,13 @@ class ClusterLedger:
                 CONFIG_MAPS, self.home.manifest(name, data=content), force=True
             )
         return names
+
+    def _is_foreign(self, found: ConfigMap, ours: Mapping[str, str]) -> bool:
+        """Whether a page says what neither we nor anybody before us wrote."""
+        if found.name != self.home.name and not _is_page(found.name, self.home.name):
+            return False
+        known = self._maps[found.name].data if found.name in self._maps else {}
+        return any(text not in (known.get(key), ours.get(key)) for key, text in found.data.items())
 
     def _read_plans(self) -> tuple[Plan, Plan | None]:
         first = self._read_plan("plan", self._head.plan)

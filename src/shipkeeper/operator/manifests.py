@@ -189,7 +189,7 @@ def _container(options: ManifestOptions) -> Manifest:
             _from_field("NODE_NAME", "spec.nodeName"),
             {"name": "XDG_STATE_HOME", "value": _STATE},
         ],
-        "ports": [{"name": "metrics", "containerPort": METRICS_PORT}],
+        "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
         "livenessProbe": {**probe, "timeoutSeconds": 10, "failureThreshold": 6},
         "readinessProbe": {**probe, "timeoutSeconds": 5},
         "resources": {
@@ -227,7 +227,15 @@ def _service(options: ManifestOptions) -> Manifest:
         "spec": {
             "clusterIP": "None",
             "selector": dict(_PART_OF),
-            "ports": [{"name": "metrics", "port": METRICS_PORT, "targetPort": "metrics"}],
+            # Server-side apply of old API servers takes no port without its protocol.
+            "ports": [
+                {
+                    "name": "metrics",
+                    "port": METRICS_PORT,
+                    "targetPort": "metrics",
+                    "protocol": "TCP",
+                }
+            ],
         },
     }
 

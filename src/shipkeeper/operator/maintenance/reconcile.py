@@ -14,6 +14,7 @@ from shipkeeper.engine.session import cluster_identity
 from shipkeeper.errors import LockHeldError, ShipkeeperError, UsageError
 from shipkeeper.kube.errors import ConflictError
 from shipkeeper.nodes.procedure import prepare
+from shipkeeper.nodes.windows import ALWAYS
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import (
     NODE_MAINTENANCE,
@@ -144,12 +145,29 @@ class MaintenanceReconciler:
     ) -> timedelta | None:
         driver = self._drivers.get(found.uid)
         situation, again = await self._advance(found, spec, ledger, driver)
+        if self._asks_for_more(spec, ledger):
+            situation = msgspec.structs.replace(situation, is_spec_ignored=True)
         await self._write(found, status, ledger, situation)
         if ledger.record.finished_at is not None and driver is not None and driver.has_ended:
             self._forget(found.uid)
             await self._say(found, str(ledger.record.outcome), f"run {ledger.record.id} ended")
             self._wake_others(found.name)
         return again
+
+    def _asks_for_more(self, spec: NodeMaintenanceSpec, ledger: ClusterLedger) -> bool:
+        """Whether the spec asks for something else than what was planned."""
+        planned = ledger.record.began_with.request["options"]
+        last = planned["order"]["last"]
+        try:
+            asked = options_of(spec, self._window_specs(), last)
+        except UsageError:
+            return True
+        # Windows are read when it is planned, and may be others now.
+        asked = msgspec.structs.replace(asked, windows=ALWAYS)
+        return msgspec.json.decode(msgspec.json.encode(asked)) != {
+            **msgspec.json.decode(msgspec.json.encode(planned)),
+            "windows": msgspec.json.decode(msgspec.json.encode(ALWAYS)),
+        }
 
     async def _advance(
         self,

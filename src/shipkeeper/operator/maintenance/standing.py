@@ -52,11 +52,15 @@ _ENDS = {
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a maintenance does now, and why: a CamelCase reason and a sentence."""
+    """What a maintenance does now, and why: a CamelCase reason and a sentence.
+
+    `is_spec_ignored` tells that its spec asks for something else than what was planned.
+    """
 
     phase: Phase
     reason: str
     message: str = ""
+    is_spec_ignored: bool = False
 
 
 def has_ended(status: NodeMaintenanceStatus) -> bool:
@@ -161,7 +165,7 @@ def _conditions(
     is_progressing = not ended and situation.phase in (Phase.RUNNING, Phase.STOPPING)
     succeeded = "Unknown" if not ended else "True" if phase is Phase.SUCCEEDED else "False"
     return [
-        StatusCondition(type="Accepted", status="True", reason="Valid"),
+        _accepted(situation),
         StatusCondition(
             type="Planned", status="True", reason="Planned", message=plan_line(record.plan)
         ),
@@ -178,6 +182,18 @@ def _conditions(
             message=message if ended else "",
         ),
     ]
+
+
+def _accepted(situation: Situation) -> StatusCondition:
+    if not situation.is_spec_ignored:
+        return StatusCondition(type="Accepted", status="True", reason="Valid")
+    return StatusCondition(
+        type="Accepted",
+        status="True",
+        reason="SpecIgnored",
+        message="the spec was changed after it was planned: it goes on as planned; "
+        "for what it says now, delete it and create another",
+    )
 
 
 def _ending(record: RunRecord, troubles: Sequence[NodeSummary]) -> str:
