@@ -118,7 +118,7 @@ class Asker:
         # Each server twice: a connection that was kept alive may have ended meanwhile.
         for _ in range(2 * len(self._servers)):
             try:
-                status = self._once(number)
+                status, said = self._once(number)
             except ENDED as error:
                 whys.append(f"{self._servers[self._at]}: {type(error).__name__}: {error}")
                 self._hang_up()
@@ -129,12 +129,12 @@ class Asker:
                 continue
             if status == 200:
                 return self._tally.note(began, len(whys), "")
-            whys.append(f"{self._servers[self._at]}: {status}")
+            whys.append(f"{self._servers[self._at]}: {status} {said}")
             break
         self._tally.note(began, len(whys), "; ".join(whys))
         return None
 
-    def _once(self, number: int) -> int:
+    def _once(self, number: int) -> tuple[int, str]:
         count, context = self._access.current()
         if count != self._count:
             self._hang_up()
@@ -151,8 +151,7 @@ class Asker:
             kind = {"Content-Type": "application/merge-patch+json"}
             self._open.request("PATCH", PATH, body, kind)
         answer = self._open.getresponse()
-        answer.read()
-        return answer.status
+        return answer.status, answer.read().decode("utf-8", "replace")[:300]
 
     def _hang_up(self) -> None:
         if self._open is not None:

@@ -129,24 +129,24 @@ async def test_what_cannot_be_renewed_is_said(host: LocalHost, tmp_path: Path) -
         planned(await look(host), "etcd-pear")
 
 
-async def test_hosts_change_one_after_the_other_and_the_sick_one_first(host: LocalHost) -> None:
+async def test_the_sick_host_comes_first_and_etcd_s_leader_last(host: LocalHost) -> None:
     found = await look(host)
     well = tuple(msgspec.structs.replace(each, was_well=True) for each in watched_ports(found))
     sick = tuple(msgspec.structs.replace(each, was_well=False) for each in well)
     hosts = [
-        msgspec.structs.replace(seen(found), host=name, watched=watched)
+        msgspec.structs.replace(seen(found), host=name, watched=watched, leads=name == "cp1")
         for name, watched in (("cp1", well), ("cp2", sick), ("cp3", well))
     ]
     plan = plan_renewal(hosts, Request(hosts=("cp1", "cp2", "cp3")), NOW)
     assert [each.reason for each in plan.verdicts] == ["NotHealthy"]
     actions = ("stop", "install", "etcd", "kube-apiserver", "controllers")
-    order = [f"{action}/{name}" for name in ("cp2", "cp1", "cp3") for action in actions]
-    staged = [f"stage/{name}" for name in ("cp2", "cp1", "cp3")]
+    order = [f"{action}/{name}" for name in ("cp2", "cp3", "cp1") for action in actions]
+    staged = [f"stage/{name}" for name in ("cp2", "cp3", "cp1")]
     assert [each.id for each in plan.steps] == [*staged, *order]
     assert plan.step("stop/cp2").after == tuple(staged)
     assert [plan.step(id_).after for id_ in order[1:]] == [(each,) for each in order[:-1]]
     # What failed is put back; hosts before it keep the new, those after it have not changed.
-    assert set(plan.step("etcd/cp1").rollback) == {"stage/cp1", "stage/cp3"}
+    assert set(plan.step("etcd/cp3").rollback) == {"stage/cp3", "stage/cp1"}
     only = plan_renewal(hosts, Request(hosts=("cp1",), names=("scheduler.conf",)), NOW)
     assert {each.action for each in only.steps} == {"stage", "stop", "install", "controllers"}
     assert outlook_of(only).sites[0].restarts == ("kube-scheduler",)

@@ -32,7 +32,8 @@ _WATCHED_FIRST = (ETCD, API_SERVER)
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """A host as it was looked at; `kubeadm` is the command that renews by it, empty without.
 
-    `is_hidden` says whether its API server tells nobody unknown how it is.
+    `is_hidden` says whether its API server tells nobody unknown how it is, `leads` whether its etcd
+    is the leader.
     """
 
     host: str
@@ -43,6 +44,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     free: int
     watched: tuple[Watched, ...] = ()
     is_hidden: bool = False
+    leads: bool = False
 
     @property
     def is_healthy(self) -> bool:
@@ -89,8 +91,9 @@ def plan_renewal(seen: Sequence[Seen], request: Request, now: datetime) -> Plan:
     """Plan new certificates for control-plane hosts; UsageError if there is nothing to renew."""
     _require_known(request.names)
     # What is not healthy comes first: it has nothing to lose, and the others are not touched for
-    # it if certificates are not what is wrong.
-    ordered = sorted(seen, key=lambda each: each.is_healthy)
+    # it if certificates are not what is wrong. The leader of etcd comes last: each change of the
+    # leader fails the reads under way, and so there is one.
+    ordered = sorted(seen, key=lambda each: (each.is_healthy, each.leads))
     sites = tuple(_site(each, request) for each in ordered)
     if not any(site.leaves for site in sites):
         raise UsageError(

@@ -16,7 +16,12 @@ from shipkeeper.access.certs.renew.plan import (
     request_of,
 )
 from shipkeeper.access.certs.renew.reach import is_ready, look, present, run_on
-from shipkeeper.access.certs.renew.site import server_of, watched_ports, with_sight
+from shipkeeper.access.certs.renew.site import (
+    leader_ports,
+    server_of,
+    watched_ports,
+    with_sight,
+)
 from shipkeeper.access.certs.renew.staging import stage
 from shipkeeper.access.certs.renew.switching import Bench, switching_actions
 from shipkeeper.engine.journal import Journal, RunRecord
@@ -38,6 +43,7 @@ async def observe(host: Host) -> Seen:
     found, tools = await asyncio.gather(look(host), run_on(host, programs.survey()))
     watched = tuple(watched_ports(found))
     seen = await present(host, watched)
+    leading = await present(host, leader_ports(watched))
     servers = [
         await is_ready(host, each, server_of(found), one)
         for each, one in zip(watched, seen, strict=True)
@@ -56,6 +62,7 @@ async def observe(host: Host) -> Seen:
             for each, one in zip(watched, seen, strict=True)
             if each.component == API_SERVER
         ),
+        leads=any(each.is_plain for each in leading),
         watched=with_sight(watched, seen, is_ready=all(servers) and bool(servers)),
     )
 

@@ -143,6 +143,15 @@ def _etcd_health(look: HostLook) -> Iterator[Watched]:
         )
 
 
+def leader_ports(watched: Iterable[Watched]) -> tuple[Watched, ...]:
+    """The ports at which an etcd tells whether it is the leader."""
+    return tuple(
+        msgspec.structs.replace(each, path="/metrics", marker="\netcd_server_is_leader 1")
+        for each in watched
+        if each.component == ETCD and each.marker
+    )
+
+
 def server_of(look: HostLook) -> str:
     """The URL of a host's own API server; empty if it has none."""
     flags = look.flags(API_SERVER)

@@ -139,7 +139,8 @@ def plan_stage(
             reason="OtherStage",
             hint="one stage comes after the other; leave --stage out",
         )
-    ordered = sorted(places, key=lambda each: (not each.is_control_plane, each.seen.is_healthy))
+    # As in a renewal, the leader of etcd is the last of the control plane.
+    ordered = sorted(places, key=lambda each: (not each.is_control_plane, each.seen.leads))
     outlook = _outlook(ordered, request, now)
     return Plan(
         procedure=PROCEDURE,
