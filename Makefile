@@ -7,7 +7,13 @@ UV := $(CACHE)/uv-$(UV_VERSION)/bin/uv
 PYTHON := $(or $(shell command -v python3.11 || command -v python3),python3)
 RUN := .venv/bin
 
-.PHONY: demo test bench fix lock clean
+# The console's pages are built where Node.js is there and new enough for vite; all else works without.
+NODE_FITS := const [a, b] = process.versions.node.split("."); process.exit(+a > 20 || (+a == 20 && +b >= 19) ? 0 : 1)
+NPM := $(shell node -e '$(NODE_FITS)' 2>/dev/null && command -v npm)
+PAGES := frontend/node_modules/.built
+PAGE_SOURCES := $(shell find frontend -not -path '*/node_modules*' -type f)
+
+.PHONY: demo test bench fix lock console clean
 
 demo: .venv/.ready
 	$(RUN)/shipkeeper demo
@@ -35,14 +41,21 @@ $(UV):
 	$(PYTHON) -m venv $(CACHE)/uv-$(UV_VERSION)
 	$(CACHE)/uv-$(UV_VERSION)/bin/pip install --quiet uv==$(UV_VERSION)
 
-.venv/.ready: requirements.lock pyproject.toml $(UV)
+.venv/.ready: requirements.lock pyproject.toml $(UV) $(if $(NPM),$(PAGES))
 	$(UV) venv --quiet --clear --python $(PYTHON) .venv
 	$(UV) pip sync --quiet --require-hashes --compile-bytecode requirements.lock
 	$(UV) pip install --quiet --no-deps --editable .
 	touch $@
 
+console: $(PAGES)
+
+$(PAGES): $(PAGE_SOURCES)
+	$(if $(NPM),,$(error the console needs Node.js 20.19 or newer with npm))
+	cd frontend && $(NPM) ci --silent --no-audit --no-fund --cache $(CACHE)/npm && $(NPM) run --silent build
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv frontend/node_modules src/shipkeeper/web/static
 
 .PHONY: chart
 chart: .venv/.ready  ## Write the generated templates of the Helm chart.

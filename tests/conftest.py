@@ -5,11 +5,16 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shipkeeper.sandbox.assets.versions import NEWEST, OLDEST
 from shipkeeper.sandbox.sandbox import Sandbox
 
 pytest_plugins = ["tests.lab", "tests.sharing"]
+
+# No test depends on the clock: neither on how long an example takes nor on how long its making.
+settings.register_profile("clockless", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("clockless")
 
 
 def _control_plane(version: str) -> Iterator[Sandbox]:

@@ -69,7 +69,7 @@ _GATE_HOMES = (
     *("cloud-provider:.", "apiextensions-apiserver:.", "kube-aggregator:."),
 )
 _FLAG = re.compile(
-    r"\.(?:\w*Var\w*|Bool|String|Int|Duration|Float64|StringSlice|StringArray|AddFlag)P?\("
+    r"\.(?:\w*Var\w*|Bool|String|Int|Duration|Float64|StringSlice|StringArray|AddFlag)P?\((?!\))"
     r"[^\n\"]*?\"([a-z0-9][a-zA-Z0-9.-]*)\""
 )
 _CONSTANT = re.compile(r'\b\w+\s*=\s*"([a-z0-9]+(?:-[a-z0-9]+)+)"')

@@ -1,94 +1,26 @@
 """Each way walked to its end on a real API server, by a user who holds that way's rules alone."""
 
 import asyncio
-from base64 import b64encode
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from base64 import b64decode, b64encode
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from shipkeeper.kube.config import ConnectionOptions
-from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnauthorizedError
-from shipkeeper.sandbox.sandbox import Sandbox
-from tests.access.ways import CLIENT_SIGNER, NAMESPACE, STRICT
+from tests.access.forgery import approve, sign
+from tests.access.hooks import admission
+from tests.access.robber import MERGE, Robber, deployment, minted, pod, soon, takes_prize
+from tests.access.ways import GATHERED, NAMESPACE, STRICT
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
-_CSRS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _HERE = f"/api/v1/namespaces/{NAMESPACE}"
 _APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 _STRATEGIC = "application/strategic-merge-patch+json"
-_MERGE = "application/merge-patch+json"
-
-
-class Robber:
-    """One user, and the administrator who looks on."""
-
-    def __init__(
-        self, sandbox: Sandbox, user: str, own: Connection, admin: Connection, stack: AsyncExitStack
-    ) -> None:
-        self.sandbox = sandbox
-        self.user = user
-        self.own = own
-        self.admin = admin
-        self._stack = stack
-
-    async def send(self, method: str, path: str, body: object = None, **more: Any) -> Any:
-        """A request of the user's."""
-        answer = await self.own.send(method, path, body=body, **more)
-        return msgspec.json.decode(answer) if answer[:1] == b"{" else answer
-
-    async def patch(self, path: str, body: object, content_type: str = _MERGE) -> Any:
-        return await self.send("PATCH", path, body, content_type=content_type)
-
-    async def as_other(self, user: str, *groups: str) -> Connection:
-        """The user in another's name."""
-        options = ConnectionOptions(
-            kubeconfig=str(self.sandbox.issue_kubeconfig(self.user)),
-            impersonate_user=user,
-            impersonate_groups=groups,
-        )
-        return await self._stack.enter_async_context(connect(options))
-
-    async def sees_prize(self) -> None:
-        """Whether the user can read the Secret in kube-system that only administrators can."""
-        found = await self.send("GET", "/api/v1/namespaces/kube-system/secrets/prize")
-        assert found["data"]
-
-
-def pod(name: str, **spec: Any) -> dict[str, Any]:
-    container = {"name": "main", "image": "registry.k8s.io/pause:3.9", **spec.pop("container", {})}
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name},
-        "spec": {"containers": [container], **spec},
-    }
-
-
-def deployment(name: str, account: str) -> dict[str, Any]:
-    template = {
-        "metadata": {"labels": {"app": name}},
-        "spec": {**pod(name)["spec"], "serviceAccountName": account},
-    }
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": 0,
-            "selector": {"matchLabels": {"app": name}},
-            "template": template,
-        },
-    }
 
 
 async def list_secrets(robber: Robber) -> None:
@@ -109,13 +41,13 @@ async def watch_secrets(robber: Robber) -> None:
 
 
 async def create_pods(robber: Robber) -> None:
-    made = await robber.send("POST", f"{_HERE}/pods", pod("mine", serviceAccountName="mighty"))
+    made = await robber.send("POST", f"{_HERE}/pods", pod(robber.user, serviceAccountName="mighty"))
     volumes = made["spec"]["volumes"]
     assert any("projected" in each for each in volumes), "no token is mounted"
 
 
 async def create_deployments(robber: Robber) -> None:
-    made = await robber.send("POST", _APPS, deployment("mine", "mighty"))
+    made = await robber.send("POST", _APPS, deployment(robber.user, "mighty"))
     assert made["spec"]["template"]["spec"]["serviceAccountName"] == "mighty"
 
 
@@ -157,22 +89,9 @@ async def node_proxy(robber: Robber) -> None:
 
 
 async def tokens(robber: Robber) -> None:
-    body: dict[str, Any] = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenRequest",
-        "spec": {},
-    }
-    made = await robber.send("POST", f"{_HERE}/serviceaccounts/mighty/token", body)
-    review = {
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenReview",
-        "spec": {"token": made["status"]["token"]},
-    }
-    answer = await robber.admin.send(
-        "POST", "/apis/authentication.k8s.io/v1/tokenreviews", body=review
+    await takes_prize(
+        await robber.with_credentials(token=await minted(robber, NAMESPACE, "mighty"))
     )
-    status = msgspec.json.decode(answer)["status"]
-    assert status["user"]["username"] == f"system:serviceaccount:{NAMESPACE}:mighty"
 
 
 async def plant(robber: Robber) -> None:
@@ -184,11 +103,13 @@ async def plant(robber: Robber) -> None:
         "type": "kubernetes.io/service-account-token",
     }
     await robber.send("POST", f"{_HERE}/secrets", secret)
+    token = ""
     async with asyncio.timeout(60):
-        while (
-            not (await robber.send("GET", f"{_HERE}/secrets/planted")).get("data", {}).get("token")
-        ):
+        while not token:
+            found = await robber.send("GET", f"{_HERE}/secrets/planted")
+            token = found.get("data", {}).get("token", "")
             await asyncio.sleep(0.1)
+    await takes_prize(await robber.with_credentials(token=b64decode(token).decode()))
 
 
 async def bind(robber: Robber) -> None:
@@ -201,23 +122,13 @@ async def bind(robber: Robber) -> None:
         "subjects": [{"apiGroup": group, "kind": "User", "name": robber.user}],
     }
     await robber.send("POST", f"{_RBAC}/clusterrolebindings", binding)
-    await _soon(robber.sees_prize)
+    await soon(robber.sees_prize)
 
 
 async def escalate(robber: Robber) -> None:
     everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
     await robber.patch(f"{_RBAC}/clusterroles/{robber.user}", {"rules": [everything]})
-    await _soon(robber.sees_prize)
-
-
-async def _soon(attempt: Callable[[], Awaitable[None]]) -> None:
-    """The server's authorizer learns of it a moment later."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                return await attempt()
-            except ForbiddenError:
-                await asyncio.sleep(0.05)
+    await soon(robber.sees_prize)
 
 
 async def impersonate(robber: Robber) -> None:
@@ -235,77 +146,83 @@ async def constrained(robber: Robber) -> None:
     await other.send("GET", "/api/v1/namespaces/kube-system/secrets")
 
 
-async def approve(robber: Robber) -> None:
-    name = f"{robber.user}-csr"
-    await robber.send("POST", _CSRS, csr(name, "boss"))
-    condition = {"type": "Approved", "status": "True", "reason": "Mine", "message": ""}
-    body = {**csr(name, "boss"), "status": {"conditions": [condition]}}
-    made = await robber.send("PUT", f"{_CSRS}/{name}/approval", body)
-    assert made["status"]["conditions"][0]["type"] == "Approved"
-
-
-async def sign(robber: Robber) -> None:
-    name = f"{robber.user}-csr"
-    await robber.admin.send("POST", _CSRS, body=csr(name, "somebody"))
-    certificate = b64encode(robber.sandbox.ca.read_bytes()).decode()
-    made = await robber.patch(f"{_CSRS}/{name}/status", {"status": {"certificate": certificate}})
-    assert made["status"]["certificate"]
-
-
-def csr(name: str, user: str) -> dict[str, Any]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, user)])
-    signed = (
-        x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    )
-    request = b64encode(signed.public_bytes(serialization.Encoding.PEM)).decode()
-    return {
-        "apiVersion": "certificates.k8s.io/v1",
-        "kind": "CertificateSigningRequest",
-        "metadata": {"name": name},
-        "spec": {
-            "request": request,
-            "signerName": CLIENT_SIGNER,
-            "usages": ["digital signature", "key encipherment", "client auth"],
-        },
-    }
-
-
-def webhook(kind: str, name: str) -> dict[str, Any]:
-    """One that means no object at all: it is enough that it may be set."""
-    each = {
-        "name": "robbery.example.com",
-        "clientConfig": {"url": "https://127.0.0.1:1/"},
-        "rules": [
-            {
-                "apiGroups": ["robbery.example.com"],
-                "apiVersions": ["v1"],
-                "operations": ["CREATE"],
-                "resources": ["nothing"],
-            }
-        ],
-        "failurePolicy": "Ignore",
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-    }
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": kind,
-        "metadata": {"name": name},
-        "webhooks": [each],
-    }
-
-
 async def mutate(robber: Robber) -> None:
-    body = webhook("MutatingWebhookConfiguration", robber.user)
-    made = await robber.send("POST", f"{_ADMISSION}/mutatingwebhookconfigurations", body)
-    assert made["webhooks"]
+    """What an administrator creates becomes what the user likes."""
+    theirs = pod("theirs")
+
+    def turned(asked: dict[str, Any]) -> dict[str, Any]:
+        where = "/spec/containers/0/image"
+        patch = [{"op": "replace", "path": where, "value": "example.com/mine"}]
+        return {"patchType": "JSONPatch", "patch": b64encode(msgspec.json.encode(patch)).decode()}
+
+    async with hooked(robber, "MutatingWebhookConfiguration", "pods", turned):
+
+        async def created() -> None:
+            query = {"dryRun": "All"}
+            made = await robber.admin.send("POST", f"{_HERE}/pods", body=theirs, query=query)
+            spec = msgspec.json.decode(made)["spec"]
+            if spec["containers"][0]["image"] != "example.com/mine":
+                raise LookupError("the webhook is not known yet")
+
+        await soon(created)
 
 
 async def watchful(robber: Robber) -> None:
-    body = webhook("ValidatingWebhookConfiguration", robber.user)
-    made = await robber.send("POST", f"{_ADMISSION}/validatingwebhookconfigurations", body)
-    assert made["webhooks"]
+    """What an administrator writes is shown."""
+    shown: list[dict[str, Any]] = []
+
+    def kept(asked: dict[str, Any]) -> dict[str, Any]:
+        shown.append(asked["object"])
+        return {}
+
+    async with hooked(robber, "ValidatingWebhookConfiguration", "secrets", kept):
+
+        async def written() -> None:
+            secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "private"}}
+            body = {**secret, "data": {"key": "cHJpemU="}}
+            query = {"dryRun": "All"}
+            await robber.admin.send("POST", f"{_HERE}/secrets", body=body, query=query)
+            if not shown:
+                raise LookupError("the webhook is not known yet")
+
+        await soon(written)
+    assert shown[0]["data"] == {"key": "cHJpemU="}
+
+
+@asynccontextmanager
+async def hooked(
+    robber: Robber, kind: str, resource: str, answer: Callable[[dict[str, Any]], dict[str, Any]]
+) -> AsyncGenerator[None]:
+    """A webhook of the user's own, set by the user; the administrator takes it away again."""
+    async with admission(answer) as (url, authority):
+        each = {
+            "name": "robbery.example.com",
+            "clientConfig": {"url": url, "caBundle": b64encode(authority).decode()},
+            "rules": [
+                {
+                    "apiGroups": [""],
+                    "apiVersions": ["v1"],
+                    "operations": ["CREATE"],
+                    "resources": [resource],
+                }
+            ],
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+            "failurePolicy": "Ignore",
+            "sideEffects": "None",
+            "admissionReviewVersions": ["v1"],
+        }
+        body = {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": robber.user},
+            "webhooks": [each],
+        }
+        path = f"{_ADMISSION}/{kind.lower()}s"
+        await robber.send("POST", path, body)
+        try:
+            yield
+        finally:
+            await robber.admin.send("DELETE", f"{path}/{robber.user}")
 
 
 async def volume(robber: Robber) -> None:
@@ -346,13 +263,51 @@ async def volume(robber: Robber) -> None:
 
 async def relabel(robber: Robber) -> None:
     strict = f"/api/v1/namespaces/{STRICT}"
-    root = pod("root", container={"securityContext": {"privileged": True}})
+    root = pod(robber.user, container={"securityContext": {"privileged": True}})
     # As it stands, Pod Security does not take it.
     with pytest.raises(ForbiddenError, match="PodSecurity"):
         await robber.send("POST", f"{strict}/pods", root)
-    level = {"pod-security.kubernetes.io/enforce": "privileged"}
-    await robber.patch(strict, {"metadata": {"labels": level}})
-    await _soon(lambda: robber.send("POST", f"{strict}/pods", root))
+    try:
+        await robber.patch(strict, enforced("privileged"))
+        await soon(lambda: robber.send("POST", f"{strict}/pods", root))
+    finally:
+        await robber.admin.send("PATCH", strict, body=enforced("restricted"), content_type=MERGE)
+        await soon(lambda: _refused(robber, f"{strict}/pods", pod("other", hostPID=True)))
+
+
+def enforced(level: str) -> dict[str, Any]:
+    """A change of what Pod Security lets into a namespace."""
+    return {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": level}}}
+
+
+async def _refused(robber: Robber, path: str, body: dict[str, Any]) -> None:
+    try:
+        await robber.admin.send("POST", path, body=body, query={"dryRun": "All"})
+    except ForbiddenError:
+        return
+    raise LookupError("the label is not known yet")
+
+
+async def join(robber: Robber) -> None:
+    """What the user has is gathered by label; the user adds a role with that label."""
+    with pytest.raises(ForbiddenError):
+        await robber.sees_prize()
+    everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+    role = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {"name": f"{robber.user}-gain", "labels": GATHERED},
+        "rules": [everything],
+    }
+    await robber.send("POST", f"{_RBAC}/clusterroles", role)
+    await soon(robber.sees_prize)
+
+
+async def revive(robber: Robber) -> None:
+    """A binding outlived its ServiceAccount."""
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ghost"}}
+    await robber.send("POST", f"/api/v1/namespaces/{STRICT}/serviceaccounts", account)
+    await takes_prize(await robber.with_credentials(token=await minted(robber, STRICT, "ghost")))
 
 
 async def steal(robber: Robber) -> None:
@@ -391,5 +346,8 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "watchful": watchful,
     "volume": volume,
     "relabel": relabel,
+    "relabel-inside": relabel,
+    "join": join,
+    "revive": revive,
     "steal": steal,
 }

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+import yaml
 
 from shipkeeper.sandbox import names
 from shipkeeper.sandbox.endpoint import as_admin
@@ -25,10 +26,21 @@ class ServerDidNotStartError(Exception):
 
 
 class FurtherServer(msgspec.Struct, frozen=True):
-    """An API server that runs."""
+    """An API server that runs; `kubeconfig` is its administrator's."""
 
+    sandbox: Sandbox
     kubeconfig: Path
     port: int
+
+    def as_user(self, name: str, groups: tuple[str, ...] = ()) -> Path:
+        """The kubeconfig of a user of the sandbox, led to this server."""
+        issued = self.sandbox.issue_kubeconfig(name, groups)
+        return led_to(self.sandbox, self.port, issued, self.kubeconfig.with_name(f"{name}.conf"))
+
+    def bare(self, name: str, **user: str) -> Path:
+        """A kubeconfig with these credentials alone, or with none."""
+        path = self.kubeconfig.with_name(f"{name}.bare")
+        return with_credentials(self.kubeconfig, path, user)
 
 
 def server_flags(sandbox: Sandbox) -> tuple[str, ...]:
@@ -52,7 +64,8 @@ def further_server(
         )
     try:
         _wait(sandbox, process, port, log)
-        yield FurtherServer(_kubeconfig(sandbox, directory, port), port)
+        admin = led_to(sandbox, port, sandbox.kubeconfig, directory / "admin.kubeconfig")
+        yield FurtherServer(sandbox, admin, port)
     finally:
         process.kill()
         process.wait()
@@ -67,10 +80,19 @@ def _wait(sandbox: Sandbox, process: subprocess.Popen[bytes], port: int, log: Pa
         time.sleep(0.05)
 
 
-def _kubeconfig(sandbox: Sandbox, directory: Path, port: int) -> Path:
-    text = sandbox.kubeconfig.read_text()
+def led_to(sandbox: Sandbox, port: int, kubeconfig: Path, path: Path) -> Path:
+    """A copy of a sandbox's kubeconfig for another port."""
     own = read_record(sandbox.layout).ports.api_server
-    path = directory / "admin.kubeconfig"
+    text = kubeconfig.read_text().replace(f"127.0.0.1:{own}", f"127.0.0.1:{port}")
     path.touch(mode=0o600)
-    path.write_text(text.replace(f"127.0.0.1:{own}", f"127.0.0.1:{port}"))
+    path.write_text(text)
+    return path
+
+
+def with_credentials(kubeconfig: Path, path: Path, user: dict[str, str]) -> Path:
+    """A copy of a kubeconfig with other credentials: a token, a certificate, or nothing."""
+    config = yaml.safe_load(kubeconfig.read_text())
+    config["users"][0]["user"] = user
+    path.touch(mode=0o600)
+    path.write_text(yaml.safe_dump(config))
     return path

@@ -13,6 +13,8 @@ from shipkeeper.access.escalation.findings import WayFinding, escalation_finding
 from tests.access.fuzz import rbac
 from tests.access.ways import ALSO, LOOK_ALIKES, NAMESPACE, WAYS, Way, bound, policy_with, rule
 
+_RBAC, _CSR = "rbac.authorization.k8s.io", "certificates.k8s.io"
+
 
 def found_for(user: str, *objects: dict[str, Any], version: str = "v1.37.2") -> list[WayFinding]:
     chain = Chain(policy_with(*objects, version=version))
@@ -21,7 +23,7 @@ def found_for(user: str, *objects: dict[str, Any], version: str = "v1.37.2") -> 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 def test_a_way_is_found(way: Way) -> None:
-    found = found_for(way.user, *bound(way.name, way.namespace, way.rules))
+    found = found_for(way.user, *way.objects)
     assert found
     assert {each.rule for each in found} & ({way.rule} | ALSO.get(way.name, set()))
     assert all(each.cut and each.evidence and each.breaks for each in found)
@@ -29,7 +31,7 @@ def test_a_way_is_found(way: Way) -> None:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 def test_nothing_is_left_when_the_binding_is_cut(way: Way) -> None:
-    objects = bound(way.name, way.namespace, way.rules)
+    objects = way.objects
     (cut,) = {each.cut for each in found_for(way.user, *objects)}
     left = [each for each in objects if _label(each) != cut]
     assert len(left) == len(objects) - 1
@@ -61,7 +63,7 @@ def test_get_exec_by_websocket(version: str, is_way: bool) -> None:
 
 def test_constrained_impersonation_is_new() -> None:
     way = next(each for each in WAYS if each.name == "constrained")
-    assert not found_for(way.user, *bound(way.name, "", way.rules), version="v1.34.0")
+    assert not found_for(way.user, *way.objects, version="v1.34.0")
 
 
 def test_a_ready_admin_is_told_as_one() -> None:
@@ -94,6 +96,11 @@ def test_cloud_identities() -> None:
     assert {each.rule for each in found_for("way-aws", *way, node)} == {"path-19"}
 
 
+def newer(**spec: Any) -> str:
+    head = {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy"}
+    return msgspec.json.encode({**head, "spec": {"user": "eve", **spec}}).decode()
+
+
 @pytest.mark.parametrize(
     ("line", "goal"),
     [
@@ -101,7 +108,17 @@ def test_cloud_identities() -> None:
         ('{"user":"eve","readonly":false,"resource":"nodes"}', "cluster-admin"),
         ('{"user":"eve","readonly":true,"resource":"secrets"}', "every-secret"),
         ('{"user":"eve","readonly":true,"resource":"pods"}', ""),
-        ('{"user":"eve","readonly":false,"resource":"services"}', ""),
+        ('{"user":"eve","readonly":false,"resource":"services"}', "others-workload"),
+        ('{"user":"eve","readonly":false,"resource":"events"}', ""),
+        (newer(namespace="", resource="secrets", apiGroup="", readonly=True), "every-secret"),
+        (newer(namespace="", resource="pods", apiGroup=""), ""),
+        (newer(namespace="ways", resource="pods", apiGroup=""), "cluster-admin"),
+        (newer(namespace="", resource="users", apiGroup=""), "cluster-admin"),
+        (newer(namespace="", resource="*", apiGroup=_CSR), "cluster-admin"),
+        (newer(namespace="*", resource="*", apiGroup=_RBAC), "cluster-admin"),
+        (newer(namespace="*", resource="clusterrolebindings", apiGroup=_RBAC), ""),
+        (newer(namespace="*", resource="deployments", apiGroup="apps"), "cluster-admin"),
+        (newer(namespace="*", resource="*", apiGroup="*"), "cluster-admin"),
     ],
 )
 def test_abac_lines_take_every_verb(line: str, goal: str) -> None:
@@ -111,6 +128,21 @@ def test_abac_lines_take_every_verb(line: str, goal: str) -> None:
     found = [each for each in escalation_findings(Chain(policy)) if each.target == "user/eve"]
     assert {each.goal for each in found} == ({goal} if goal else set())
     assert {each.rule for each in found} <= {"path-17"}
+    assert all(each.remedy == "take line 1 out of the ABAC policy" for each in found)
+
+
+def test_without_rbac_no_binding_gives_anything() -> None:
+    line = newer(namespace="*", resource="*", apiGroup=_RBAC)
+    policy = msgspec.structs.replace(policy_with(), chain=from_modes(("ABAC",), abac=line))
+    assert not list(escalation_findings(Chain(policy)))
+
+
+def test_a_chain_that_allows_everything() -> None:
+    chain = from_modes(("RBAC", "AlwaysAllow"))
+    found = list(escalation_findings(Chain(msgspec.structs.replace(policy_with(), chain=chain))))
+    everybody = next(each for each in found if each.target == "group/system:unauthenticated")
+    assert (everybody.rule, everybody.goal) == ("path-20", "cluster-admin")
+    assert "AlwaysAllow" in everybody.remedy
 
 
 def test_grants_to_everybody_and_to_who_is_not_there() -> None:

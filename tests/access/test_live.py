@@ -1,6 +1,5 @@
 """Beside a real API server: ways walked, who-can asked, near misses mended, audits restricted."""
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
@@ -11,53 +10,19 @@ from shipkeeper.access.audit import audit
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.explain import explain
 from shipkeeper.access.kinds import EVERY_KIND
-from shipkeeper.access.needs import needs_of
 from shipkeeper.access.observe import observe
-from shipkeeper.access.suggest import Needs
 from shipkeeper.access.words import question
 from shipkeeper.kube.connection import Connection
-from shipkeeper.kube.errors import ForbiddenError, NotFoundError
+from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.access.flips import flips, path_of, spec_of
-from tests.access.robbery import ROBBERIES, Robber, deployment, pod
-from tests.access.ways import NAMESPACE, WAYS, Way, bound, landscape, rule
-from tests.access.world import ask, connected, create, delete
+from tests.access.robber import Robber, ways_of
+from tests.access.robbery import ROBBERIES
+from tests.access.ways import ALSO, NAMESPACE, WAYS, Way, bound, rule
+from tests.access.world import ask, connected, create, delete, until_allowed
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
-
-
-@pytest.fixture(scope="module")
-async def admin(newest: Sandbox) -> AsyncIterator[Connection]:
-    async with connected(newest.kubeconfig) as connection:
-        yield connection
-
-
-@pytest.fixture(scope="module")
-async def town(admin: Connection) -> AsyncIterator[Connection]:
-    """What the ways are about: pods, a deployment, Secrets, a mighty ServiceAccount."""
-    objects = [each for each in landscape() if each["kind"] != "Pod"]
-    secret = {"apiVersion": "v1", "kind": "Secret", "data": {"key": "cHJpemU="}}
-    prize = {**secret, "metadata": {"name": "prize", "namespace": "kube-system"}}
-    target = pod("target", nodeName="ways-node", tolerations=[{"operator": "Exists"}])
-    target["metadata"]["namespace"] = NAMESPACE
-    await create(admin, *objects, prize, target)
-    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
-    await admin.send("POST", path, body=deployment("app", "default"))
-    yield admin
-    configurations = "/apis/admissionregistration.k8s.io/v1"
-    for path in (
-        f"/api/v1/namespaces/{NAMESPACE}",
-        "/api/v1/namespaces/ways-strict",
-        "/api/v1/nodes/ways-node",
-        "/api/v1/persistentvolumes/way-volume",
-        "/api/v1/namespaces/kube-system/secrets/prize",
-        f"{_RBAC}/clusterroles/harmless",
-        f"{_RBAC}/clusterrolebindings/mighty",
-        f"{configurations}/mutatingwebhookconfigurations/way-mutate",
-        f"{configurations}/validatingwebhookconfigurations/way-watchful",
-    ):
-        with suppress(NotFoundError):
-            await admin.send("DELETE", path)
+_CLUSTER_KINDS = ("clusterrolebindings", "clusterroles")
 
 
 def test_every_way_is_walked() -> None:
@@ -66,19 +31,18 @@ def test_every_way_is_walked() -> None:
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 async def test_a_way_leads_there(newest: Sandbox, town: Connection, way: Way) -> None:
-    objects = bound(way.name, way.namespace, way.rules)
-    await create(town, *objects)
+    await create(town, *way.objects)
     try:
+        found = {each.rule for each in await ways_of(town, f"user/{way.user}")}
+        assert found & ({way.rule} | ALSO.get(way.name, set()))
         async with AsyncExitStack() as stack:
             own = await stack.enter_async_context(connected(newest.issue_kubeconfig(way.user)))
             robber = Robber(newest, way.user, own, town, stack)
             await _known(town, way)
             await ROBBERIES[way.name](robber)
     finally:
-        for name in (way.user, f"{way.user}-gain"):
-            for kind in ("clusterrolebindings", "clusterroles"):
-                with suppress(NotFoundError):
-                    await town.send("DELETE", f"{_RBAC}/{kind}/{name}")
+        gains = [f"{_RBAC}/{kind}/{way.user}-gain" for kind in _CLUSTER_KINDS]
+        await _remove(town, [*gains, *map(path_of, reversed(way.objects))])
 
 
 async def _known(admin: Connection, way: Way) -> None:
@@ -131,41 +95,6 @@ async def _remove(admin: Connection, paths: list[str]) -> None:
             await admin.send("DELETE", path)
 
 
-async def test_roles_suggested_from_the_audit_log(newest: Sandbox, town: Connection) -> None:
-    user = "way-logged"
-    wide = bound("logged", NAMESPACE, (rule("*", "pods configmaps secrets"),))
-    await create(town, *wide)
-    try:
-        async with connected(newest.issue_kubeconfig(user)) as own:
-            await _until_allowed(own, f"/api/v1/namespaces/{NAMESPACE}/configmaps")
-            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")
-            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/target")
-            needs = Needs()
-            with newest.audit_log.open("rb") as log:
-                for line in log:
-                    for asked in needs_of(line):
-                        needs.add(asked)
-            found = needs.suggest(user, Chain(await observe(town)))
-            await _remove(town, [path_of(each) for each in wide])
-            await create(town, *found.manifests)
-            await _until_allowed(own, f"/api/v1/namespaces/{NAMESPACE}/configmaps")
-            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods")
-            await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/pods/target")
-            with pytest.raises(ForbiddenError):
-                await own.send("GET", f"/api/v1/namespaces/{NAMESPACE}/secrets")
-    finally:
-        await _remove(town, [path_of(each) for each in wide])
-
-
-async def _until_allowed(own: Connection, path: str) -> None:
-    while True:
-        try:
-            await own.send("GET", path)
-        except ForbiddenError:
-            continue
-        return
-
-
 @pytest.mark.parametrize(
     ("path", "rules"),
     [
@@ -182,7 +111,7 @@ async def test_who_may_read_less_never_passes_more(
     await create(town, *objects)
     try:
         async with connected(newest.issue_kubeconfig("way-auditor")) as own:
-            await _until_allowed(own, path)
+            await until_allowed(own, path)
             everything = audit(await observe(town, EVERY_KIND))
             less = audit(await observe(own, EVERY_KIND))
         assert set(less.passed) <= set(everything.passed)

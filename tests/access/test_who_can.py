@@ -3,7 +3,7 @@
 Whoever is listed is allowed by the server, whoever is not is denied; a near miss, mended, flips it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
@@ -17,12 +17,22 @@ from shipkeeper.access.observe import observe
 from shipkeeper.access.who_can import Holder, Holders, who_can
 from shipkeeper.access.words import Question, question
 from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.errors import ForbiddenError
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.access.flips import answers, flips, spec_of
 from tests.access.fuzz import GROUPS, NAMESPACES, RESOURCES, USERS, VERBS, Fuzz
 from tests.access.parity import fuzzed_cluster
 from tests.access.servers import further_server
-from tests.access.world import LABEL, ask_all, connected, create_together
+from tests.access.ways import bound, rule
+from tests.access.world import (
+    LABEL,
+    ask_all,
+    connected,
+    create,
+    create_together,
+    delete,
+    until_allowed,
+)
 
 SAMPLED = 1000
 NEAR_MISSES = 20
@@ -35,7 +45,11 @@ ASKED = (
     ("patch", "services", "", True),
     ("watch", "nodes", "", False),
     ("delete", "configmaps", "fuzz-b", True),
+    ("list", "events", "", True),
+    ("get", "namespaces", "", False),
 )
+# Lines for no namespace count for requests over all of them alone.
+BARE = ("events", "nodes", "services")
 
 
 class Court(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +59,7 @@ class Court(msgspec.Struct, frozen=True, kw_only=True):
     server: Connection
     chain: Chain
     fuzz: Fuzz
+    kubeconfig: Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
@@ -57,13 +72,25 @@ async def court(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> A
             each["metadata"]["labels"] = LABEL
         await create_together(admin, objects)
         policy = await observe(admin)
-        lines = fuzz.abac(12)
+        lines = fuzz.abac(12) + "".join(map(_bare_line, BARE))
         modes = ("Node", "ABAC", "RBAC")
         chain = from_modes(modes, abac=lines)
         with further_server(sandbox, place / "server", _flags(place, modes, lines)) as running:
             async with connected(running.kubeconfig) as server:
                 changed = msgspec.structs.replace(policy, chain=chain)
-                yield Court(admin=admin, server=server, chain=Chain(changed), fuzz=fuzz)
+                yield Court(
+                    admin=admin,
+                    server=server,
+                    chain=Chain(changed),
+                    fuzz=fuzz,
+                    kubeconfig=sandbox.issue_kubeconfig,
+                )
+
+
+def _bare_line(resource: str) -> str:
+    head = {"apiVersion": "abac.authorization.kubernetes.io/v1beta1", "kind": "Policy"}
+    spec = {"user": "walker", "namespace": "", "resource": resource, "apiGroup": "*"}
+    return msgspec.json.encode({**head, "spec": spec}).decode() + "\n"
 
 
 def _flags(place: Path, modes: tuple[str, ...], lines: str) -> list[str]:
@@ -86,12 +113,44 @@ async def test_whoever_is_listed_is_allowed(court: Court) -> None:
     for asked, everywhere, found in _asked(court.chain):
         for holder in found.holders:
             place = holder.namespace or (NAMESPACES[0] if everywhere else asked.namespace)
-            spec = spec_of(holder.user, asked, place)
+            spec = spec_of(holder.user, asked, "" if holder.without_namespace else place)
             assert await answers(court.server, spec, allowed=True), (asked, holder)
             authorizers.add(holder.authorizer)
             count += 1
     assert count > 50
     assert {"rbac", "abac", "node"} <= authorizers
+
+
+async def test_a_line_without_a_namespace_is_told_as_one(court: Court) -> None:
+    asked = question("list", "events", "", "")
+    found = who_can(court.chain, asked, everywhere=True)
+    (holder,) = [each for each in found.holders if each.name == "walker"]
+    assert holder.without_namespace
+    assert await answers(court.server, spec_of(holder.user, asked), allowed=True)
+    for place in NAMESPACES:
+        assert await answers(court.server, spec_of(holder.user, asked, place), allowed=False)
+        inside = who_can(court.chain, question("list", "events", "", place))
+        assert not [each for each in inside.holders if each.name == "walker"]
+    # A node has no namespace anyway.
+    nodes = who_can(court.chain, question("get", "nodes"), everywhere=True)
+    (holder,) = [each for each in nodes.holders if each.name == "walker"]
+    assert not holder.without_namespace
+
+
+async def test_a_namespace_is_asked_for_in_itself(court: Court) -> None:
+    """Rights to one namespace may be held in it alone, as a real request shows."""
+    role, binding = bound("lodger", "fuzz-a", (rule("get", "namespaces"),))
+    await create(court.admin, role, binding)
+    try:
+        chain = Chain(await observe(court.admin))
+        asked = question("get", "namespaces", "fuzz-a")
+        assert [each for each in who_can(chain, asked).holders if each.name == "way-lodger"]
+        async with connected(court.kubeconfig("way-lodger")) as own:
+            await until_allowed(own, "/api/v1/namespaces/fuzz-a")
+            with pytest.raises(ForbiddenError):
+                await own.send("GET", "/api/v1/namespaces/fuzz-b")
+    finally:
+        await delete(court.admin, role, binding)
 
 
 async def test_whoever_is_not_is_denied(court: Court) -> None:
@@ -124,7 +183,9 @@ def _people(fuzz: Fuzz, count: int) -> list[User]:
 
 def _is_listed(found: Holders, user: User, namespace: str) -> bool:
     return any(
-        _stands_for(each, user) for each in found.holders if each.namespace in ("", namespace)
+        _stands_for(each, user)
+        for each in found.holders
+        if each.namespace in ("", namespace) and not (each.without_namespace and namespace)
     )
 
 

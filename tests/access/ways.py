@@ -16,6 +16,7 @@ _RBAC = "rbac.authorization.k8s.io"
 _CSR = "certificates.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
+GATHERED = {"ways.example.com/gathered": "yes"}
 
 
 def rule(verbs: str, resources: str, group: str = "", names: str = "") -> Rule:
@@ -31,10 +32,16 @@ class Way(msgspec.Struct, frozen=True, kw_only=True):
     rule: str
     rules: tuple[Rule, ...]
     namespace: str = NAMESPACE
+    besides: tuple[Rule, ...] = ()
+    """What else must be in the cluster."""
 
     @property
     def user(self) -> str:
         return f"way-{self.name}"
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        return [*bound(self.name, self.namespace, self.rules), *self.besides]
 
 
 def everywhere(name: str, id_: str, *rules: Rule) -> Way:
@@ -44,6 +51,23 @@ def everywhere(name: str, id_: str, *rules: Rule) -> Way:
 def inside(name: str, id_: str, *rules: Rule) -> Way:
     return Way(name=name, rule=id_, rules=rules)
 
+
+def gathering() -> tuple[Rule, ...]:
+    """A ClusterRole that gathers others by label, and whoever has it."""
+    whole = rbac("ClusterRole", "gathering", "")
+    whole["aggregationRule"] = {"clusterRoleSelectors": [{"matchLabels": GATHERED}]}
+    return (whole, granted("gathering", "gathering", {"kind": "User", "name": "way-join"}))
+
+
+def granted(name: str, role: str, subject: Rule) -> Rule:
+    """A ClusterRole bound everywhere."""
+    binding = rbac("ClusterRoleBinding", name, "")
+    binding["roleRef"] = {"apiGroup": _RBAC, "kind": "ClusterRole", "name": role}
+    group = {} if subject["kind"] == "ServiceAccount" else {"apiGroup": _RBAC}
+    return {**binding, "subjects": [{**group, **subject}]}
+
+
+_GHOST = {"kind": "ServiceAccount", "namespace": STRICT, "name": "ghost"}
 
 WAYS = (
     everywhere("list-secrets", "path-01", rule("list", "secrets")),
@@ -107,7 +131,27 @@ WAYS = (
         rules=(rule("patch", "namespaces"), rule("create", "pods")),
         namespace="",
     ),
+    Way(
+        name="relabel-inside",
+        rule="path-14",
+        rules=(rule("patch", "namespaces", names=STRICT), rule("create", "pods")),
+        namespace=STRICT,
+    ),
+    Way(
+        name="join",
+        rule="path-15",
+        rules=(rule("escalate create", "clusterroles", _RBAC),),
+        namespace="",
+        besides=gathering(),
+    ),
     everywhere("steal", "path-16", rule("patch", "nodes"), rule("create", "pods/eviction")),
+    Way(
+        name="revive",
+        rule="path-20",
+        rules=(rule("create", "serviceaccounts serviceaccounts/token"),),
+        namespace=STRICT,
+        besides=(granted("ghost", "cluster-admin", _GHOST),),
+    ),
 )
 # The first step of these is a part of a shorter way, which is told instead.
 ALSO = {"volume": {"path-02"}, "relabel": {"path-02"}}
@@ -131,6 +175,10 @@ LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     "read-nodes": ("", (rule("get list watch", "nodes"),)),
     "delete-node-proxy": ("", (rule("delete", "nodes/proxy"),)),
     "create-accounts": ("", (rule("create", "serviceaccounts"),)),
+    "accounts-and-tokens-that-nobody-is-bound-to": (
+        STRICT,
+        (rule("create", "serviceaccounts serviceaccounts/token"),),
+    ),
     "get-tokens": ("", (rule("get", "serviceaccounts/token"),)),
     "read-accounts": ("", (rule("get list", "serviceaccounts"),)),
     "token-of-nobody": (NAMESPACE, (rule("create", "serviceaccounts/token", names="nobody"),)),
@@ -144,6 +192,11 @@ LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     ),
     "escalate-alone": ("", (rule("escalate", "clusterroles", _RBAC),)),
     "escalate-create": ("", (rule("escalate create", "clusterroles", _RBAC),)),
+    "escalate-another": (
+        "",
+        (rule("escalate patch", "clusterroles", _RBAC, "harmless"),),
+    ),
+    "escalate-no-role-of-its-own": ("", (rule("escalate patch", "roles", _RBAC),)),
     "bindings-alone": ("", (rule("create update", "clusterrolebindings rolebindings", _RBAC),)),
     "roles-alone": ("", (rule("create update patch", "clusterroles roles", _RBAC),)),
     "impersonate-in-namespace": (NAMESPACE, (rule("impersonate", "users groups"),)),
@@ -178,6 +231,10 @@ LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     "read-webhooks": ("", (rule("get list", "mutatingwebhookconfigurations", _ADMISSION),)),
     "admission-policies": ("", (rule("create", "validatingadmissionpolicies", _ADMISSION),)),
     "volumes-alone": ("", (rule("create", "persistentvolumes persistentvolumeclaims"),)),
+    "another-namespace": (
+        STRICT,
+        (rule("patch", "namespaces", names=NAMESPACE), rule("create", "pods")),
+    ),
     "namespaces-alone": ("", (rule("patch", "namespaces"),)),
     "nodes-alone": ("", (rule("patch", "nodes nodes/status"),)),
     "evict-alone": ("", (rule("create", "pods/eviction"),)),

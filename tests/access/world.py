@@ -16,7 +16,7 @@ from shipkeeper.access.review import read_review
 from shipkeeper.access.webhook import Reply
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
-from shipkeeper.kube.errors import ConflictError, InvalidError, NotFoundError
+from shipkeeper.kube.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 
 Manifest = dict[str, Any]
 REVIEWS = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -119,6 +119,18 @@ async def delete(connection: Connection, *manifests: Manifest) -> None:
         path = f"{collection(each)}/{each['metadata']['name']}"
         with contextlib.suppress(NotFoundError):
             await connection.send("DELETE", path, body={"gracePeriodSeconds": 0})
+
+
+async def until_allowed(own: Connection, path: str) -> None:
+    """Wait until a server's authorizer knows that somebody may read a path."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                await own.send("GET", path)
+            except ForbiddenError:
+                await asyncio.sleep(0.02)
+            else:
+                return
 
 
 @asynccontextmanager

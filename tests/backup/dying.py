@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import traceback
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +30,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     journal: str
     place: Place
     options: RestoreOptions
+    outcome: str
+    """A file for what became of it, if it lived to tell."""
     dies_at: int = 0
     is_sent: bool = True
 
@@ -67,19 +70,33 @@ class DyingConnection(Connection):
 def restore(encoded: bytes) -> None:
     """Plan and run a restore to its end, or to this process's; exit code 1 if it fails."""
     request = msgspec.json.decode(encoded, type=Request)
-    raise SystemExit(0 if asyncio.run(_restore(request)) else 1)
+    try:
+        failure = asyncio.run(_restore(request))
+    except BaseException:
+        failure = traceback.format_exc()
+    Path(request.outcome).write_text(failure)
+    raise SystemExit(1 if failure else 0)
 
 
-async def _restore(request: Request) -> bool:
+async def _restore(request: Request) -> str:
     options = ConnectionOptions(kubeconfig=request.kubeconfig)
     connection = DyingConnection(await load_credentials(options))
     connection.dies_at, connection.is_sent = request.dies_at, request.is_sent
+    try:
+        return await _restore_with(connection, request)
+    finally:
+        await connection.close()
+
+
+async def _restore_with(connection: Connection, request: Request) -> str:
+    """Why it failed; nothing if it did not."""
     journal = Journal(Path(request.journal))
     async with open_repository(request.place) as repository:
         archive = await open_archive(repository, "latest")
         prepared = await prepare(connection, archive, repository.id, request.options)
         if not has_work(prepared.plan):
-            return True
+            return ""
         result = await execute(connection, archive, journal, prepared, quiet, lambda _: None)
-    await connection.close()
-    return result.outcome is Outcome.SUCCEEDED
+    if result.outcome is Outcome.SUCCEEDED:
+        return ""
+    return f"{result.outcome}: {result.failures}; {prepared.plan.verdicts}"

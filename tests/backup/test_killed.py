@@ -14,7 +14,7 @@ from shipkeeper.backup.restore_options import RestoreOptions
 from shipkeeper.backup.selection import Selection
 from shipkeeper.kube.connection import Connection
 from shipkeeper.sandbox.sandbox import Sandbox
-from tests.backup.cluster import Cluster, Manifest, back_up, config_map, fresh, manifest
+from tests.backup.cluster import PATIENCE, Cluster, Manifest, back_up, config_map, fresh, manifest
 from tests.backup.dying import Request, restore
 from tests.backup.rich import owned_by
 
@@ -74,15 +74,17 @@ async def test_killed_at_every_write_it_converges_and_webhooks_are_back(
                 journal=str(tmp_path / f"{point}-{is_sent}.db"),
                 place=place,
                 options=RestoreOptions(selection=chosen),
+                outcome=str(tmp_path / "outcome"),
                 dies_at=point,
                 is_sent=is_sent,
             )
             code = await in_process(request)
-            assert code in (0, KILLED), f"point {point}"
+            assert code in (0, KILLED), f"point {point}: {told(request, code)}"
             died.append(code == KILLED)
             if code == KILLED:
                 again = msgspec.structs.replace(request, dies_at=0)
-                assert await in_process(again) == 0, f"the rerun after point {point} failed"
+                code = await in_process(again)
+                assert code == 0, f"the rerun after point {point}: {told(again, code)}"
             assert essence(await cluster.get(webhook)) == before, f"point {point}"
             await assert_restored(cluster, place, name)
         if not any(died):
@@ -115,14 +117,26 @@ async def assert_restored(cluster: Cluster, place: Place, name: str) -> None:
 
 
 async def in_process(request: Request) -> int | None:
-    """Run a request in a fresh process and return its exit code."""
+    """Run a request in a fresh process; its exit code, None if it did not end in time."""
 
     def run() -> int | None:
+        Path(request.outcome).unlink(missing_ok=True)
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["tests.backup.dying"])
         process = context.Process(target=restore, args=(msgspec.json.encode(request),))
         process.start()
-        process.join(120)
-        return process.exitcode
+        process.join(PATIENCE)
+        code = process.exitcode
+        if code is None:
+            process.kill()
+            process.join()
+        return code
 
     return await asyncio.to_thread(run)
+
+
+def told(request: Request, code: int | None) -> str:
+    """What became of a process, in its own words if it left any."""
+    outcome = Path(request.outcome)
+    words = outcome.read_text() if outcome.exists() else "it left no word"
+    return f"{words} (exit code {code})" if code is not None else "it did not end in time"

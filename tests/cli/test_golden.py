@@ -35,6 +35,8 @@ RUN = RunRecord(
     started_at=NOW - timedelta(minutes=3),
     finished_at=NOW - timedelta(minutes=1),
     outcome=Outcome.FAILED,
+    person="ann@bastion",
+    door="cli",
 )
 UNFINISHED = RunRecord(
     id="maintain-2",

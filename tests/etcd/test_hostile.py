@@ -9,63 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from shipkeeper.etcd.bolt.addition import add
 from shipkeeper.etcd.bolt.database import Database
 from shipkeeper.etcd.bolt.layout import BRANCH, LEAF, NO_FREELIST, PAGE_HEADER, Meta, decode_meta
 from shipkeeper.etcd.errors import DamagedError
-from shipkeeper.etcd.index import build_index
-from shipkeeper.etcd.revisions import Revision
+from shipkeeper.etcd.indexing import build_index
 from shipkeeper.etcd.status import read_status
-from shipkeeper.etcd.wire import bytes_field, number_field
+from tests.etcd import databases
+from tests.etcd.databases import SIZE, empty, written
 from tests.etcd.world import run
 
-SIZE = 4096
 SECONDS = 5.0
-
-
-def empty() -> bytes:
-    """A database without a bucket."""
-    root = PAGE_HEADER.pack(2, LEAF, 0, 0).ljust(SIZE, b"\0")
-    metas = [
-        Meta(
-            page_size=SIZE,
-            root=2,
-            sequence=0,
-            freelist=NO_FREELIST,
-            high_water=3,
-            transaction=number,
-        ).page()
-        for number in (0, 1)
-    ]
-    return b"".join((*metas, root))
-
-
-def with_keys(database: bytes, keys: dict[bytes, list[tuple[bytes, bytes]]]) -> bytes:
-    """The database with these buckets."""
-    addition = add(Database(database, len(database)), keys, {})
-    out = bytearray(database.ljust(addition.meta.high_water * SIZE, b"\0"))
-    for place, page in addition.pages:
-        out[place : place + len(page)] = page
-    at = addition.meta.transaction % 2 * SIZE
-    out[at : at + SIZE] = addition.meta.page()
-    return bytes(out)
-
-
-def sample() -> bytes:
-    entries = [
-        (
-            Revision(number).encode(),
-            bytes_field(1, f"/registry/pods/ns/pod-{number % 40}".encode())
-            + number_field(3, number)
-            + bytes_field(5, b"x" * (number * 3)),
-        )
+SAMPLE = databases.of(
+    *(
+        written(number, f"/registry/pods/ns/pod-{number % 40}", b"x" * (number * 3))
         for number in range(2, 90)
-    ]
-    buckets = {b"key": entries, b"meta": [(b"term", bytes(8))], b"lease": []}
-    return with_keys(empty(), buckets)
-
-
-SAMPLE = sample()
+    )
+)
 
 
 def branch(number: int, children: list[int], overflow: int = 0, count: int | None = None) -> bytes:

@@ -88,3 +88,25 @@ async def test_while_the_watch_is_broken_it_asks(
     await eventually(lambda: knowing.followed.stale_since is not None)
     await writer.patch(CONFIG_MAPS, "known", change("new"), namespace=namespace)
     assert (await knowing.get(CONFIG_MAPS, "known", namespace)).data == {"n": "new"}
+
+
+async def test_lists_of_a_moment_ago_are_answered_from_the_watch_while_it_holds(
+    knowing: FollowingReader, proxy: FaultProxy
+) -> None:
+    knowing.answer_lists(CONFIG_MAPS, knowing.followed)
+    asked = len(proxy.requests)
+    found = await knowing.list(CONFIG_MAPS, at_hand=True)
+    assert [each.name for each in found.items] == ["known"]
+    assert found.resource_version == knowing.followed.revision
+    assert len(proxy.requests) == asked
+    proxy.inject(Drop(), path=WATCH)
+    proxy.strike(Cut())
+    await eventually(lambda: knowing.followed.stale_since is not None)
+    assert len((await knowing.list(CONFIG_MAPS, at_hand=True)).items) > 1
+
+
+async def test_lists_of_now_are_asked_for(knowing: FollowingReader, proxy: FaultProxy) -> None:
+    knowing.answer_lists(CONFIG_MAPS, knowing.followed)
+    asked = len(proxy.requests)
+    assert len((await knowing.list(CONFIG_MAPS)).items) > 1
+    assert len(proxy.requests) > asked

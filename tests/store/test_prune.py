@@ -161,6 +161,7 @@ async def test_a_writer_that_outlives_the_grace_is_refused() -> None:
         with pytest.raises(OutlivedError):
             await writer.commit(b"")
     assert len(await repository.backups()) == 1
+    assert await harm(shelf) == []
 
 
 async def test_later_writers_do_not_build_on_doomed_packs() -> None:

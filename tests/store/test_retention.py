@@ -14,8 +14,8 @@ from shipkeeper.store.values import Backup
 NEWEST = dt.datetime(2026, 11, 25, 23, 30, tzinfo=dt.UTC)
 
 
-def backup(moment: dt.datetime, *, damaged: bool = False) -> Backup:
-    return Backup(name=moment.isoformat(), created=moment, damaged=damaged)
+def backup(moment: dt.datetime, *, damaged: bool = False, kind: str = "") -> Backup:
+    return Backup(name=f"{moment.isoformat()}{kind}", created=moment, damaged=damaged, kind=kind)
 
 
 EVERY_SIX_HOURS = [backup(NEWEST - dt.timedelta(hours=6 * n)) for n in range(4 * 40)]
@@ -61,6 +61,13 @@ def test_a_damaged_backup_is_kept_and_takes_no_place() -> None:
 def test_a_policy_that_keeps_nothing_is_refused(policy: Policy) -> None:
     with pytest.raises(UsageError):
         plan(EVERY_SIX_HOURS, policy)
+
+
+def test_kinds_are_counted_by_themselves() -> None:
+    older, newer = NEWEST - dt.timedelta(days=1), NEWEST
+    made = [backup(when, kind=kind) for when in (older, newer) for kind in ("", "etcd")]
+    result = plan(made, Policy(last=1))
+    assert {each.backup.name for each in result.keep} == {made[2].name, made[3].name}
 
 
 moments = st.datetimes(dt.datetime(2024, 1, 1), dt.datetime(2027, 1, 1), timezones=st.just(dt.UTC))

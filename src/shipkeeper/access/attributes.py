@@ -95,13 +95,14 @@ def split_service_account(user: str) -> tuple[str, str] | None:
     return (namespace, name) if is_one and ":" not in name else None
 
 
-def authenticated(name: str, groups: tuple[str, ...] = ()) -> User:
-    """Somebody as authentication would present them: with the groups that everybody gets."""
+def implicit_groups(name: str) -> tuple[str, ...]:
+    """The groups that authentication puts a user of this name in, whatever else it finds."""
     found = split_service_account(name)
     if found:
-        implicit = service_account(*found).groups
-    elif name == ANONYMOUS:
-        implicit = (UNAUTHENTICATED,)
-    else:
-        implicit = (AUTHENTICATED,)
-    return User(name=name, groups=tuple(dict.fromkeys((*groups, *implicit))))
+        return service_account(*found).groups
+    return (UNAUTHENTICATED,) if name == ANONYMOUS else (AUTHENTICATED,)
+
+
+def authenticated(name: str, groups: tuple[str, ...] = ()) -> User:
+    """Somebody as authentication would present them: with the groups that everybody gets."""
+    return User(name=name, groups=tuple(dict.fromkeys((*groups, *implicit_groups(name)))))

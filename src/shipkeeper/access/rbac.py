@@ -21,14 +21,20 @@ RoleKey = tuple[str, str]
 
 
 class Grant:
-    """One binding, and the rules of its role; a role that is missing has none."""
+    """One binding, and the rules of its role; a role that is missing has none.
 
-    __slots__ = ("binding", "is_missing", "rules")
+    `line` is the number of the ABAC line that it stands for, 0 for a binding that there is.
+    """
 
-    def __init__(self, binding: Binding, rules: tuple[Compiled, ...], *, is_missing: bool) -> None:
+    __slots__ = ("binding", "is_missing", "line", "rules")
+
+    def __init__(
+        self, binding: Binding, rules: tuple[Compiled, ...], *, is_missing: bool, line: int = 0
+    ) -> None:
         self.binding = binding
         self.rules = rules
         self.is_missing = is_missing
+        self.line = line
 
     @property
     def namespace(self) -> str:

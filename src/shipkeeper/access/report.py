@@ -24,7 +24,7 @@ def holders_report(found: Holders) -> Report:
         (
             each.kind,
             f"{each.name} in {each.group}" if each.group else each.name,
-            each.namespace or "*",
+            "(none)" if each.without_namespace else each.namespace or "*",
             each.authorizer,
             each.by,
             each.rule,
@@ -37,9 +37,11 @@ def holders_report(found: Holders) -> Report:
     )
     names = ", ".join(found.webhooks)
     said = f"The webhook {names} was not asked: it may allow or deny besides." if names else ""
+    bare = any(each.without_namespace for each in found.holders)
+    note = "(none): over all namespaces at once, and in none of them alone." if bare else ""
     return Report(
         value=found,
-        body=(Table(columns, rows), said),
+        body=(Table(columns, rows), note, said),
         names=tuple(f"{each.kind.lower()}/{each.name}" for each in found.holders),
     )
 

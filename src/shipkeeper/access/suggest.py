@@ -6,13 +6,19 @@ from typing import Any
 
 import msgspec
 
-from shipkeeper.access.attributes import Attributes, User, split_service_account
+from shipkeeper.access.attributes import (
+    Attributes,
+    User,
+    implicit_groups,
+    split_service_account,
+)
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.rbac import Grant
 from shipkeeper.access.rule import spell
 from shipkeeper.model.rbac import GROUP, PolicyRule
 
 Manifest = dict[str, Any]
+_CERTIFICATES = "certificates.k8s.io"
 _NOT_FOR_NAMES = re.compile(r"[^a-z0-9.-]+")
 
 
@@ -30,7 +36,8 @@ class Need(msgspec.Struct, frozen=True):
 class Suggestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Roles and bindings for one subject; `unused` is granted now and was never needed.
 
-    `given` counts the needs that everybody's groups give already.
+    `given` counts the needs that everybody's groups give already; `besides` is what the log does
+    not tell and the server asks for.
     """
 
     subject: str
@@ -38,6 +45,7 @@ class Suggestion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     unused: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     given: int = 0
+    besides: tuple[str, ...] = ()
 
 
 class Needs:
@@ -54,7 +62,8 @@ class Needs:
             verb=asked.verb,
             group=asked.group,
             resource=asked.combined if asked.resource_request else "",
-            name=asked.name if self._with_names else "",
+            # To act as one user is never to act as any.
+            name=asked.name if self._with_names or is_impersonation(asked) else "",
             path=asked.path,
         )
         self.by_subject.setdefault(asked.user.name, {}).setdefault(need, asked)
@@ -71,15 +80,44 @@ class Needs:
             unused=tuple(_unused(subject, needs.values(), chain)),
             missing=tuple(str(asked) for asked in own.values() if _is_missing(asked, chain)),
             given=len(needs) - len(own),
+            besides=tuple(dict.fromkeys(filter(None, map(_besides, own.values())))),
         )
+
+
+def is_impersonation(asked: Attributes) -> bool:
+    """Whether it is about acting as somebody, and not about what is done then."""
+    return asked.verb == "impersonate" or asked.verb.startswith("impersonate:")
+
+
+# What the server asks for besides, where a request does more than it says.
+_BESIDES = {
+    (GROUP, "roles"): "to write Roles again it takes `escalate`, or all that they allow",
+    (GROUP, "clusterroles"): "to write ClusterRoles again it takes `escalate`, or all they allow",
+    (GROUP, "rolebindings"): "to write RoleBindings again it takes `bind`, or all they grant",
+    (
+        GROUP,
+        "clusterrolebindings",
+    ): "to write ClusterRoleBindings again it takes `bind`, or all they grant",
+    (_CERTIFICATES, "certificatesigningrequests/approval"): "to approve again it takes `approve` on"
+    " the signer",
+    (_CERTIFICATES, "certificatesigningrequests/status"): "to sign again it takes `sign` on the"
+    " signer",
+}
+
+
+def _besides(asked: Attributes) -> str:
+    if asked.verb not in ("create", "update", "patch"):
+        return ""
+    return _BESIDES.get((asked.group, asked.combined), "")
 
 
 def _is_given(asked: Attributes, chain: Chain | None) -> bool:
     """Whether the groups that everybody of its kind is in allow it anyway."""
     if chain is None:
         return False
-    groups = User(groups=asked.user.groups)
-    return chain.allows(msgspec.structs.replace(asked, user=groups))
+    # A group that authentication found (an organization, a team) is what it has, and not given.
+    groups = tuple(each for each in asked.user.groups if each in implicit_groups(asked.user.name))
+    return chain.allows(msgspec.structs.replace(asked, user=User(groups=groups)))
 
 
 def _is_missing(asked: Attributes, chain: Chain | None) -> bool:
@@ -165,11 +203,17 @@ def _subject(name: str) -> Manifest:
 
 
 def _unused(subject: str, asked: Iterable[Attributes], chain: Chain | None) -> Iterator[str]:
-    """The rules that the subject's own bindings grant and no request made use of."""
+    """The rules that bindings of the subject and its own groups grant, and no request made use of.
+
+    What everybody is granted does not count.
+    """
     if chain is None or chain.rbac is None:
         return
     requests = list(asked)
-    for grant in chain.rbac.every_grant_of(User(name=subject)):
+    everybody = implicit_groups(subject)
+    groups = dict.fromkeys(each for asked in requests for each in asked.user.groups)
+    own = User(name=subject, groups=tuple(each for each in groups if each not in everybody))
+    for grant in chain.rbac.every_grant_of(own):
         for rule in grant.rules:
             if not any(_counts(grant, each) and rule.allows(each) for each in requests):
                 yield f"{grant.binding.label} → {grant.role}: {spell(rule.rule)}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from shipkeeper.access.abac import AbacLine
+from shipkeeper.access.abac import ANY, AbacLine
 from shipkeeper.access.attributes import (
     AUTHENTICATED,
     MASTERS,
@@ -26,13 +26,16 @@ EVERYBODY = "*"
 class Holder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """Somebody who may, and by what; `namespace` is where, empty for everywhere.
 
-    `kind` is User, Group, ServiceAccount or Node; a User may have to be in `group` as well.
+    `kind` is User, Group, ServiceAccount or Node; a User may have to be in `group` as well. A line
+    of ABAC for no namespace is `without_namespace`: it counts for requests over all namespaces at
+    once, and for none in any of them.
     """
 
     kind: str
     name: str
     group: str = ""
     namespace: str = ""
+    without_namespace: bool = False
     authorizer: str
     by: str
     rule: str = ""
@@ -122,14 +125,15 @@ def _by_rbac(chain: Chain, question: Question, *, everywhere: bool) -> Iterator[
 def _by_abac(chain: Chain, question: Question, *, everywhere: bool) -> Iterator[Holder]:
     for line in chain.abac.lines if chain.abac else ():
         where = question.namespace
-        if everywhere and not question.is_cluster_scoped and line.namespace not in ("", "*"):
+        if everywhere and not question.is_cluster_scoped and line.namespace != ANY:
             where = line.namespace
         if line.allows(question.of(_anyone_of(line), where)):
             yield Holder(
                 kind="User" if line.user else "Group",
                 name=line.user or line.group,
                 group=line.group if line.user else "",
-                namespace="" if line.namespace == "*" else where,
+                namespace="" if line.namespace == ANY else where,
+                without_namespace=not (line.namespace or question.is_cluster_scoped),
                 authorizer="abac",
                 by=f"line {line.number}",
             )
@@ -157,6 +161,9 @@ def _by_node(chain: Chain, question: Question, *, everywhere: bool) -> Iterator[
                     authorizer="node",
                     by=opinion.rule,
                 )
+                if not namespace:
+                    # What holds for no namespace in particular holds for each of them.
+                    break
 
 
 def known_nodes(policy: Policy) -> list[str]:

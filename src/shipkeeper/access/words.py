@@ -172,4 +172,7 @@ def question(verb: str, what: str, name: str = "", namespace: str = "") -> Quest
     # kubectl's `pods/web-0` names an object; a subresource comes with --subresource or a name.
     target = resource_name(what)
     where = "" if target.resource in CLUSTER_SCOPED else namespace
+    if target.resource == "namespaces" and not target.group and verb != "create":
+        # A request for a namespace is one in it: rights that are held in it alone are enough.
+        where = name
     return Question(verb=verb, target=target, name=name, namespace=where)

@@ -19,6 +19,9 @@ from shipkeeper.model.base import KubeStruct
 
 T = TypeVar("T")
 
+# How many questions are under way; each of the first ones costs a TLS handshake.
+AT_ONCE = 8
+
 
 class Discovery(msgspec.Struct, frozen=True):
     """The kinds that are served, and the API groups whose servers did not answer."""
@@ -83,7 +86,7 @@ class _ApiServices(KubeStruct, frozen=True, kw_only=True):
 
 
 async def discover(connection: Requests) -> Discovery:
-    """Ask for all groups, and each of their versions for its kinds, at once."""
+    """Ask for all groups, and each of their versions for its kinds, some at once."""
     groups = (await _get(connection, "/apis", _Groups)).groups
     wanted = [("", "v1", "/api/v1")]
     wanted += [
@@ -91,8 +94,14 @@ async def discover(connection: Requests) -> Discovery:
         for group in groups
         for each in group.in_order
     ]
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def kinds_at(path: str) -> _Resources:
+        async with slots:
+            return await _get(connection, path, _Resources)
+
     answers = await asyncio.gather(
-        *(_get(connection, path, _Resources) for _, _, path in wanted), return_exceptions=True
+        *(kinds_at(path) for _, _, path in wanted), return_exceptions=True
     )
     kinds: list[Kind] = []
     unreadable: list[Unreadable] = []

@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 
 from shipkeeper.backup.contents import Unreadable
-from shipkeeper.backup.discovery import discover
+from shipkeeper.backup.discovery import AT_ONCE, discover
 from shipkeeper.backup.kinds import Kind, kinds_to_take
 from shipkeeper.backup.pages import Glance, glance
 from shipkeeper.backup.selection import Selection, require_known_kinds
@@ -48,7 +48,8 @@ async def outline(connection: Requests, selection: Selection) -> Outline:
     require_known_kinds(selection, found.served.kinds)
     chosen = selection.chosen_kinds(candidates)
     before = await glance(connection, NAMESPACES)
-    seen = await asyncio.gather(*(_glance(connection, kind) for kind in chosen))
+    slots = asyncio.Semaphore(AT_ONCE)
+    seen = await asyncio.gather(*(_glance(connection, kind, slots) for kind in chosen))
     after = await glance(connection, NAMESPACES)
     looked_at = [(kind, each) for kind, each in zip(chosen, seen, strict=True)]
     kinds = tuple((kind, each) for kind, each in looked_at if isinstance(each, Glance))
@@ -71,9 +72,12 @@ async def outline(connection: Requests, selection: Selection) -> Outline:
     )
 
 
-async def _glance(connection: Requests, kind: Kind) -> Glance | Unreadable | None:
+async def _glance(
+    connection: Requests, kind: Kind, slots: asyncio.Semaphore
+) -> Glance | Unreadable | None:
     try:
-        return await glance(connection, kind)
+        async with slots:
+            return await glance(connection, kind)
     except NotFoundError:
         return None  # Its definition was deleted since it was discovered.
     except ShipkeeperError as error:

@@ -38,10 +38,14 @@ class _Named(KubeStruct, frozen=True, kw_only=True):
     metadata: _Name
 
 
+class _Names(KubeStruct, frozen=True, kw_only=True):
+    items: list[_Named] | None = None
+
+
 T = TypeVar("T")
 _LISTED = msgspec.json.Decoder(_Listed)
 _COUNTED = msgspec.json.Decoder(_Counted)
-_NAMED = msgspec.json.Decoder(_Named)
+_NAMES = msgspec.json.Decoder(_Names)
 
 
 class RawObject(msgspec.Struct, frozen=True, gc=False):
@@ -95,9 +99,7 @@ async def pages(
     while True:
         body = await connection.send("GET", path, query=asked)
         listed = _decode(_LISTED, path, body)
-        yield Page(
-            [_raw_object(path, raw) for raw in listed.items or ()], listed.metadata.resource_version
-        )
+        yield Page(_raw_objects(path, body, listed), listed.metadata.resource_version)
         if not listed.metadata.continue_:
             return
         # The token holds the revision; the server takes no other beside it.
@@ -117,12 +119,16 @@ async def one_ahead(source: AsyncGenerator[Page]) -> AsyncGenerator[Page]:
             await asyncio.gather(coming, return_exceptions=True)
 
 
-def _raw_object(path: str, raw: msgspec.Raw) -> RawObject:
-    metadata = _decode(_NAMED, path, raw).metadata
-    return RawObject(metadata.namespace, metadata.name, memoryview(raw))
+def _raw_objects(path: str, body: bytes, listed: _Listed) -> list[RawObject]:
+    # To read the whole page twice takes a third of the time of reading each object by itself.
+    names = _decode(_NAMES, path, body).items or ()
+    return [
+        RawObject(named.metadata.namespace, named.metadata.name, memoryview(raw))
+        for named, raw in zip(names, listed.items or (), strict=True)
+    ]
 
 
-def _decode(decoder: msgspec.json.Decoder[T], path: str, body: bytes | msgspec.Raw) -> T:
+def _decode(decoder: msgspec.json.Decoder[T], path: str, body: bytes) -> T:
     try:
         return decoder.decode(body)
     except msgspec.DecodeError as error:

@@ -35,6 +35,7 @@ _KINDS = (
 _UNREADABLE = (Column("UNREADABLE"), Column("REASON"), Column("MESSAGE"))
 _OBJECTS = (Column("NAMESPACE"), Column("NAME"), Column("SIZE"))
 _SEALED = "<sealed>"
+_OTHER_KINDS = {"etcd": "EtcdSnapshot"}
 
 
 class BackupRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -68,7 +69,7 @@ def backup_row(
     return BackupRow(
         name=backup.name,
         created=backup.created,
-        state="Damaged" if backup.damaged else _state(contents),
+        state=_state(backup, contents),
         contents=contents,
         content_bytes=figures.content_bytes if figures else None,
         added_bytes=figures.added_bytes if figures else None,
@@ -76,7 +77,11 @@ def backup_row(
     )
 
 
-def _state(contents: Contents | None) -> str:
+def _state(backup: Backup, contents: Contents | None) -> str:
+    if backup.damaged:
+        return "Damaged"
+    if backup.kind:
+        return _OTHER_KINDS.get(backup.kind, backup.kind)
     if contents is None:
         return _SEALED
     return "Complete" if contents.is_complete else "Incomplete"
@@ -93,16 +98,17 @@ def backups_report(rows: Sequence[BackupRow], now: datetime) -> Report:
 
 def _cells(row: BackupRow, now: datetime) -> tuple[str, ...]:
     contents = row.contents
+    unknown = "-" if row.state in _OTHER_KINDS.values() else _SEALED
     return (
         row.name,
         format_age(now - row.created),
-        str(contents.objects) if contents else _SEALED,
-        str(sum(each.objects > 0 for each in contents.kinds)) if contents else _SEALED,
+        str(contents.objects) if contents else unknown,
+        str(sum(each.objects > 0 for each in contents.kinds)) if contents else unknown,
         _known_size(row.content_bytes),
         _known_size(row.added_bytes),
         row.state,
-        contents.version if contents else _SEALED,
-        contents.revision if contents else _SEALED,
+        contents.version if contents else unknown,
+        contents.revision if contents else unknown,
     )
 
 

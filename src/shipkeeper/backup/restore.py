@@ -38,7 +38,7 @@ from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import Permission, require_permissions
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.reader import Reader
-from shipkeeper.kube.resources import LEASES
+from shipkeeper.kube.resources import LEASES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from shipkeeper.kube.steady import SteadyConnection
 from shipkeeper.kube.writer import Writer
 
@@ -133,9 +133,7 @@ async def execute(
         if open_hosts is not None and options.volumes is not Return.NONE:
             hosts = await stack.enter_async_context(open_hosts(connection))
             records = by_id(await archive.volumes())
-            filler = Filler(
-                reader, writer, archive, records, hosts, session.run.id, options.namespaces, tell
-            )
+            filler = Filler(reader, writer, archive, records, hosts, session.run.id, options, tell)
         shared = RestoreContext(
             archive=archive,
             options=options,
@@ -188,6 +186,11 @@ def _permissions(prepared: Prepared) -> list[Permission]:
             needed += [
                 Permission(verb=verb, resource=kind.resource) for verb in ("create", "patch")
             ]
+    if prepared.plan.request["options"].get("volumes") == Return.NEW_CLAIM:
+        needed += [
+            Permission(verb="create", resource=each)
+            for each in (PERSISTENT_VOLUMES, PERSISTENT_VOLUME_CLAIMS)
+        ]
     if prepared.assessment.muted:
         needed += [Permission(verb="patch", resource=each) for each in (VALIDATING, MUTATING)]
     return needed

@@ -93,13 +93,13 @@ def policy_of_snapshot(file: str, encryption_config: str = "", version: str = ""
     reading = ReadingFlags(encryption_provider_config=encryption_config, kubernetes_version=version)
     manifests: list[Manifest] = []
     unread: list[Unread] = []
-    with browsing(Path(file), reading) as browser:
+    with browsing(file, reading) as browser:
         for kind in EVERY_KIND:
             try:
                 manifests += browser.manifests(kind.plural)
             except EtcdError as error:
                 unread.append(Unread(what=kind.kind, why=error.message))
-        known = Version(1, browser.minor, 0)
+        known = Version(1, browser.minor(), 0)
     source = f"snapshot {Path(file).name}"
     return from_manifests(manifests, source=source, version=known, unread=tuple(unread))
 

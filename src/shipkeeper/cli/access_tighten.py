@@ -98,6 +98,7 @@ def _suggestion(found: Suggestion) -> str:
     lines = [f"# {found.subject}"]
     lines += [f"# granted and never used: {each}" for each in found.unused]
     lines += [f"# not granted now: {each}" for each in found.missing]
+    lines += [f"# not in the log: {each}" for each in found.besides]
     return "\n".join([*lines, _yaml(found.manifests)])
 
 

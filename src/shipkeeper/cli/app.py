@@ -29,6 +29,7 @@ _COMMANDS = {
         "Let users of a directory into clusters.",
     ),
     "operator": ("shipkeeper.cli.operator:operator", "Run in the cluster, on custom resources."),
+    "serve": ("shipkeeper.cli.serve:serve", "Open the console in a browser."),
     "runs": ("shipkeeper.cli.runs:runs", "List the runs of the journal, or show one."),
     "resume": ("shipkeeper.cli.resume:resume", "Go on with an interrupted run."),
     "abort": ("shipkeeper.cli.resume:abort", "Give a run up and uncordon what it cordoned."),

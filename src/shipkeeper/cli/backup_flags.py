@@ -3,14 +3,16 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Group, Parameter
 
-from shipkeeper.backup.opening import Place
-from shipkeeper.backup.selection import Selection
 from shipkeeper.errors import UsageError
 from shipkeeper.paths import state_dir
+
+if TYPE_CHECKING:
+    from shipkeeper.backup.opening import Place
+    from shipkeeper.backup.selection import Selection
 
 _REPOSITORY = Group("Repository", sort_key=1)
 _OBJECTS = Group("Which objects", sort_key=0)
@@ -43,8 +45,11 @@ class RepositoryFlags:
         ),
     ] = ""
 
-    def place(self) -> Place:
+    def place(self) -> "Place":
         """The repository, with the default key files where none are named and they are there."""
+        # Here and not above: all stores come with it, and not every command opens one.
+        from shipkeeper.backup.opening import Place
+
         if not self.repo:
             raise UsageError(
                 "no repository is named",
@@ -101,8 +106,10 @@ class SelectionFlags:
         Parameter(help="Objects without a namespace; auto: unless namespaces are chosen."),
     ] = "auto"
 
-    def selection(self) -> Selection:
+    def selection(self) -> "Selection":
         """The same, for the procedures."""
+        from shipkeeper.backup.selection import Selection
+
         return Selection(
             namespaces=self.namespace,
             not_namespaces=self.exclude_namespace,

@@ -63,6 +63,8 @@ def _row(backup: Backup) -> BackupRow:
 
 
 def _contents(backup: Backup) -> Contents | None:
+    if backup.kind:
+        return None
     try:
         return decode_contents(backup.summary, backup.name)
     except ContentsError:

@@ -69,9 +69,10 @@ class RestoreFlags:
         bool, Parameter(help="Do not quiet webhooks that fail closed without a backend.")
     ] = False
     volumes: Annotated[
-        Literal["none", "in-place", "new"],
+        Literal["none", "in-place", "new", "new-claim"],
         Parameter(
-            help="Bring volumes back: in place of what is in them, or beside it in new ones."
+            help="Bring volumes back: in place of what is in them, or beside it in new directories "
+            "(snapshots: new claims); new-claim makes volumes and claims of the directories, too."
         ),
     ] = "none"
     volume: Annotated[
@@ -108,7 +109,7 @@ class RestoreFlags:
             raise UsageError(
                 "volumes are named, and none are to come back",
                 reason="AmbiguousVolumes",
-                hint="say how with --volumes in-place or --volumes new",
+                hint="say how with --volumes in-place, new or new-claim",
             )
         return Return(self.volumes)
 

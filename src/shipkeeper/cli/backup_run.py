@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from shipkeeper.cli.output import say, show
-from shipkeeper.cli.progress import as_line
 from shipkeeper.engine.history import read_history
 from shipkeeper.engine.history_report import run_report
 from shipkeeper.engine.journal import Journal, Outcome
+from shipkeeper.engine.onlooking import as_line
 from shipkeeper.engine.progress import Event, RunStarted, Sink
 from shipkeeper.engine.run import RunResult
 from shipkeeper.errors import IncompleteError, InterruptedRunError

@@ -139,7 +139,7 @@ async def _preview(
 ) -> None:
     now = datetime.now(UTC)
     async with open_repository(place) as opened:
-        backups = await opened.backups()
+        backups = [each for each in await opened.backups() if not each.kind]
     next_times = list(islice(coming(planned, now), _SHOWN))
     show(preview_report(planned, next_times, backups, policy, now), output)
 

@@ -7,7 +7,8 @@ snapshot = App(name="snapshot", help="save, status, verify and restore, where et
 _COMMANDS = (
     ("health", "etcd_health", "health", "Tell how the members are."),
     ("defrag", "etcd_health", "defrag", "Make room in members' databases."),
-    ("save", "etcd_save", "save", "Save a snapshot of a member into a file."),
+    ("save", "etcd_save", "save", "Save a snapshot of a member."),
+    ("fetch", "etcd_fetch", "fetch", "Bring a snapshot of the repository into a file."),
     ("status", "etcd_status", "status", "Tell hash, revision, keys and size of a snapshot."),
     ("ls", "etcd_look", "ls", "List what a snapshot holds."),
     ("get", "etcd_look", "get", "Get one object out of a snapshot."),
@@ -19,6 +20,6 @@ _COMMANDS = (
 )
 for name, module, function, summary in _COMMANDS:
     etcd.command(f"shipkeeper.cli.{module}:{function}", name=name, help=summary)
-    if name in ("save", "status", "verify", "restore"):
+    if name in ("save", "fetch", "status", "verify", "restore"):
         snapshot.command(f"shipkeeper.cli.{module}:{function}", name=name, help=summary)
 etcd.command(snapshot)

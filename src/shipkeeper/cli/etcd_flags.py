@@ -8,11 +8,10 @@ from cyclopts import Group, Parameter
 
 from shipkeeper.errors import UsageError
 from shipkeeper.etcd.rpc import Credentials
-from shipkeeper.etcd.static_pod import MANIFEST, StaticPod, decode_static_pod
+from shipkeeper.etcd.static_pod import HEALTH_CLIENT, MANIFEST, StaticPod, decode_static_pod
 
 _MEMBERS = Group("Members of etcd", sort_key=1)
 _LOCAL = "https://127.0.0.1:2379"
-_HEALTHCHECK = "/etc/kubernetes/pki/etcd/healthcheck-client"
 
 
 @Parameter(name="*", group=_MEMBERS)
@@ -74,13 +73,9 @@ def _endpoints(pod: StaticPod) -> tuple[str, ...]:
 
 
 def _credentials(pod: StaticPod) -> Credentials:
-    """kubeadm's client for health checks where there is one, else the member's own pair."""
-    has_client = Path(f"{_HEALTHCHECK}.crt").exists()
-    return Credentials(
-        cacert=pod.flag("trusted-ca-file"),
-        cert=f"{_HEALTHCHECK}.crt" if has_client else pod.flag("cert-file"),
-        key=f"{_HEALTHCHECK}.key" if has_client else pod.flag("key-file"),
-    )
+    has_client = Path(HEALTH_CLIENT[1]).exists()
+    cacert, cert, key = pod.client(has_health_client=has_client)
+    return Credentials(cacert=cacert, cert=cert, key=key)
 
 
 HERE = MemberFlags()

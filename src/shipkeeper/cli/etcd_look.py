@@ -1,23 +1,19 @@
-"""`shipkeeper etcd ls|get|history|diff`: what a snapshot file holds, without a cluster."""
+"""`shipkeeper etcd ls|get|history|diff`: what a snapshot file holds, without a cluster.
 
-from pathlib import Path
+What a command needs is imported by it: one object is to be shown in a fifth of a second.
+"""
+
 from typing import Annotated
 
 import msgspec
 from cyclopts import Parameter
 
-from shipkeeper.cli.etcd_reading import PLAIN, ReadingFlags, browsing
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
+from shipkeeper.cli.etcd_reading import PLAIN, ReadingFlags, SnapshotName, browsing
 from shipkeeper.cli.output import show, write
 from shipkeeper.cli.output_flags import Output
 from shipkeeper.errors import EXIT_FINDINGS, ShipkeeperError, UsageError
 from shipkeeper.etcd.browse import NotFoundError
-from shipkeeper.etcd.browse_report import (
-    changes_report,
-    counts_report,
-    found_report,
-    history_report,
-)
-from shipkeeper.etcd.comparing import compare
 from shipkeeper.model.words import counted
 
 Namespace = Annotated[
@@ -32,15 +28,18 @@ class SnapshotsDifferError(ShipkeeperError):
 
 
 def ls(
-    file: Path,
+    file: SnapshotName,
     resource: str = "",
     /,
     *,
     namespace: Namespace = (),
     output: Output = None,
+    repository: RepositoryFlags = HERE,
 ) -> None:
     """List what a snapshot holds: how many objects of each resource, or the objects of one."""
-    with browsing(file) as browser:
+    from shipkeeper.etcd.browse_report import counts_report, found_report
+
+    with browsing(file, repository=repository) as browser:
         if resource:
             show(found_report(browser.find(resource, frozenset(namespace))), output)
         else:
@@ -48,7 +47,7 @@ def ls(
 
 
 def get(
-    file: Path,
+    file: SnapshotName,
     resource: str,
     name: str = "",
     /,
@@ -59,13 +58,14 @@ def get(
     revision: Annotated[int, Parameter(help="As it was at this revision, not at the end.")] = 0,
     output: Output = None,
     reading: ReadingFlags = PLAIN,
+    repository: RepositoryFlags = HERE,
 ) -> None:
     """Get one object out of a snapshot as the API server would show it.
 
     RESOURCE NAME or RESOURCE/NAME; `… | kubectl apply -f -` brings a deleted one back.
     """
     resource, name = _named(resource, name)
-    with browsing(file, reading) as browser:
+    with browsing(file, reading, repository) as browser:
         key = browser.key_of(resource, namespace, name)
         if revision:
             rows = [row for row in browser.index.history(key) if row.main <= revision]
@@ -87,7 +87,7 @@ def get(
 
 
 def history(
-    file: Path,
+    file: SnapshotName,
     resource: str,
     name: str = "",
     /,
@@ -97,28 +97,38 @@ def history(
     ] = "",
     output: Output = None,
     reading: ReadingFlags = PLAIN,
+    repository: RepositoryFlags = HERE,
 ) -> None:
     """Show every revision of an object that a snapshot still holds.
 
     The API server compacts every five minutes: what was before that is gone.
     """
+    from shipkeeper.etcd.browse_report import history_report
+
     resource, name = _named(resource, name)
-    with browsing(file, reading) as browser:
+    with browsing(file, reading, repository) as browser:
         moments = browser.history(browser.key_of(resource, namespace, name))
     show(history_report(resource, name, moments), output)
 
 
 def diff(
-    old: Path,
-    new: Path,
+    old: SnapshotName,
+    new: SnapshotName,
     resource: str = "",
     /,
     *,
     namespace: Namespace = (),
     output: Output = None,
+    repository: RepositoryFlags = HERE,
 ) -> None:
     """Compare two snapshots; exit code 4 if an object came, went, or was changed."""
-    with browsing(old) as before, browsing(new) as after:
+    from shipkeeper.etcd.browse_report import changes_report
+    from shipkeeper.etcd.comparing import compare
+
+    with (
+        browsing(old, repository=repository) as before,
+        browsing(new, repository=repository) as after,
+    ):
         changes = list(compare(before, after, resource, frozenset(namespace)))
     show(changes_report(changes), output)
     if changes:

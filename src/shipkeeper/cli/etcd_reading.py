@@ -1,17 +1,28 @@
-"""Flags of whatever reads a snapshot file, and the snapshot opened by them."""
+"""Flags of whatever reads a snapshot, and the snapshot opened by them."""
 
-from collections.abc import Generator
+import tempfile
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import IO, TYPE_CHECKING, Annotated, Final
 
 from cyclopts import Parameter
 
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.errors import UsageError
 from shipkeeper.etcd.browse import Browser
 from shipkeeper.etcd.encrypted import Keys
-from shipkeeper.etcd.snapshot import open_snapshot
+from shipkeeper.etcd.files import unwritable
+from shipkeeper.etcd.snapshot import Snapshot, open_snapshot
+
+if TYPE_CHECKING:
+    from shipkeeper.etcd.archive import Summary
+
+REPO: Final = "repo:"
+SnapshotName = Annotated[
+    str, Parameter(help="A snapshot's file; repo:NAME or repo:latest for one of --repo.")
+]
 
 
 @Parameter(name="*")
@@ -60,7 +71,54 @@ PLAIN = ReadingFlags()
 
 
 @contextmanager
-def browsing(file: Path, reading: ReadingFlags = PLAIN) -> Generator[Browser]:
+def opened(file: str, repository: RepositoryFlags = HERE) -> Generator[Snapshot]:
+    """A snapshot to be read: a file, or `repo:NAME` of the repository, which is fetched before."""
+    if not file.startswith(REPO):
+        with open_snapshot(Path(file)) as snapshot:
+            yield snapshot
+        return
+    with as_file(file, repository) as path, open_snapshot(path, is_verified=True) as snapshot:
+        yield snapshot
+
+
+@contextmanager
+def as_file(file: str, repository: RepositoryFlags = HERE) -> Generator[Path]:
+    """The path of a snapshot that may be `repo:NAME`: then of a file that has no other name."""
+    if not file.startswith(REPO):
+        yield Path(file)
+        return
+    # A file without a name is gone with this process, however that ends.
+    with tempfile.TemporaryFile() as fetched:
+        _fetch(file.removeprefix(REPO), repository, fetched)
+        yield Path(f"/dev/fd/{fetched.fileno()}")
+
+
+def _fetch(name: str, repository: RepositoryFlags, target: IO[bytes]) -> None:
+    # Here and not above: files are read without it.
+    import asyncio
+
+    try:
+        asyncio.run(receive(name, repository, target.write))
+        target.flush()
+    except OSError as error:
+        raise unwritable(Path(tempfile.gettempdir()), error) from error
+
+
+async def receive(
+    name: str, repository: RepositoryFlags, write: Callable[[bytes], object]
+) -> "Summary":
+    """Write a snapshot of a repository; what it tells of it."""
+    from shipkeeper.backup.opening import open_repository
+    from shipkeeper.etcd.archive import fetch
+
+    async with open_repository(repository.place(), reads=True) as found:
+        return await fetch(found, name, write)
+
+
+@contextmanager
+def browsing(
+    file: str, reading: ReadingFlags = PLAIN, repository: RepositoryFlags = HERE
+) -> Generator[Browser]:
     """A snapshot opened to be looked into."""
-    with open_snapshot(file) as snapshot:
+    with opened(file, repository) as snapshot:
         yield Browser(snapshot, reading.keys(), reading.minor())

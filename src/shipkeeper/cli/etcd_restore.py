@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
 
+from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
+from shipkeeper.cli.etcd_reading import SnapshotName, as_file
 from shipkeeper.cli.output import show
 from shipkeeper.cli.output_flags import ClientDryRun, Output
 from shipkeeper.engine.report import Report
@@ -15,7 +18,7 @@ from shipkeeper.etcd.restore import RestoreRequest
 
 
 def restore(
-    file: Path,
+    file: SnapshotName,
     /,
     *,
     name: Annotated[str, Parameter(help="The member's name (default).")] = DEFAULT_NAME,
@@ -41,6 +44,7 @@ def restore(
     ] = False,
     dry_run: ClientDryRun = "none",
     output: Output = None,
+    repository: RepositoryFlags = HERE,
 ) -> None:
     """Make the data directory of a new member out of a snapshot, for one member or several.
 
@@ -54,7 +58,7 @@ def restore(
             hint="give both, or neither",
         )
     request = RestoreRequest(
-        snapshot=file,
+        snapshot=Path(),
         name=name,
         initial_cluster=initial_cluster or f"{name}={DEFAULT_PEER_URL}",
         initial_cluster_token=initial_cluster_token,
@@ -67,7 +71,9 @@ def restore(
         skip_hash_check=skip_hash_check,
     )
     is_dry = dry_run == "client"
-    done = restoring.restore(request, dry_run=is_dry)
+    with as_file(file, repository) as snapshot:
+        found = msgspec.structs.replace(request, snapshot=snapshot)
+        done = restoring.restore(found, dry_run=is_dry)
     said = (
         f"member {done.name} ({done.member_id}) of {done.members} restored into {done.data_dir} "
         f"at revision {done.revision}{' (dry run)' if is_dry else ''}"

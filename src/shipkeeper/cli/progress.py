@@ -4,22 +4,13 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from shipkeeper.cli.output import say, write
-from shipkeeper.engine.progress import (
-    Event,
-    ItemChanged,
-    Note,
-    PlanRevised,
-    RunStarted,
-    StepDone,
-    StepFailed,
-    StepStarted,
-    StepUndone,
-)
+from shipkeeper.engine.onlooking import as_line
+from shipkeeper.engine.progress import Event
 from shipkeeper.nodes.standing import Standing
 
 
@@ -75,22 +66,3 @@ class LineScreen:
     def say(self, line: str) -> None:
         """Write a line to stderr."""
         say(line)
-
-
-def as_line(event: Event) -> dict[str, Any]:
-    """What a line tells of an event: steps by their id, plans not at all."""
-    match event:
-        case RunStarted(run, plan, resumed):
-            return {"type": "run", "run": run, "resumed": resumed, "steps": len(plan.steps)}
-        case PlanRevised(_, changes):
-            return {"type": "revised", "changes": changes}
-        case StepStarted(step):
-            return {"type": "started", "step": step.id, "effect": step.effect}
-        case StepDone(step, already):
-            return {"type": "done", "step": step.id, "already": already}
-        case StepFailed(step, verdict):
-            return {"type": "failed", "step": step.id, "verdict": verdict}
-        case StepUndone(step):
-            return {"type": "undone", "step": step.id}
-        case ItemChanged() | Note():
-            return msgspec.to_builtins(event)

@@ -1,43 +1,36 @@
-"""Running one command line, and what its failures look like: one line, a hint, an exit code."""
-
-import os
-import sys
-import traceback
-from datetime import UTC, datetime
-from pathlib import Path
-
-from cyclopts import CycloptsError
+"""Running one command line: nothing is raised, whatever happens."""
 
 from shipkeeper.cli.app import app
+from shipkeeper.cli.failure import failure_of
 from shipkeeper.cli.output import say
-from shipkeeper.errors import (
-    EXIT_ERROR,
-    EXIT_INTERRUPTED,
-    EXIT_OK,
-    EXIT_USAGE,
-    ShipkeeperError,
-)
-from shipkeeper.paths import state_dir
+from shipkeeper.errors import EXIT_OK
 
 
 def run(arguments: list[str]) -> int:
-    """Run a command line and return its exit code; nothing is raised."""
+    """Run a command line, on each of its clusters, and return its exit code."""
     try:
-        result = app(
-            _as_kubectl_reads_them(arguments),
-            exit_on_error=False,
-            print_error=False,
-            result_action="return_value",
-        )
-    except CycloptsError as error:
-        return _explain(str(error).strip(), _usage_hint(error), EXIT_USAGE)
-    except ShipkeeperError as error:
-        return _explain(error.message, error.hint, error.exit_code)
-    except KeyboardInterrupt:
-        return _explain("interrupted", "", EXIT_INTERRUPTED)
-    except Exception as error:
-        return _unexpected(error)
+        result = _result(_as_kubectl_reads_them(arguments))
+    except (Exception, KeyboardInterrupt) as error:
+        failure = failure_of(error)
+        failure.tell()
+        return failure.exit_code
     return result if isinstance(result, int) else EXIT_OK
+
+
+def _result(arguments: list[str]) -> object:
+    if any(each.partition("=")[0] == "--context" for each in arguments):
+        # Here and not above: a command line must answer at once.
+        from shipkeeper.cli.clusters import on_each, several_contexts
+
+        contexts, rest = several_contexts(arguments)
+        if contexts:
+            return on_each(app, contexts, rest)
+    return app(
+        arguments,
+        exit_on_error=False,
+        print_error=False,
+        result_action="return_value",
+    )
 
 
 def _as_kubectl_reads_them(arguments: list[str]) -> list[str]:
@@ -46,36 +39,3 @@ def _as_kubectl_reads_them(arguments: list[str]) -> list[str]:
         return arguments
     say("--dry-run is deprecated and can be replaced with --dry-run=client.")
     return ["--dry-run=client" if each == "--dry-run" else each for each in arguments]
-
-
-def _explain(message: str, hint: str, exit_code: int) -> int:
-    say(f"error: {message}")
-    if hint:
-        say(f"hint: {hint}")
-    return exit_code
-
-
-def _usage_hint(error: CycloptsError) -> str:
-    command = " ".join(("shipkeeper", *(error.command_chain or ())))
-    return f"see: {command} --help"
-
-
-def _unexpected(error: Exception) -> int:
-    """A bug: the user gets one line, whoever mends it gets the traceback."""
-    if os.environ.get("SHIPKEEPER_DEBUG"):
-        traceback.print_exception(error, file=sys.stderr)
-        return EXIT_ERROR
-    what = f"{type(error).__name__}: {error}".splitlines()[0]
-    try:
-        hint = f"the traceback is in {_save(error)}; please report it"
-    except OSError:
-        hint = "see the traceback with SHIPKEEPER_DEBUG=1, and please report it"
-    return _explain(f"this is a bug in shipkeeper: {what}", hint, EXIT_ERROR)
-
-
-def _save(error: Exception) -> Path:
-    directory = state_dir() / "crashes"
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path = directory / f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.txt"
-    path.write_text("".join(traceback.format_exception(error)))
-    return path

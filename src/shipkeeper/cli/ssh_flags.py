@@ -10,7 +10,7 @@ from shipkeeper.nodes.options import SshAccess
 
 
 @dataclass(frozen=True, kw_only=True)
-class SshFlags:
+class LoginFlags:
     """Whom to log in as, by which key, through whom; host keys are always checked."""
 
     ssh_user: Annotated[str, Parameter(help="Whom to log in as.")] = ""
@@ -20,11 +20,17 @@ class SshFlags:
     ssh_known_hosts: Annotated[
         str, Parameter(help="The file that host keys are checked against.")
     ] = "~/.ssh/known_hosts"
+    sudo: Annotated[bool, Parameter(help="Become root on the host with sudo.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SshFlags(LoginFlags):
+    """How the hosts of nodes are logged in to."""
+
     ssh_address: Annotated[
         Literal["internal", "external", "hostname", "name"],
         Parameter(help="Which address of a node is logged in to."),
     ] = "internal"
-    sudo: Annotated[bool, Parameter(help="Become root on the host with sudo.")] = False
 
     def ssh_access(self) -> SshAccess:
         """The way to the hosts of nodes."""

@@ -49,4 +49,6 @@ async def _last_backup(repository: RepositoryFlags) -> datetime | None:
         return None
     async with open_repository(repository.place()) as opened:
         found = await opened.backups()
-    return max((each.created for each in found), default=datetime.min.replace(tzinfo=UTC))
+    return max(
+        (each.created for each in found if not each.kind), default=datetime.min.replace(tzinfo=UTC)
+    )

@@ -16,6 +16,7 @@ _RUNS = (
     Column("CLUSTER"),
     Column("STARTED"),
     Column("TOOK", wide=True),
+    Column("BY", wide=True),
     Column("OUTCOME"),
 )
 _STEPS = (
@@ -40,6 +41,8 @@ class RunRow(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     started_at: datetime
     finished_at: datetime | None
     outcome: str
+    person: str
+    door: str
 
 
 def runs_report(runs: Sequence[RunRecord], now: datetime) -> Report:
@@ -52,6 +55,8 @@ def runs_report(runs: Sequence[RunRecord], now: datetime) -> Report:
             started_at=run.started_at,
             finished_at=run.finished_at,
             outcome=run.outcome or UNFINISHED,
+            person=run.person,
+            door=run.door,
         )
         for run in runs
     )
@@ -69,6 +74,7 @@ def _run(row: RunRow, now: datetime) -> tuple[str, ...]:
         row.cluster[:_SHORT],
         f"{format_age(now - row.started_at)} ago",
         _took(row.started_at, row.finished_at),
+        f"{row.person} ({row.door})" if row.person else "-",
         row.outcome,
     )
 

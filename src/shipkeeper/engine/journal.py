@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,7 +28,8 @@ _SCHEMA_VERSION = 1
 _SCHEMA = """
 create table if not exists runs (
     id text primary key, procedure text not null, cluster text not null, request text not null,
-    plan text not null, started_at text not null, finished_at text, outcome text, revised text
+    plan text not null, started_at text not null, finished_at text, outcome text, revised text,
+    person text, door text
 );
 create table if not exists entries (
     sequence integer primary key autoincrement, run text not null references runs (id),
@@ -37,6 +38,10 @@ create table if not exists entries (
 );
 create index if not exists entries_of_run on entries (run, sequence);
 """
+
+
+# What journals of older versions lack; those versions do not mind that it is there.
+_ADDED = ("person", "door")
 
 
 class JournalError(ShipkeeperError):
@@ -81,7 +86,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A run as the journal keeps it; `outcome` is None while it runs, or if it was killed.
 
-    `plan` is what it goes by now, `revised_from` what it began with if that was another.
+    `plan` is what it goes by now, `revised_from` what it began with if that was another. `person`
+    is who began it, and `door` by what: cli, console.
     """
 
     id: str
@@ -92,6 +98,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     finished_at: datetime | None = None
     outcome: Outcome | None = None
     revised_from: Plan | None = None
+    person: str = ""
+    door: str = ""
 
     @property
     def began_with(self) -> Plan:
@@ -102,6 +110,19 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def is_unfinished(self) -> bool:
         """Whether it did not come to its end: it can be resumed, or at least aborted."""
         return self.outcome in UNFINISHED
+
+
+class RunHead(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A run without its plan."""
+
+    id: str
+    procedure: str
+    cluster: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: Outcome | None
+    person: str
+    door: str
 
 
 class Ledger(Protocol):
@@ -147,6 +168,7 @@ class Journal:
             database.execute("pragma synchronous = full")
             self._require_known_schema(database)
             database.executescript(_SCHEMA)
+            self._add_columns(database)
             database.execute(f"pragma user_version = {_SCHEMA_VERSION}")
         except (OSError, sqlite3.Error) as error:
             raise self._error(error) from error
@@ -159,6 +181,14 @@ class Journal:
                 reason="JournalTooNew",
                 hint="use that version, or set XDG_STATE_HOME to begin another journal",
             )
+
+    def _add_columns(self, database: sqlite3.Connection) -> None:
+        known = {row[1] for row in database.execute("pragma table_info(runs)")}
+        for name in _ADDED:
+            if name not in known:
+                # Another process may be adding it at this moment.
+                with suppress(sqlite3.OperationalError):
+                    database.execute(f"alter table runs add column {name} text")
 
     @contextmanager
     def _transaction(self) -> Generator[sqlite3.Connection]:
@@ -177,8 +207,9 @@ class Journal:
         """Write a run down before its first step."""
         with self._transaction() as database:
             database.execute(
-                "insert into runs (id, procedure, cluster, request, plan, started_at) "
-                "values (?, ?, ?, ?, ?, ?)",
+                "insert into runs "
+                "(id, procedure, cluster, request, plan, started_at, person, door) "
+                "values (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     run.id,
                     run.procedure,
@@ -186,6 +217,8 @@ class Journal:
                     _canonical(run.plan.request),
                     msgspec.json.encode(run.plan).decode(),
                     run.started_at.isoformat(),
+                    run.person,
+                    run.door,
                 ),
             )
 
@@ -257,8 +290,8 @@ class Journal:
         """All runs, newest first, of one cluster or of all."""
         with self._transaction() as database:
             rows = database.execute(
-                "select id, procedure, cluster, plan, started_at, finished_at, outcome, revised "
-                "from runs "
+                "select id, procedure, cluster, plan, started_at, finished_at, outcome, revised, "
+                "person, door from runs "
                 "where ? in ('', cluster) order by started_at desc, rowid desc",
                 (cluster,),
             ).fetchall()
@@ -275,6 +308,24 @@ class Journal:
             )
         return found
 
+    @property
+    def version(self) -> tuple[int, int]:
+        """Changes with everything that is written, by whichever process."""
+        with self._transaction() as database:
+            seen = database.execute("pragma data_version").fetchone()[0]
+            return (seen, database.total_changes)
+
+    def heads(self) -> list[RunHead]:
+        """All runs, newest first, without their plans: those can be large."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "select id, procedure, cluster, started_at, finished_at, outcome, "
+                "coalesce(person, ''), coalesce(door, '') "
+                "from runs order by started_at desc, rowid desc"
+            ).fetchall()
+        fields = RunHead.__struct_encode_fields__
+        return [msgspec.convert(dict(zip(fields, row, strict=True)), RunHead) for row in rows]
+
     def unfinished(self, cluster: str, procedure: str, request: dict[str, Any]) -> RunRecord | None:
         """The newest run of the same request, if it did not come to its end."""
         same = (
@@ -285,6 +336,17 @@ class Journal:
         newest = next(same, None)
         return newest if newest is not None and newest.is_unfinished else None
 
+    def entries_after(self, run: str, sequence: int) -> tuple[int, list[Entry]]:
+        """What was written down of a run after a sequence number, and the last number by now."""
+        with self._transaction() as database:
+            rows = database.execute(
+                "select sequence, step, item, phase, detail, written_at from entries "
+                "where run = ? and sequence > ? order by sequence",
+                (run, sequence),
+            ).fetchall()
+        last = rows[-1][0] if rows else sequence
+        return last, [_entry(run, *row[1:]) for row in rows]
+
     def entries(self, run: str, *, step: str = "") -> list[Entry]:
         """What was written down of a run, or of one step of it, oldest first."""
         with self._transaction() as database:
@@ -293,17 +355,7 @@ class Journal:
                 "and ? in ('', step) order by sequence",
                 (run, step),
             ).fetchall()
-        return [
-            Entry(
-                run=run,
-                step=step,
-                item=item,
-                phase=Phase(phase),
-                detail=json.loads(detail),
-                written_at=datetime.fromisoformat(written_at),
-            )
-            for step, item, phase, detail, written_at in rows
-        ]
+        return [_entry(run, *row) for row in rows]
 
     def _error(self, error: Exception) -> JournalError:
         return JournalError(
@@ -318,11 +370,23 @@ def _canonical(request: dict[str, Any]) -> str:
     return json.dumps(request, sort_keys=True)
 
 
-_Row = tuple[str, str, str, str, str, str | None, str | None, str | None]
+def _entry(run: str, step: str, item: str, phase: str, detail: str, written_at: str) -> Entry:
+    return Entry(
+        run=run,
+        step=step,
+        item=item,
+        phase=Phase(phase),
+        detail=json.loads(detail),
+        written_at=datetime.fromisoformat(written_at),
+    )
+
+
+_Maybe = str | None
+_Row = tuple[str, str, str, str, str, _Maybe, _Maybe, _Maybe, _Maybe, _Maybe]
 
 
 def _run(row: _Row) -> RunRecord:
-    id_, procedure, cluster, plan, started_at, finished_at, outcome, revised = row
+    id_, procedure, cluster, plan, started_at, finished_at, outcome, revised, person, door = row
     first = msgspec.json.decode(plan, type=Plan)
     return RunRecord(
         id=id_,
@@ -333,4 +397,6 @@ def _run(row: _Row) -> RunRecord:
         started_at=datetime.fromisoformat(started_at),
         finished_at=datetime.fromisoformat(finished_at) if finished_at else None,
         outcome=Outcome(outcome) if outcome else None,
+        person=person or "",
+        door=door or "",
     )

@@ -14,6 +14,7 @@ import msgspec
 
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.lock import cluster_lock
+from shipkeeper.engine.origin import origin
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import RunStarted, Sink
 from shipkeeper.errors import BlockedError, LockHeldError
@@ -126,12 +127,15 @@ def is_driven(journal: Journal, run: str) -> bool:
 
 
 def _new_run(plan: Plan, cluster: str) -> RunRecord:
+    began = origin()
     return RunRecord(
         id=f"{plan.procedure}-{secrets.token_hex(4)}",
         procedure=plan.procedure,
         cluster=cluster,
         plan=plan,
         started_at=datetime.now(UTC),
+        person=began.person,
+        door=began.door,
     )
 
 

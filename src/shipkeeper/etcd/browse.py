@@ -9,9 +9,9 @@ import msgspec
 from shipkeeper.etcd.definitions import as_served
 from shipkeeper.etcd.encrypted import MARK, Keys
 from shipkeeper.etcd.errors import EtcdError
-from shipkeeper.etcd.index import Index, Row, open_index, read_row
+from shipkeeper.etcd.index import Folder, Index, Row, open_index, read_row
 from shipkeeper.etcd.objects import decode_object, type_of
-from shipkeeper.etcd.registry import PREFIX, Place, is_meant, place_of
+from shipkeeper.etcd.registry import Place, is_meant, place_of
 from shipkeeper.etcd.shapes import NEWEST, Shapes
 from shipkeeper.etcd.snapshot import Snapshot
 
@@ -64,14 +64,12 @@ class Browser:
         self._minor = minor
         self._shapes: Shapes | None = None
 
-    @property
     def shapes(self) -> Shapes:
         """The shapes of the version that the snapshot's cluster has."""
         if self._shapes is None:
-            self._shapes = Shapes(self.minor)
+            self._shapes = Shapes(self.minor())
         return self._shapes
 
-    @property
     def minor(self) -> int:
         """The minor version of the snapshot's cluster."""
         if self._minor is None:
@@ -80,13 +78,11 @@ class Browser:
 
     def counts(self, namespaces: frozenset[str] = frozenset()) -> list[Count]:
         """How many objects there are, by resource and namespace."""
-        # Keys are told apart by all but their names first: of those there are few.
-        by_folder = Counter(key[: key.rfind(b"/") + 1] for key, _ in self.index.live_keys())
         counted: Counter[tuple[str, str]] = Counter()
-        for folder, objects in by_folder.items():
-            place = place_of(folder.decode(errors="replace") + "x")
-            if place and (not namespaces or place.namespace in namespaces):
-                counted[place.resource, place.namespace] += objects
+        for folder in self.index.folders:
+            place = _place_in(folder)
+            if place and folder.living and (not namespaces or place.namespace in namespaces):
+                counted[place.resource, place.namespace] += folder.living
         return [
             Count(resource=resource, namespace=namespace, objects=objects)
             for (resource, namespace), objects in sorted(counted.items())
@@ -111,15 +107,14 @@ class Browser:
             yield self.manifest(row)
 
     def _rows(self, wanted: str, namespaces: frozenset[str]) -> Iterator[tuple[Place, Row]]:
-        folders: dict[bytes, Place | None] = {}
-        for key, number in self.index.live_keys():
-            folder = key[: key.rfind(b"/") + 1]
-            if folder not in folders:
-                folders[folder] = _wanted(folder, wanted, namespaces)
-            place = folders[folder]
-            if place is not None:
-                name = key[len(folder) :].decode(errors="replace")
-                yield Place(place.resource, place.namespace, name), self.index.row(number)
+        for folder in self.index.folders:
+            place = _place_in(folder)
+            if place is None or (namespaces and place.namespace not in namespaces):
+                continue
+            if is_meant(place.resource, wanted):
+                for row in self.index.living(folder):
+                    name = row.key[len(folder.name) + 1 :].decode(errors="replace")
+                    yield Place(place.resource, place.namespace, name), row
 
     def key_of(self, wanted: str, namespace: str, name: str) -> bytes:
         """The key of an object, deleted or not; NotFoundError if there never was one."""
@@ -136,18 +131,16 @@ class Browser:
         )
 
     def _prefixes(self, wanted: str) -> Iterator[str]:
-        """The prefixes of all keys of the resources that may be meant."""
-        at = PREFIX.encode()
-        while (row := self.index.following(at)) is not None and row.key.startswith(PREFIX.encode()):
-            key = row.key.decode(errors="replace")
-            place = place_of(key)
-            tail = f"{place.namespace}/{place.name}" if place and place.namespace else None
-            prefix = key.removesuffix(tail or (place.name if place else ""))
-            if place and is_meant(place.resource, wanted):
-                yield prefix
-            if place is None:
-                prefix = "/".join(key.split("/")[:3]) + "/"
-            at = prefix.encode()[:-1] + b"0"  # The character after the slash.
+        """What keys of the resources that may be meant begin with, before any namespace."""
+        places = ((folder, _place_in(folder)) for folder in self.index.folders)
+        prefixes = (
+            f"{folder.name.decode(errors='replace')}/".removesuffix(
+                f"{place.namespace}/" if place.namespace else ""
+            )
+            for folder, place in places
+            if place and is_meant(place.resource, wanted)
+        )
+        yield from dict.fromkeys(prefixes)
 
     def manifest(self, row: Row) -> dict[str, Any]:
         """The object of a row as the API server shows it."""
@@ -188,12 +181,9 @@ class Browser:
         ]
 
 
-def _wanted(folder: bytes, wanted: str, namespaces: frozenset[str]) -> Place | None:
-    """The place of what lies in a folder of keys, if it is wanted."""
-    place = place_of(folder.decode(errors="replace") + "x")
-    if place is None or (namespaces and place.namespace not in namespaces):
-        return None
-    return place if is_meant(place.resource, wanted) else None
+def _place_in(folder: Folder) -> Place | None:
+    """The place of what lies in a folder; its name is that of no object."""
+    return place_of(f"{folder.name.decode(errors='replace')}/x")
 
 
 def guess_minor(browser: Browser) -> int:
@@ -201,7 +191,7 @@ def guess_minor(browser: Browser) -> int:
     index = browser.index
     for row in index.latest(_NODES):
         if not row.is_gone:
-            node = decode_object(browser.value(row), Shapes(NEWEST), row.main)
+            node = decode_object(browser.value(row), lambda: Shapes(NEWEST), row.main)
             version = str(node.get("status", {}).get("nodeInfo", {}).get("kubeletVersion", ""))
             parts = version.split(".")
             if len(parts) > 1 and parts[1].isdigit():

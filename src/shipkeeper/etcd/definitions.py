@@ -4,6 +4,7 @@ API servers store them as v1beta1 to this day. Source: kubernetes/apiextensions-
 pkg/apis/apiextensions/v1/conversion.go.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 
 _OLD: Final = "apiextensions.k8s.io/v1beta1"
@@ -12,9 +13,12 @@ V1BETA1_ENDED: Final = 22
 """The minor version from which on only v1 is served."""
 
 
-def as_served(manifest: dict[str, Any], minor: int) -> dict[str, Any]:
-    """A definition in the version that its API server serves; anything else as it is."""
-    if manifest.get("apiVersion") != _OLD or minor < V1BETA1_ENDED:
+def as_served(manifest: dict[str, Any], minor: Callable[[], int]) -> dict[str, Any]:
+    """A definition in the version that its API server serves; anything else as it is.
+
+    The server's minor version is asked for if it matters.
+    """
+    if manifest.get("apiVersion") != _OLD or minor() < V1BETA1_ENDED:
         return manifest
     spec = dict(manifest["spec"])
     spec.pop("version", None)

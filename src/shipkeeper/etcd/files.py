@@ -1,10 +1,17 @@
 """Files that hold a cluster's secrets: made for their owner's eyes alone, and on disk when done."""
 
+import contextlib
+import errno
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import Final
+
+from shipkeeper.etcd.errors import EtcdError
+
+_PART: Final = ".part"
 
 
 @contextmanager
@@ -23,3 +30,38 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def appearing(target: Path) -> Generator[FileIO]:
+    """A private file that gets its name when it is whole and on disk; nothing is left otherwise.
+
+    EtcdError when it cannot be written.
+    """
+    part = target.with_name(target.name + _PART)
+    try:
+        part.unlink(missing_ok=True)
+        with new_private_file(part) as file:
+            yield file
+        part.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def unwritable(target: Path, error: OSError) -> EtcdError:
+    """Why a file cannot be written, and what to do."""
+    if error.errno == errno.ENOSPC:
+        return EtcdError(
+            f"cannot write {target}: the disk is full",
+            reason="DiskFull",
+            hint="free space there, or name a file on another disk; nothing was left behind",
+        )
+    return EtcdError(
+        f"cannot write {target}: {error.strerror}",
+        reason="SnapshotUnwritable",
+        hint="name a file in a folder that you may write to",
+    )

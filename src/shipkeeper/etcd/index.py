@@ -1,34 +1,47 @@
 """The keys of a snapshot in their order, with every revision of each: made once, kept in the cache.
 
 etcd orders its database by revision; to find a key, all of it has to be read. The index is bound to
-the snapshot by its size, its time, and its sha256 trailer. It holds keys and places, no values.
+the snapshot by its size, its time, and its sha256 trailer. It holds keys and places, no values. An
+index whose own checksum does not fit is made anew.
 """
 
 import contextlib
 import hashlib
 import mmap
 import os
-from array import array
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from shipkeeper.etcd.bolt.database import Database
+from shipkeeper.etcd.crc import extend
 from shipkeeper.etcd.errors import DamagedError
-from shipkeeper.etcd.revisions import (
-    KEY_BUCKET,
-    KeyValue,
-    decode_key_value,
-    decode_revision,
-    key_of,
-)
+from shipkeeper.etcd.revisions import KeyValue, decode_key_value
 from shipkeeper.etcd.snapshot import Snapshot
 from shipkeeper.paths import cache_dir
 
-_FORMAT: Final = b"shipkeeper etcd index 1\n"
+FORMAT: Final = b"shipkeeper etcd index 2\n"
+HEAD: Final = struct.Struct("<QQQQ")
+"""Rows, bytes of all keys, bytes of the table of folders, CRC-32C of what follows."""
 _WORD: Final = 8
+_COLUMNS: Final = 4
+_CHUNK: Final = 1 << 20
+_KEPT: Final = 20  # indexes; each has some 80 bytes for a revision
+
+
+class Folder(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Rows that follow one another, whose keys are `name/` and no further slash; `begin` to `end`.
+
+    `living` counts the keys among them that are not deleted. A key without a slash has the folder
+    of an empty name. A folder that another lies in may come twice.
+    """
+
+    name: bytes
+    begin: int
+    end: int
+    living: int
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -42,20 +55,28 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Index:
-    """All revisions of all keys, ordered by key and then by revision."""
+    """All revisions of all keys, ordered by key and then by revision.
+
+    ValueError for bytes that are no index, or are not as they were written.
+    """
 
     def __init__(self, data: bytes | mmap.mmap) -> None:
         view = memoryview(data)
-        at = len(_FORMAT)
-        self._count = int.from_bytes(view[at : at + _WORD], "little")
-        at += _WORD
+        at = len(FORMAT) + HEAD.size
+        if len(view) < at or data[: len(FORMAT)] != FORMAT:
+            raise ValueError("this is no index")
+        self._count, keys, folders, checksum = HEAD.unpack_from(view, len(FORMAT))
         words = _WORD * self._count
+        is_whole = len(view) == at + _COLUMNS * words + keys + folders
+        if not is_whole or _checksum(data, at) != checksum:
+            raise ValueError("the index is not as it was written")
         columns: list[memoryview] = []
-        for _ in range(4):
+        for _ in range(_COLUMNS):
             columns.append(view[at : at + words].cast("Q"))
             at += words
         self._ends, self._mains, self._begins, self._sizes = columns
-        self._keys = view[at:]
+        self._keys = view[at : at + keys]
+        self.folders = msgspec.msgpack.decode(view[at + keys :], type=list[Folder])
 
     def __len__(self) -> int:
         """How many revisions there are."""
@@ -96,11 +117,6 @@ class Index:
             rows.append(self.row(number))
         return rows
 
-    def following(self, key: bytes) -> Row | None:
-        """The first row whose key is not below, if there is one."""
-        number = self._first(key)
-        return self.row(number) if number < self._count else None
-
     def latest(self, prefix: bytes = b"") -> Iterator[Row]:
         """The newest revision of each key that begins so, in their order; deletions too."""
         number = self._first(prefix)
@@ -116,86 +132,73 @@ class Index:
         if pending:
             yield pending
 
-    def live_keys(self) -> Iterator[tuple[bytes, int]]:
-        """Every key that is not deleted, and the number of its newest row."""
+    def living(self, folder: Folder) -> Iterator[Row]:
+        """The newest revision of each key of a folder that is not deleted."""
         keys, ends, sizes = self._keys, self._ends, self._sizes
-        last = self._count - 1
-        current = bytes(keys[: ends[0]]) if self._count else b""
-        for number in range(self._count):
+        for number in range(folder.begin, folder.end):
+            if sizes[number] & 1:
+                continue
+            # The newest row of a key is the one that another key follows, or none at all.
             end = ends[number]
-            following = bytes(keys[end : ends[number + 1]]) if number < last else None
-            if following != current and not sizes[number] & 1:
-                yield current, number
-            current = following or b""
+            key = keys[ends[number - 1] if number else 0 : end]
+            if number + 1 == self._count or keys[end : ends[number + 1]] != key:
+                yield self.row(number)
+
+
+def _checksum(data: bytes | mmap.mmap, begin: int) -> int:
+    """The CRC-32C of what follows a place."""
+    found = 0
+    for at in range(begin, len(data), _CHUNK):
+        found = extend(found, data[at : at + _CHUNK])
+    return found
 
 
 def open_index(snapshot: Snapshot) -> Index:
     """The index of a snapshot, out of the cache or made; DamagedError for a damaged snapshot."""
     path = cache_dir() / "etcd-index" / f"{_fingerprint(snapshot)}.index"
-    # Not there yet, unreadable, or empty (which mmap refuses): it is made anew.
+    # Not there yet, unreadable, or not as it was written: it is made anew.
     with contextlib.suppress(OSError, ValueError):
         with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        if mapped[: len(_FORMAT)] == _FORMAT:
-            os.utime(path)
-            return Index(mapped)
+            found = Index(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        os.utime(path)
+        return found
+    # Here and not above: as a rule the index is there.
+    from shipkeeper.etcd.indexing import build_index
+
     parts = build_index(snapshot.database())
-    mapped = _keep(path, parts)
-    return Index(mapped if mapped is not None else b"".join(parts))
-
-
-def build_index(database: Database) -> list[bytes]:
-    """Read all revisions of a database and order them by key: the index, in pieces."""
-    bucket = database.bucket(KEY_BUCKET)
-    if bucket is None:
-        raise DamagedError("the database has no bucket of keys", reason="NoDatabase")
-    keys: list[bytes] = []
-    mains, begins, sizes = array("Q"), array("Q"), array("Q")
-    for leaf in database.leaves(bucket):
-        page, offset = leaf.page, leaf.offset
-        for key, (begin, end) in zip(leaf.keys, leaf.spans, strict=True):
-            user = key_of(page, begin, end) if end > begin else b""
-            keys.append(user)
-            mains.append(int.from_bytes(key[:8], "big"))
-            begins.append(offset + begin)
-            sizes.append((end - begin) << 1 | (len(key) == 18))
-        if leaf.keys:
-            decode_revision(leaf.keys[-1])
-    order = sorted(range(len(keys)), key=keys.__getitem__)
-    ends, total = array("Q"), 0
-    for number in order:
-        total += len(keys[number])
-        ends.append(total)
-    parts = [_FORMAT, len(keys).to_bytes(_WORD, "little"), ends.tobytes()]
-    columns = (mains, begins, sizes)
-    parts += [array("Q", (each[number] for number in order)).tobytes() for each in columns]
-    parts += [keys[number] for number in order]
-    return parts
+    _keep(path, parts)
+    return Index(b"".join(parts))
 
 
 def read_row(snapshot: Snapshot, row: Row) -> KeyValue:
-    """What a row stands for."""
-    return decode_key_value(snapshot.mapped[row.begin : row.begin + row.size])
+    """What a row stands for; DamagedError if that is not what lies in its place."""
+    found = decode_key_value(snapshot.mapped[row.begin : row.begin + row.size])
+    if found.key != row.key:
+        raise DamagedError(f"{row.key!r} is not in its place in {snapshot.path}")
+    return found
 
 
 def _fingerprint(snapshot: Snapshot) -> str:
     stat = snapshot.stat
-    about = f"{stat.st_size} {stat.st_mtime_ns} {stat.st_ino} {stat.st_dev} ".encode()
+    about = f"{stat.st_size} ".encode()
+    if not snapshot.is_verified:
+        about += f"{stat.st_mtime_ns} {stat.st_ino} {stat.st_dev} ".encode()
     return hashlib.sha256(about + snapshot.trailer).hexdigest()[:32]
 
 
-def _keep(path: Path, parts: list[bytes]) -> mmap.mmap | None:
-    """Keep an index for the next time and map it; None if it cannot be kept, which is no harm."""
+def _keep(path: Path, parts: list[bytes]) -> None:
+    """Keep an index for the next time, and of all the newest alone; that it cannot is no harm."""
     part = path.with_suffix(f".{os.getpid()}")
-    try:
+    with contextlib.suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb+") as file:
-            file.writelines(parts)
-            file.flush()
-            mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        return None
-    return mapped
+        try:
+            with os.fdopen(
+                os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+            ) as file:
+                file.writelines(parts)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        kept = sorted(path.parent.glob("*.index"), key=lambda each: each.stat().st_mtime)
+        for old in kept[:-_KEPT]:
+            old.unlink(missing_ok=True)

@@ -47,11 +47,14 @@ class TypeMeta(msgspec.Struct, frozen=True, rename="camel"):
     kind: str = ""
 
 
-def decode_object(value: bytes, shapes: Shapes, revision: int) -> dict[str, Any]:
-    """The object in a stored value, which was last written at a revision; ObjectError if none."""
+def decode_object(value: bytes, shapes: Callable[[], Shapes], revision: int) -> dict[str, Any]:
+    """The object in a stored value, which was last written at a revision; ObjectError if none.
+
+    `shapes` are asked for if it is stored as protobuf.
+    """
     try:
         if value.startswith(MAGIC):
-            shown = _from_protobuf(value[len(MAGIC) :], shapes)
+            shown = _from_protobuf(value[len(MAGIC) :], shapes())
         else:
             shown = msgspec.json.decode(value, type=dict[str, Any])
     except _UNREADABLE as error:

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 import msgspec
 
+from shipkeeper.etcd.bolt.database import Buffer
 from shipkeeper.etcd.errors import DamagedError
 from shipkeeper.etcd.wire import WireError, fields, signed
 
@@ -17,6 +18,8 @@ META_BUCKET: Final = b"meta"
 
 _REVISION: Final = struct.Struct(">qcq")
 _PLAIN, _MARKED = 17, 18
+_KEY_TAG: Final = 0x0A  # field 1, of bytes
+_MORE: Final = 0x80  # the number goes on in the next byte
 
 
 class Revision(msgspec.Struct, frozen=True, order=True):
@@ -81,9 +84,15 @@ def decode_key_value(data: bytes) -> KeyValue:
     )
 
 
-def key_of(page: bytes, begin: int, end: int) -> bytes:
+def key_of(page: Buffer, begin: int, end: int) -> bytes:
     """The user's key of a KeyValue that lies in a page, without decoding the rest of it."""
-    size = page[begin + 1] if end > begin + 1 else 0
-    if end > begin and page[begin] == 0x0A and size < 0x80 and begin + 2 + size <= end:
-        return page[begin + 2 : begin + 2 + size]
+    at = begin + 2
+    if end > at and page[begin] == _KEY_TAG:
+        size = page[begin + 1]
+        if size >= _MORE:
+            size += (page[at] - 1) << 7
+            at += 1
+        # A length of three bytes or more is left to the whole decoder.
+        if (size < _MORE or page[at - 1] < _MORE) and at + size <= end:
+            return page[at : at + size]
     return decode_key_value(page[begin:end]).key

@@ -4,22 +4,21 @@ The stream ends with the SHA-256 of everything before it. The file appears under
 that has been checked and the disk has it.
 """
 
-import contextlib
-import errno
+import asyncio
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 
 import msgspec
 
 from shipkeeper.etcd.digest import BackgroundDigest
 from shipkeeper.etcd.errors import DamagedError, EtcdError
-from shipkeeper.etcd.files import new_private_file, sync_folder
+from shipkeeper.etcd.files import appearing
 from shipkeeper.etcd.rpc import MAINTENANCE, Credentials, MemberClient, RpcError, open_member
 from shipkeeper.etcd.snapshot import SHA_SIZE
 from shipkeeper.etcd.wire import fields
 
-_PART: Final = ".part"
 _BATCH: Final = 1 << 20  # bytes that are written at a time
 
 Progress = Callable[[int, int], None]
@@ -27,7 +26,10 @@ Progress = Callable[[int, int], None]
 
 
 class Saved(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A snapshot that was taken: from which member, of how many bytes, of which etcd (from 3.6)."""
+    """A snapshot that was taken: from which member, of how many bytes, of which etcd (from 3.6).
+
+    `path` is the file, or `repo:NAME`.
+    """
 
     path: str
     endpoint: str
@@ -52,45 +54,66 @@ def save(
     say: Callable[[str], None],
     progress: Progress,
 ) -> Saved:
-    """Save a snapshot from the first of the endpoints that gives a whole one. Blocking.
+    """Save a snapshot into a file, from the first endpoint that gives a whole one. Blocking.
 
     EtcdError when none does, or when the file cannot be written.
     """
+
+    def attempt(endpoint: str) -> Saved:
+        return _save_from(endpoint, credentials, target, progress)
+
+    return first_whole(endpoints, attempt, say)
+
+
+T = TypeVar("T")
+
+
+def first_whole(
+    endpoints: Sequence[str], attempt: Callable[[str], T], say: Callable[[str], None]
+) -> T:
+    """What the attempt at the first endpoint gives that sends a whole snapshot; the last raises."""
     for endpoint in endpoints[:-1]:
         try:
-            return _save_from(endpoint, credentials, target, progress)
+            return attempt(endpoint)
         except (RpcError, DamagedError) as error:
             say(f"{error.message}; trying the next member")
-    return _save_from(endpoints[-1], credentials, target, progress)
+    return attempt(endpoints[-1])
+
+
+async def watched(work: Callable[[Progress], T], progress: Progress) -> T:
+    """Save in a thread, that ends soon when the waiting for it is cancelled."""
+    stopped = threading.Event()
+
+    def tell(came: int, remaining: int) -> None:
+        if stopped.is_set():
+            raise EtcdError("the snapshot is not wanted any more", reason="Interrupted")
+        progress(came, remaining)
+
+    try:
+        return await asyncio.to_thread(work, tell)
+    except asyncio.CancelledError:
+        stopped.set()
+        raise
 
 
 def _save_from(endpoint: str, credentials: Credentials, target: Path, progress: Progress) -> Saved:
-    part = target.with_name(target.name + _PART)
-    try:
-        with open_member(endpoint, credentials) as member:
-            return _receive(member, part, target, progress)
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    with appearing(target) as file, open_member(endpoint, credentials) as member:
+        saved = receive(member, file.write, progress)
+    return msgspec.structs.replace(saved, path=str(target))
 
 
-def _receive(member: MemberClient, part: Path, target: Path, progress: Progress) -> Saved:
-    part.unlink(missing_ok=True)
-    with new_private_file(part) as file:
-        trailer, size, version = b"", 0, ""
-        with BackgroundDigest() as digest:
-            for batch, trailer, version in _batches(snapshot_chunks(member), progress):  # noqa: B007
-                digest.update(batch)
-                file.write(batch)
-                size += len(batch)
-            _require_whole(member.endpoint, digest.value(), trailer, size)
-        file.write(trailer)
-    part.replace(target)
-    sync_folder(target.parent)
+def receive(member: MemberClient, write: Callable[[bytes], object], progress: Progress) -> Saved:
+    """Write a member's snapshot piece by piece, about a MB at a time; DamagedError unless whole."""
+    trailer, size, version = b"", 0, ""
+    with BackgroundDigest() as digest:
+        for batch, trailer, version in _batches(snapshot_chunks(member), progress):  # noqa: B007
+            digest.update(batch)
+            write(batch)
+            size += len(batch)
+        _require_whole(member.endpoint, digest.value(), trailer, size)
+    write(trailer)
     return Saved(
-        path=str(target),
+        path="",
         endpoint=member.endpoint,
         size=size + SHA_SIZE,
         sha256=trailer.hex(),
@@ -139,17 +162,3 @@ def _require_whole(endpoint: str, digest: bytes, trailer: bytes, size: int) -> N
             reason="BrokenSnapshot",
             hint="try again, or another member",
         )
-
-
-def _unwritable(target: Path, error: OSError) -> EtcdError:
-    if error.errno == errno.ENOSPC:
-        return EtcdError(
-            f"cannot write {target}: the disk is full",
-            reason="DiskFull",
-            hint="free space there, or name a file on another disk; nothing was left behind",
-        )
-    return EtcdError(
-        f"cannot write {target}: {error.strerror}",
-        reason="SnapshotUnwritable",
-        hint="name a file in a folder that you may write to",
-    )

@@ -10,7 +10,7 @@ out (`e` when empty, `z` when zero), and kind. A kind is a letter or begins with
 """
 
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -34,39 +34,38 @@ class _Minor(msgspec.Struct, frozen=True):
 
 
 class _Table(msgspec.Struct, frozen=True):
-    rows: list[tuple[Field, ...]]
-    minors: dict[str, _Minor]
+    """What is not decoded yet is not asked for yet: one object needs a thousandth of it."""
+
+    rows: list[msgspec.Raw]
+    minors: dict[str, msgspec.Raw]
 
 
 class Shapes:
     """The types of one minor version; kinds that it lacks are as the nearest has them."""
 
     def __init__(self, minor: int) -> None:
-        table = _table()
-        self._rows = table.rows
         wanted = min(max(minor, OLDEST), NEWEST)
-        order = sorted(table.minors, key=lambda each: abs(_minor(each) - wanted))
-        self._minors = [table.minors[each] for each in order]
+        self._order = sorted(_table().minors, key=lambda each: abs(_minor(each) - wanted))
 
     def root(self, api_version: str, kind: str) -> tuple["Types", str] | None:
         """The types to read a kind by, and the name of its own; None if it is no built-in kind."""
-        for minor in self._minors:
+        for version in self._order:
+            minor = _types_of(version)
             name = minor.kinds.get(f"{api_version}/{kind}")
             if name:
-                return Types(self._rows, minor.types), name
+                return Types(minor.types), name
         return None
 
 
 class Types:
     """The types of one minor version by their names."""
 
-    def __init__(self, rows: list[tuple[Field, ...]], numbers: dict[str, int]) -> None:
-        self._rows = rows
+    def __init__(self, numbers: dict[str, int]) -> None:
         self._numbers = numbers
 
     def fields(self, name: str) -> tuple[Field, ...]:
         """The fields of a type."""
-        return self._rows[self._numbers[name]]
+        return _fields(self._numbers[name])
 
 
 def _minor(version: str) -> int:
@@ -75,5 +74,16 @@ def _minor(version: str) -> int:
 
 @cache
 def _table() -> _Table:
-    data = (files("shipkeeper.etcd") / "kubernetes_types.json").read_bytes()
+    # importlib.resources would take longer to import than this to read.
+    data = Path(__file__).with_name("kubernetes_types.json").read_bytes()
     return msgspec.json.decode(data, type=_Table)
+
+
+@cache
+def _types_of(version: str) -> _Minor:
+    return msgspec.json.decode(_table().minors[version], type=_Minor)
+
+
+@cache
+def _fields(number: int) -> tuple[Field, ...]:
+    return msgspec.json.decode(_table().rows[number], type=tuple[Field, ...])

@@ -21,11 +21,17 @@ _CHUNK: Final = 1 << 20
 
 
 class Snapshot:
-    """An open snapshot; `database_size` is the file's without the trailer, in bytes."""
+    """An open snapshot; `database_size` is the file's without the trailer, in bytes.
 
-    def __init__(self, path: Path, mapped: mmap.mmap, stat: os.stat_result) -> None:
+    `is_verified` tells that the trailer was compared before.
+    """
+
+    def __init__(
+        self, path: Path, mapped: mmap.mmap, stat: os.stat_result, *, is_verified: bool
+    ) -> None:
         self.path = path
         self.stat = stat
+        self.is_verified = is_verified
         self.mapped = mapped
         self.has_trailer = stat.st_size % _SECTOR == SHA_SIZE
         self.database_size = stat.st_size - (SHA_SIZE if self.has_trailer else 0)
@@ -65,11 +71,11 @@ class Snapshot:
 
 
 @contextmanager
-def open_snapshot(path: Path) -> Generator[Snapshot]:
+def open_snapshot(path: Path, *, is_verified: bool = False) -> Generator[Snapshot]:
     """Open a snapshot file; EtcdError when it cannot be read, DamagedError when it is empty."""
     mapped, stat = _map(path)
     with mapped:
-        yield Snapshot(path, mapped, stat)
+        yield Snapshot(path, mapped, stat, is_verified=is_verified)
 
 
 def _map(path: Path) -> tuple[mmap.mmap, os.stat_result]:

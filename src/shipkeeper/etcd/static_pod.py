@@ -1,6 +1,7 @@
 """What the manifest of etcd's static pod says: where the member listens, its files. Pure."""
 
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -8,6 +9,13 @@ from shipkeeper.etcd.errors import EtcdError
 
 MANIFEST: Final = "/etc/kubernetes/manifests/etcd.yaml"
 """Where kubeadm puts it."""
+HEALTH_CLIENT: Final = (
+    "/etc/kubernetes/pki/etcd/ca.crt",
+    "/etc/kubernetes/pki/etcd/healthcheck-client.crt",
+    "/etc/kubernetes/pki/etcd/healthcheck-client.key",
+)
+"""kubeadm's client for health checks: authority, certificate, key."""
+_PORT: Final = 2379
 
 
 class StaticPod(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +28,23 @@ class StaticPod(msgspec.Struct, frozen=True, kw_only=True):
     def flag(self, name: str, default: str = "") -> str:
         """The value of one flag."""
         return self.flags.get(name, default)
+
+    @property
+    def port(self) -> int:
+        """Where the member takes clients on its host's loopback."""
+        urls = [urlsplit(url) for url in self.flag("listen-client-urls").split(",")]
+        local = [url.port for url in urls if url.hostname in ("127.0.0.1", "localhost", "0.0.0.0")]  # noqa: S104
+        return next((port for port in local if port), _PORT)
+
+    def client(self, *, has_health_client: bool) -> tuple[str, str, str]:
+        """The files to speak to the member with: authority, certificate, key.
+
+        kubeadm's client for health checks where there is one, else the member's own pair.
+        """
+        _, certificate, key = HEALTH_CLIENT
+        if not has_health_client:
+            certificate, key = self.flag("cert-file"), self.flag("key-file")
+        return self.flag("trusted-ca-file"), certificate, key
 
 
 class _Shape(msgspec.Struct, frozen=True):

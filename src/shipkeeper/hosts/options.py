@@ -17,23 +17,26 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 22
 
     @classmethod
-    def parse(cls, text: str) -> "Login":
-        """Read `[user@]host[:port]`, an IPv6 address with a port in brackets."""
-        user, _, rest = text.rpartition("@")
-        address, colon, port = rest, "", ""
+    def parse(cls, text: str, user: str = "", port: int = 22) -> "Login":
+        """Read `[user@]host[:port]`, an IPv6 address with a port in brackets.
+
+        What the text does not tell is as given.
+        """
+        told, _, rest = text.rpartition("@")
+        address, colon, number = rest, "", ""
         if rest.startswith("["):
             address, _, tail = rest.removeprefix("[").partition("]")
-            colon, port = tail[:1], tail[1:]
+            colon, number = tail[:1], tail[1:]
         elif rest.count(":") == 1:
-            address, colon, port = rest.partition(":")
-        has_port = port.isdecimal() and int(port) in _PORTS
+            address, colon, number = rest.partition(":")
+        has_port = number.isdecimal() and int(number) in _PORTS
         if not address or colon not in ("", ":") or (colon and not has_port):
             raise UsageError(
                 f"{text!r} is not a host to log in to",
                 reason="BadLogin",
                 hint="write it as user@host:port; user and port may be left out",
             )
-        return cls(address=address, user=user, port=int(port or 22))
+        return cls(address=address, user=told or user, port=int(number or port))
 
     def __str__(self) -> str:
         user = f"{self.user}@" if self.user else ""

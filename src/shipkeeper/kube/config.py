@@ -7,14 +7,11 @@ from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from cryptography import x509
-from kubernetes.aio import config
-from kubernetes.aio.client import Configuration
 from multidict import CIMultiDict
 
 from shipkeeper.kube.impersonation import Impersonation
@@ -24,12 +21,11 @@ from shipkeeper.kube.kubeconfig import (
     kubeconfig_files,
     read_kubeconfig,
 )
+from shipkeeper.kube.official import ConfigException, Configuration
+from shipkeeper.kube.official import config as _official
 
 # What the official loader trips over when a value is not of the type that it expects.
 _BAD_VALUES = (ValueError, TypeError, LookupError, AttributeError)
-
-# The official package ships no types for its loaders.
-_official: Any = config
 
 PAGE_SIZE = 500
 
@@ -114,7 +110,7 @@ class Credentials:
         with _complaints() as complaints:
             try:
                 await self._login(self.configuration)
-            except (config.ConfigException, aiohttp.ClientError, OSError, *_BAD_VALUES) as error:
+            except (ConfigException, aiohttp.ClientError, OSError, *_BAD_VALUES) as error:
                 raise _login_failed(str(error)) from error
         if complaints:
             raise _login_failed(complaints[0])
@@ -162,7 +158,7 @@ def _kubeconfig_login(kubeconfig: Kubeconfig) -> Callable[[Configuration], Await
 async def _in_cluster_login(configuration: Configuration) -> None:
     try:
         _official.load_incluster_config(client_configuration=configuration)
-    except config.ConfigException as error:
+    except ConfigException as error:
         raise ConfigError(
             "no cluster to talk to: no --kubeconfig, no $KUBECONFIG, no ~/.kube/config, "
             f"and this is not a pod ({str(error).rstrip('.')})",

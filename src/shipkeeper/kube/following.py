@@ -1,4 +1,4 @@
-"""Reading objects of one kind from a watch over all of them, instead of asking for each again."""
+"""Reading objects from watches over all of their kind, instead of asking for them again."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from shipkeeper.kube.connection import Requests
 from shipkeeper.kube.errors import UnreachableError
-from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reader import Listing, Reader
 from shipkeeper.kube.reflector import Reflector
 from shipkeeper.kube.resources import Resource
 from shipkeeper.kube.writer import MERGE_PATCH, Writer
@@ -21,7 +21,8 @@ class FollowingReader(Reader):
     """A reader that knows the objects of one kind: the newest of what is watched and noted.
 
     It asks for what it does not know, and for everything while the watch is known to be broken.
-    What is gone for less than the watch's delay may still be answered.
+    What is gone for less than the watch's delay may still be answered. Lists that may be of a
+    moment ago are answered for the kinds of `answer_lists`.
     """
 
     def __init__(self, connection: Requests, followed: Reflector[Any], kind: Resource[Any]) -> None:
@@ -29,6 +30,33 @@ class FollowingReader(Reader):
         self.kind = kind
         self.followed = followed
         self._noted: dict[str, KubeObject] = {}
+        self._listed: tuple[tuple[Resource[Any], Reflector[Any]], ...] = ()
+
+    def answer_lists(self, kind: Resource[T], followed: Reflector[T]) -> None:
+        """Answer lists `at_hand` of all objects of a kind from a watch over them."""
+        self._listed += ((kind, followed),)
+
+    async def list(
+        self,
+        resource: Resource[T],
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+        at_hand: bool = False,
+    ) -> Listing[T]:
+        """Every object that the selectors match; see `Reader.list`."""
+        if at_hand and not (namespace or label_selector or field_selector):
+            for kind, followed in self._listed:
+                if kind is resource and followed.stale_since is None:
+                    return Listing(list(followed.objects.values()), followed.revision)
+        return await super().list(
+            resource,
+            namespace=namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            at_hand=at_hand,
+        )
 
     async def get(self, resource: Resource[T], name: str, namespace: str = "") -> T:
         """One object; NotFoundError when there is none of that name."""

@@ -112,6 +112,11 @@ def read_kubeconfig(files: Sequence[Path], context: str = "") -> Kubeconfig:
     return Kubeconfig(name, clusters[cluster].settings, login, impersonation)
 
 
+def context_names(files: Sequence[Path]) -> tuple[str, ...]:
+    """The contexts of the files, in their order; ConfigError says what is wrong in which file."""
+    return tuple(_first_of_each(each for file in map(_read, files) for each in file.contexts or ()))
+
+
 def _existing(path: Path, named_by: str) -> Path:
     if path.is_file():
         return path

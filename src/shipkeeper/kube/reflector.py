@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from shipkeeper.errors import ShipkeeperError
-from shipkeeper.kube.backoff import backoff
+from shipkeeper.kube.backoff import LONGEST, backoff
 from shipkeeper.kube.changes import Change, Deleted, difference, transition
 from shipkeeper.kube.errors import (
     ApiError,
@@ -45,9 +45,14 @@ class Reflector(Generic[T]):
         label_selector: str = "",
         field_selector: str = "",
         inactivity: timedelta = timedelta(seconds=60),
+        longest_pause: timedelta = LONGEST,
         at_hand: bool = False,
     ) -> None:
-        """Prepare it; with `at_hand` it may begin a moment ago, and sees what came since."""
+        """Prepare it; with `at_hand` it may begin a moment ago, and sees what came since.
+
+        A connection that was silent for `inactivity` counts as broken; between two tries to follow
+        there is never more than `longest_pause`.
+        """
         self.last_error: ShipkeeperError | None = None
         self.stale_since: datetime | None = None
         self._reader = reader
@@ -56,6 +61,7 @@ class Reflector(Generic[T]):
         self._label_selector = label_selector
         self._field_selector = field_selector
         self._inactivity = inactivity
+        self._longest_pause = longest_pause
         self._at_hand = at_hand
         self._replica: Replica[T] = Replica()
         self._revision = ""
@@ -91,6 +97,11 @@ class Reflector(Generic[T]):
         """What is there now by `namespace/name` or name, read-only; the view stays current."""
         return self._replica.objects
 
+    @property
+    def revision(self) -> str:
+        """The resourceVersion up to which `objects` are known."""
+        return self._revision
+
     def subscribe(self, callback: Callable[[Change[T]], None]) -> Callable[[], None]:
         """Have each later change told, right after it shows in `objects`; returns what ends that.
 
@@ -106,6 +117,11 @@ class Reflector(Generic[T]):
         three times in a row (credentials revoked, permission withdrawn), until it serves again.
         """
         await self._replica.wait_for(predicate)
+
+    async def ended(self) -> None:
+        """Return when nothing is followed any more: its context ended, or a callback failed."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     async def _follow(self) -> None:
         while True:
@@ -205,7 +221,7 @@ class Reflector(Generic[T]):
 
     def _delay(self) -> timedelta:
         asked = self.last_error.retry_after if isinstance(self.last_error, ApiError) else None
-        return max(backoff(self._failures), asked or timedelta(0))
+        return max(backoff(self._failures, longest=self._longest_pause), asked or timedelta(0))
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         closed = ShipkeeperError(f"{self._resource.plural} are no longer followed", reason="Closed")

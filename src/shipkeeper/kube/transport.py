@@ -8,12 +8,11 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 from multidict import CIMultiDict
 
 from shipkeeper.kube.errors import UnreachableError
 from shipkeeper.kube.kubeconfig import ConfigError
+from shipkeeper.kube.official import Configuration, RESTClientObject
 
 _CONNECTIONS = 200
 

@@ -23,11 +23,11 @@ from shipkeeper.login.directory import (
     require_login,
     require_password,
 )
-from shipkeeper.login.guessing import Attempt, Attempts, TooManyFailuresError
 from shipkeeper.login.remembered import Remembered
 from shipkeeper.login.settings import Settings
 from shipkeeper.login.tokens import Issued, Session, Signer
 from shipkeeper.serving import https
+from shipkeeper.serving.guessing import Attempt, Attempts, TooManyFailuresError
 from shipkeeper.serving.https import Limits, Request, Response, read_json
 
 LOGIN, RENEW, REVIEW = "/login", "/renew", "/tokenreview"

@@ -21,6 +21,7 @@ from shipkeeper.kube.reflector import Reflector
 from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.steady import SteadyConnection
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.disruption import PodDisruptionBudget
 from shipkeeper.model.node import Node
 from shipkeeper.nodes.eviction import Evictor
 from shipkeeper.nodes.fleet.review import FleetReviewer
@@ -84,11 +85,15 @@ class _Assembly:
 
     async def make(self, sink: Sink, *, is_aborted: bool) -> Run:
         nodes = Reflector(self._reader, NODES)
+        kind = await self._reader.budget_resource()
+        budgets = await self._stack.enter_async_context(Reflector(self._reader, kind))
         if isinstance(self._options, MaintenanceOptions):
             # Many nodes, and many questions about each: one watch answers them all.
             await self._stack.enter_async_context(nodes)
             self._reader = FollowingReader(self._connection, nodes, NODES)
+            self._reader.answer_lists(kind, budgets)
             self._writer = NotingWriter(self._connection, self._reader)
+        gates = Gates(budgets, empty_matches_all=kind.version == "v1")
         signals, holding = await self._signals(sink), await self._holding(sink)
         surges = Surges(self._reader, self._writer, self._drain.surge, self._id)
 
@@ -100,12 +105,12 @@ class _Assembly:
         if not is_aborted:
             await holding.begin()
         if isinstance(self._options, MaintenanceOptions):
-            actions = await self._maintenance(self._options, surges, signals, holding)
+            actions = await self._maintenance(self._options, surges, signals, holding, gates)
             if self._more is not None:
                 actions = {**actions, **self._more(self._reader, self._writer, signals)}
-            heeding = await self._circumstances(self._options, nodes, settle)
+            heeding = await self._circumstances(self._options, nodes, budgets, settle)
         else:
-            actions = await self._draining(surges, signals, holding)
+            actions = await self._draining(surges, signals, holding, gates)
             heeding = Circumstances(permit=self._session.tenure.firm, settle=settle)
         return Run(self._id, self._plan, actions, self._journal, signals, heeding)
 
@@ -123,32 +128,34 @@ class _Assembly:
         holding = Holding(self._reader, self._writer, self._id, sink, ignore=ignore)
         return await self._stack.enter_async_context(holding)
 
-    async def _evictor(self) -> Evictor:
-        gates = Gates(self._reader, await self._reader.budget_resource())
-        return Evictor(
-            self._writer,
-            await self._stack.enter_async_context(gates),
-            self._drain,
-            await self._reader.eviction_version(),
-        )
+    async def _evictor(self, gates: Gates) -> Evictor:
+        version = await self._reader.eviction_version()
+        return Evictor(self._writer, gates, self._drain, version)
 
     @property
     def _owner(self) -> str:
         return f"{self._plan.procedure}/{self._id}"
 
-    async def _draining(self, surges: Surges, tell: Sink, holding: Holding) -> Mapping[str, Action]:
-        evictor = await self._evictor()
+    async def _draining(
+        self, surges: Surges, tell: Sink, holding: Holding, gates: Gates
+    ) -> Mapping[str, Action]:
+        evictor = await self._evictor(gates)
         return drain_actions(
             self._reader, self._writer, evictor, self._drain, self._owner, surges, tell, holding
         )
 
     async def _maintenance(
-        self, options: MaintenanceOptions, surges: Surges, tell: Sink, holding: Holding
+        self,
+        options: MaintenanceOptions,
+        surges: Surges,
+        tell: Sink,
+        holding: Holding,
+        gates: Gates,
     ) -> Mapping[str, Action]:
         actions = maintenance_actions(
             self._reader,
             self._writer,
-            await self._evictor(),
+            await self._evictor(gates),
             self._plan,
             options,
             self._owner,
@@ -172,23 +179,29 @@ class _Assembly:
         self,
         options: MaintenanceOptions,
         nodes: Reflector[Node],
+        budgets: Reflector[PodDisruptionBudget],
         settle: Callable[[], Awaitable[None]],
     ) -> Circumstances:
         return Circumstances(
             brake=Brake(self._session.directory, partial(_is_closed, options)),
             permit=self._session.tenure.firm,
-            reviewer=await self._reviewer(options, nodes),
+            reviewer=await self._reviewer(options, nodes, budgets),
             settle=settle,
         )
 
     async def _reviewer(
-        self, options: MaintenanceOptions, nodes: Reflector[Node]
+        self,
+        options: MaintenanceOptions,
+        nodes: Reflector[Node],
+        budgets: Reflector[PodDisruptionBudget],
     ) -> FleetReviewer | None:
         """Only a plan that is a maintenance and nothing else can be made anew as one."""
         if self._plan.procedure != "maintain":
             return None
         began_with, is_resumed = self._session.run.began_with, self._session.is_resumed
-        review = FleetReviewer(self._reader, nodes, began_with, options, is_resumed=is_resumed)
+        review = FleetReviewer(
+            self._reader, nodes, budgets, began_with, options, is_resumed=is_resumed
+        )
         return await self._stack.enter_async_context(review)
 
 

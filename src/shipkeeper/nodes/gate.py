@@ -9,12 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Self
 
 from shipkeeper.kube.changes import Change, Deleted
-from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.reflector import Reflector
-from shipkeeper.kube.resources import Resource
 from shipkeeper.model.disruption import PodDisruptionBudget
 from shipkeeper.model.pod import Pod
 from shipkeeper.nodes.disruption import ignores_budgets, judge_budgets, may_go_unhealthy
@@ -133,21 +130,16 @@ class BudgetQueue:
 
 
 class Gates:
-    """The queues of all budgets of a cluster, kept up to date by one watch."""
+    """The queues of all budgets of a cluster, kept up to date by a watch over these."""
 
-    def __init__(self, reader: Reader, resource: Resource[PodDisruptionBudget]) -> None:
-        self._empty_matches_all = resource.version == "v1"
-        self._budgets = Reflector(reader, resource)
+    def __init__(self, budgets: Reflector[PodDisruptionBudget], *, empty_matches_all: bool) -> None:
+        """Queues before the budgets that are followed; see `covers` for an empty selector."""
+        self._empty_matches_all = empty_matches_all
+        self._budgets = budgets
         self._queues: dict[str, BudgetQueue] = {}
+        self._queue_of_pod: dict[str, BudgetQueue] = {}
         self._changed = asyncio.Event()
-
-    async def __aenter__(self) -> Self:
-        await self._budgets.__aenter__()
-        self._budgets.subscribe(self._on_change)
-        return self
-
-    async def __aexit__(self, *failure: Any) -> None:
-        await self._budgets.__aexit__(*failure)
+        budgets.subscribe(self._on_change)
 
     def budgets_of(self, pod: Pod) -> tuple[PodDisruptionBudget, ...]:
         """The budgets that cover a pod now."""
@@ -165,11 +157,13 @@ class Gates:
         budget = budgets[0]
         if budget.key not in self._queues:
             self._queues[budget.key] = BudgetQueue(budget.status.disruptions_allowed)
+        self._queue_of_pod[pod.uid] = self._queues[budget.key]
         return self._queues[budget.key]
 
     def withdraw(self, pod: Pod) -> None:
-        """Take a pod out of every queue."""
-        for queue in self._queues.values():
+        """Take a pod out of the queue that it was sent to last; it was withdrawn from others."""
+        queue = self._queue_of_pod.pop(pod.uid, None)
+        if queue is not None:
             queue.withdraw(pod)
 
     def explain(self, pod: Pod) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from shipkeeper.engine.announce import announcing
 from shipkeeper.engine.journal import Journal, Ledger, Outcome, RunRecord
+from shipkeeper.engine.onlooking import overheard
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.run import RunResult
@@ -26,7 +27,7 @@ from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import Writer
 from shipkeeper.nodes.assembly import assembled, options_of
-from shipkeeper.nodes.fleet.forecast import Forecast, forecast
+from shipkeeper.nodes.fleet.forecast import Forecast, Move, forecast_moves
 from shipkeeper.nodes.fleet.observe import FleetState, observe_fleet
 from shipkeeper.nodes.fleet.pace import observed_pace
 from shipkeeper.nodes.fleet.plan import plan_fleet
@@ -87,10 +88,21 @@ async def rehearse_maintenance(
 
     update_takes, in seconds, is how long a node's own work takes, if that is known.
     """
+    return (await rehearse_moves(connection, state, plan, options, update_takes))[0]
+
+
+async def rehearse_moves(
+    connection: Connection,
+    state: ClusterState,
+    plan: Plan,
+    options: MaintenanceOptions,
+    update_takes: float | None,
+) -> tuple[Forecast, tuple[Move, ...]]:
+    """The same, with every move of a pod."""
     fleet = _as_fleet(state)
     round_trip = await _round_trip(Reader(connection), state.nodes[0].name)
     pace = observed_pace(fleet, options, update_takes, round_trip)
-    return forecast(fleet, plan, pace, options.windows, datetime.now(UTC))
+    return forecast_moves(fleet, plan, pace, options.windows, datetime.now(UTC))
 
 
 async def _round_trip(reader: Reader, node: str) -> float:
@@ -167,7 +179,8 @@ async def _require_same_cluster(connection: Connection, run: RunRecord) -> None:
 
 async def take_back(connection: Connection, journal: Ledger, session: Session, tell: Sink) -> None:
     """Give up the run of a session that is open already."""
-    async with assembled(connection, journal, session, tell, is_aborted=True) as prepared:
+    told = overheard(session.directory, tell)
+    async with assembled(connection, journal, session, told, is_aborted=True) as prepared:
         await prepared.abort()
 
 
@@ -176,7 +189,9 @@ async def carry_out(
 ) -> RunResult:
     """Execute the run of a session that is open already, and tell of it by Events."""
     async with (
-        announcing(Writer(connection), session.run.id, tell) as announce,
+        announcing(
+            Writer(connection), session.run.id, overheard(session.directory, tell)
+        ) as announce,
         assembled(connection, journal, session, announce) as run,
     ):
         return await run.execute()

@@ -47,12 +47,16 @@ class BackupDocument(msgspec.Struct, frozen=True, kw_only=True):
     locked: bytes
 
 
-class BackupBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The part of a record that takes the index key: `root` is the list of sections."""
+class BackupBody(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The part of a record that takes the index key: `root` is the list of sections.
+
+    `kind` is empty for a cluster's objects, and else tells what the sections hold.
+    """
 
     root: ObjectId
     summary: bytes
     figures: Figures
+    kind: str = ""
 
 
 class IndexDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,7 +55,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             return Backup(name=self.name, created=self.created, damaged=self.document is None)
         body = self.body(access)
         return Backup(
-            name=self.name, created=self.created, summary=body.summary, figures=body.figures
+            name=self.name,
+            created=self.created,
+            summary=body.summary,
+            figures=body.figures,
+            kind=body.kind,
         )
 
 

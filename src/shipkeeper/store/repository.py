@@ -25,6 +25,7 @@ from shipkeeper.store.values import Backup, ObjectId
 from shipkeeper.store.writer import BackupWriter
 
 LATEST = "latest"
+_KINDS = {"": "a cluster's objects", "etcd": "a snapshot of etcd"}
 
 
 class Repository:
@@ -71,15 +72,24 @@ class Repository:
         """Every visible backup, oldest first; damaged ones are in it and say so."""
         return [record.backup(self.access) for record in await self._records()]
 
-    async def find(self, name: str) -> Backup:
-        """The backup of that name, unambiguous prefix of a name, or `latest`; NoSuchBackupError."""
+    async def find(self, name: str, kind: str = "") -> Backup:
+        """The backup of that name, unambiguous prefix of a name, or `latest`; NoSuchBackupError.
+
+        Only backups of that kind are meant; a damaged one may be of any.
+        """
         found = await self.backups()
-        if name == LATEST and found:
-            return found[-1]
+        meant = [backup for backup in found if backup.damaged or backup.kind == kind]
+        if name == LATEST and meant:
+            return meant[-1]
         fitting = [backup for backup in found if name and backup.name.startswith(name)]
         if len(fitting) != 1:
             count = "no" if not fitting else "more than one"
             raise NoSuchBackupError(f"{count} backup {name!r} in {self.access.blobs.url}")
+        if fitting[0] not in meant:
+            raise NoSuchBackupError(
+                f"backup {fitting[0].name} in {self.access.blobs.url} holds "
+                f"{_KINDS.get(fitting[0].kind, 'something else')}"
+            )
         return fitting[0]
 
     @asynccontextmanager

@@ -51,7 +51,7 @@ def plan(backups: Sequence[Backup], policy: Policy) -> RetentionPlan:
 
     Of a period its newest backup is kept; periods without backups do not count. `within` counts
     back from the newest backup, so that a stopped schedule loses nothing. A damaged backup is
-    kept: what it was is not known.
+    kept: what it was is not known. Backups of each kind are counted by themselves.
     """
     _require_sense(policy)
     newest_first = sorted(backups, key=lambda b: (b.created, b.name), reverse=True)
@@ -59,7 +59,17 @@ def plan(backups: Sequence[Backup], policy: Policy) -> RetentionPlan:
     for backup in newest_first:
         if backup.damaged:
             reasons[backup.name].append("damaged")
-    sound = [backup for backup in newest_first if not backup.damaged]
+    for kind in sorted({backup.kind for backup in backups}):
+        sound = [each for each in newest_first if each.kind == kind and not each.damaged]
+        _give_reasons(sound, policy, reasons)
+    return RetentionPlan(
+        keep=tuple(Kept(b, tuple(reasons[b.name])) for b in newest_first if reasons[b.name]),
+        forget=tuple(b for b in newest_first if not reasons[b.name]),
+    )
+
+
+def _give_reasons(sound: list[Backup], policy: Policy, reasons: dict[str, list[str]]) -> None:
+    """Note each rule that keeps a backup, of these that are sound and newest first."""
     for number, backup in enumerate(sound[: policy.last], 1):
         reasons[backup.name].append(f"last {number}")
     for rule, period in _PERIODS.items():
@@ -70,10 +80,6 @@ def plan(backups: Sequence[Backup], policy: Policy) -> RetentionPlan:
         for backup in sound:
             if backup.created >= since:
                 reasons[backup.name].append("within")
-    return RetentionPlan(
-        keep=tuple(Kept(b, tuple(reasons[b.name])) for b in newest_first if reasons[b.name]),
-        forget=tuple(b for b in newest_first if not reasons[b.name]),
-    )
 
 
 def _require_sense(policy: Policy) -> None:

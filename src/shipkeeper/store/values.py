@@ -50,7 +50,8 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     """A visible backup. `created` is the store's clock at its end, whatever the writer's says.
 
     `summary` and `figures` are None when the repository was opened without any key, or when the
-    backup is `damaged`: its record is not what was written.
+    backup is `damaged`: its record is not what was written. `kind` is what it holds: empty for a
+    cluster's objects, and where that is not known.
     """
 
     name: str
@@ -58,3 +59,4 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     summary: bytes | None = None
     figures: Figures | None = None
     damaged: bool = False
+    kind: str = ""

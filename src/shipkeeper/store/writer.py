@@ -21,6 +21,7 @@ from shipkeeper.store.index import Index, pack_row, store_index
 from shipkeeper.store.pack import TARGET_BYTES, Contents, Pack, Packer, Segment
 from shipkeeper.store.pipeline import Pipeline
 from shipkeeper.store.records import (
+    forget,
     latest_created,
     locked_body,
     microseconds,
@@ -90,7 +91,7 @@ class BackupWriter:
         Fastest with hundreds to thousands of bodies (up to some MB) a call. Waits while uploads
         lag behind. A body holds at most MAX_OBJECT_BYTES (ValueError).
         """
-        ids = [self._store(body, self._contents) for body in bodies]
+        ids = self._store(bodies, self._contents)
         self._put += len(ids)
         await self._pipeline.relax()
         return ids
@@ -116,22 +117,20 @@ class BackupWriter:
         self, section: str, metas: Sequence[bytes], bodies: Sequence[bytes | memoryview]
     ) -> list[ObjectId]:
         """`put` and `append` in one: an entry of one part for each body."""
-        ids = [self._store(body, self._contents) for body in bodies]
-        self._put += len(ids)
-        self._tree(section).append(
-            [Entry(m, (i,), len(b)) for m, i, b in zip(metas, ids, bodies, strict=True)]
-        )
-        await self._pipeline.relax()
+        ids = await self.put(bodies)
+        entries = [Entry(m, (i,), len(b)) for m, i, b in zip(metas, ids, bodies, strict=True)]
+        await self.append(section, entries)
         return ids
 
-    async def commit(self, summary: bytes) -> Backup:
+    async def commit(self, summary: bytes, kind: str = "") -> Backup:
         """Upload what is left and make the backup visible by one last put.
 
         `summary` is the caller's own (some kB): readable with the writer's or the reader's key.
+        `kind` tells what it is a backup of; `latest` and policies go by kinds.
         OutlivedError when a prune may already take away what the backup builds on.
         """
         sections = [tree.finish(name) for name, tree in self._trees.items()]
-        root = self._store(encode_sections(sections), self._nodes)
+        root = self._store_node(encode_sections(sections))
         self._contents.close()
         self._nodes.close()
         await self._pipeline.finish()
@@ -150,9 +149,11 @@ class BackupWriter:
             added_bytes=self._added,
         )
         await self._publish(
-            created, tuple(known), BackupBody(root=root, summary=summary, figures=figures)
+            created,
+            tuple(known),
+            BackupBody(root=root, summary=summary, figures=figures, kind=kind),
         )
-        return Backup(name=self.name, created=created, summary=summary, figures=figures)
+        return Backup(name=self.name, created=created, summary=summary, figures=figures, kind=kind)
 
     async def abandon(self) -> None:
         """Stop; what is uploaded stays invisible and goes with a later prune."""
@@ -161,20 +162,27 @@ class BackupWriter:
     def _tree(self, section: str) -> TreeBuilder:
         tree = self._trees.get(section)
         if tree is None:
-            tree = self._trees[section] = TreeBuilder(lambda node: self._store(node, self._nodes))
+            tree = self._trees[section] = TreeBuilder(self._store_node)
         return tree
 
-    def _store(self, body: bytes | memoryview, filling: _Filling) -> ObjectId:
-        id_ = blake3(body, key=self._access.id_key).digest()
-        segment = self._where.get(id_)
-        if segment is None:
-            if len(body) > MAX_OBJECT_BYTES:
-                raise ValueError(f"an object of {len(body)} bytes; at most {MAX_OBJECT_BYTES} go")
-            # A copy: a view would keep the caller's whole page in memory.
-            segment = self._where[id_] = filling.add(id_, bytes(body))
-            self._new += 1
-        self._used.add(segment)
+    def _store_node(self, node: bytes) -> ObjectId:
+        (id_,) = self._store([node], self._nodes)
+        self._used.add(self._where[id_])
         return id_
+
+    def _store(self, bodies: Sequence[bytes | memoryview], filling: _Filling) -> list[ObjectId]:
+        key, where = self._access.id_key, self._where
+        ids = [blake3(body, key=key).digest() for body in bodies]
+        for id_, body in zip(ids, bodies, strict=True):
+            if id_ not in where:
+                if len(body) > MAX_OBJECT_BYTES:
+                    raise ValueError(
+                        f"an object of {len(body)} bytes; at most {MAX_OBJECT_BYTES} go"
+                    )
+                # A copy: a view would keep the caller's whole page in memory.
+                where[id_] = filling.add(id_, bytes(body))
+                self._new += 1
+        return ids
 
     async def _upload(self, pack: Pack) -> None:
         await create_same(self._access.blobs, pack_path(pack.name), pack.content)
@@ -199,6 +207,8 @@ class BackupWriter:
         for mark in await read_marks(self._access):
             age = (clock - mark.stored.modified).total_seconds()
             if age >= _SAFE_PART * mark.document.grace_s and needed & set(mark.document.blobs):
+                # Its index is complete by now: verify would take the record for removed.
+                await forget(self._access, self.name)
                 raise OutlivedError("a prune was at work for too long beside this backup")
 
     async def _publish(

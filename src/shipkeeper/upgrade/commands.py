@@ -5,6 +5,7 @@ Source: kubernetes.io, "Upgrading kubeadm clusters" and "Upgrading Linux nodes".
 
 from collections.abc import Iterable
 
+from shipkeeper.etcd.static_pod import HEALTH_CLIENT
 from shipkeeper.model.node import Node
 from shipkeeper.model.version import Version
 
@@ -15,12 +16,6 @@ _KUBELET = "/var/lib/kubelet"
 # What kubeadm writes anew when it upgrades a node.
 _SETTINGS = f"{_KUBELET}/config.yaml {_KUBELET}/kubeadm-flags.env"
 _BEFORE = "/var/backups/shipkeeper/before"
-# kubeadm's client for health checks: authority, certificate, key.
-ETCD_CLIENT = (
-    "/etc/kubernetes/pki/etcd/ca.crt",
-    "/etc/kubernetes/pki/etcd/healthcheck-client.crt",
-    "/etc/kubernetes/pki/etcd/healthcheck-client.key",
-)
 # Where packages come and go, and where kubeadm keeps what it replaces.
 _ROOM_IN = "/ /usr /var/cache /var/lib/kubelet /etc/kubernetes"
 # A kubelet that refuses its flags or settings ends at once, and is started over and over.
@@ -147,7 +142,7 @@ def _restart(version: Version) -> Lines:
 
 def etcd_client() -> Lines:
     """Show what a client of etcd needs; it is read by us, and never kept in a record."""
-    return tuple(f"cat {path}" for path in ETCD_CLIENT)
+    return tuple(f"cat {path}" for path in HEALTH_CLIENT)
 
 
 def preflight(manager: str) -> Lines:

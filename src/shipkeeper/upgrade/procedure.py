@@ -9,6 +9,7 @@ import msgspec
 
 from shipkeeper.engine.announce import announcing
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.onlooking import overheard
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Note, Sink
 from shipkeeper.engine.run import RunResult
@@ -106,7 +107,9 @@ async def _execute(
 ) -> RunResult:
     more = _actions(session.run.plan, session.directory)
     async with (
-        announcing(Writer(connection), session.run.id, tell) as announce,
+        announcing(
+            Writer(connection), session.run.id, overheard(session.directory, tell)
+        ) as announce,
         assembled(connection, journal, session, announce, more=more) as run,
     ):
         return await run.execute()

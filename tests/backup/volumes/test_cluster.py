@@ -5,11 +5,12 @@ import json
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shipkeeper.backup.volumes.programs import STAGE
-from shipkeeper.kube.resources import PERSISTENT_VOLUME_CLAIMS, PODS
+from shipkeeper.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from shipkeeper.nodes.work_pod import RUN_LABEL
 from tests.backup.volumes.folder import MIB, furnish, seen
 from tests.backup.volumes.snapshotter import CONTENTS, DRIVER, SNAPSHOTS, snapshotter
@@ -108,6 +109,26 @@ async def test_volumes_and_hooks_from_backup_to_restore(yard: Yard, data: Path, 
     assert seen(elsewhere) == before
     beside = logs.with_name(f"logs.restored-{again['name'][:6]}")
     assert (beside / "log").read_text() == "all is well\n"
+
+    words = ("restore", "-n", name, "--volumes", "new-claim", "--volume", f"claim/{name}/data")
+    done = await yard.run(*words, *yard.pod)
+    assert done.returncode == 0, done.stderr
+    volume = await volume_of(yard, f"data-restored-{again['name'][:6]}")
+    assert volume["spec"]["local"]["path"] == f"{data}.restored-{again['name'][:6]}"
+    assert seen(Path(volume["spec"]["local"]["path"])) == before
+
+
+async def volume_of(yard: Yard, claim: str) -> dict[str, Any]:
+    """The PersistentVolume that a claim gets bound to."""
+    async with asyncio.timeout(60):
+        while True:
+            found = await yard.world.reader.get_raw(
+                PERSISTENT_VOLUME_CLAIMS, claim, yard.world.name
+            )
+            if found["status"]["phase"] == "Bound":
+                break
+            await asyncio.sleep(0.1)
+    return await yard.world.reader.get_raw(PERSISTENT_VOLUMES, found["spec"]["volumeName"])
 
 
 async def test_a_failing_hook_is_named_and_the_one_after_it_runs(

@@ -233,6 +233,14 @@ def test_where_files_come_back_to() -> None:
     assert planned(saved, World(), Return.NEW)[2] == "NodeMissing"
     mounted = record(found(world({"nfs": {}}, USER))["claim/shop/data"])
     assert planned(mounted, there, Return.NEW)[2] == "NoPlace"
+    assert planned(mounted, there, Return.NEW_CLAIM)[2] == "NoPlace"
+    assert planned(mounted, there, Return.NEW_CLAIM, places=places) == ("Create", "w2:/e", "")
+    (step,) = plan_volumes((saved,), there, Wishes(how=Return.NEW_CLAIM, backup="0123456789ab"))
+    assert step.effect == "w1:/d.restored-012345, as claim shop/data-restored-012345"
+    unclaimed = record(Volume(id="hostpath/w1/d", type="hostPath", way=Way.FILES))
+    assert planned(unclaimed, there, Return.NEW_CLAIM, places={"hostpath/w1/d": "w1:/e"})[2] == (
+        "NoClaim"
+    )
     assert planned(mounted, world({"nfs": {}}, USER)) == ("Update", "", "")
 
 
@@ -253,6 +261,7 @@ def test_snapshots_come_back_with_claims_that_are_made() -> None:
     saved = VolumeRecord(volume=volume, state=State.SAVED, snapshot=kept)
     assert planned(saved, there) == ("Refuse", "", "ClaimExists")
     assert planned(saved, there, Return.NEW) == ("Create", "", "")
+    assert planned(saved, there, Return.NEW_CLAIM) == ("Create", "", "")
     assert planned(saved, World(), coming={"shop/data"}) == ("Create", "", "")
     assert planned(saved, World()) == ("Refuse", "", "ClaimMissing")
 

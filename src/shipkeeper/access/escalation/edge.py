@@ -58,8 +58,25 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     path: int
     how: str
     held: tuple[Held, ...] = ()
+    remedy: str = ""
+    """What to do about it where no binding can be cut."""
 
     @property
     def bindings(self) -> tuple[str, ...]:
         """The bindings that it takes."""
-        return tuple(dict.fromkeys(each.binding for each in self.held))
+        return tuple(dict.fromkeys(each.binding for each in self.held if not each.grant.line))
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        """The lines of an ABAC policy that it takes."""
+        return tuple(sorted({each.grant.line for each in self.held if each.grant.line}))
+
+
+def edge(target: Place, path: int, how: str, *held: Held | None) -> Edge:
+    """An edge by what of the permissions is held."""
+    return Edge(target=target, path=path, how=how, held=tuple(each for each in held if each))
+
+
+def where(place: str) -> str:
+    """A place in words."""
+    return f"in namespace {place}" if place else "in every namespace"

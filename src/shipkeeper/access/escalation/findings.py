@@ -23,7 +23,6 @@ _GAINS = {
     Goal.TRAFFIC: "can move others' pods or traffic",
 }
 _BOOTSTRAP = ("kubernetes.io/bootstrapping", "rbac-defaults")
-_ABAC = 17
 _EVERYBODY = (UNAUTHENTICATED, "system:authenticated", SERVICE_ACCOUNTS)
 
 
@@ -32,7 +31,7 @@ class WayFinding(Finding, frozen=True, kw_only=True, rename="camel", omit_defaul
 
     goal: Goal
     cut: str = ""
-    """The binding without which it is no way, empty for a line of an ABAC policy."""
+    """The binding without which it is no way, empty if only the authorizers' chain opens it."""
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -51,13 +50,13 @@ def escalation_findings(chain: Chain, *, with_system: bool = False) -> Iterator[
 
 
 def _deciding(route: Route) -> Edge:
-    """The first edge that a binding opens: there the way is cut."""
-    return next((edge for edge in route.edges if edge.bindings), route.edges[0])
+    """The first edge that a binding, or a line, opens: there the way is cut."""
+    return next((edge for edge in route.edges if edge.bindings or edge.remedy), route.edges[0])
 
 
 def _is_system(edge: Edge, bindings: dict[str, Binding], route: Route) -> bool:
     if not edge.bindings:
-        return edge.path != 17
+        return not edge.remedy
     key, value = _BOOTSTRAP
     return all(
         label in bindings and bindings[label].metadata.labels.get(key) == value
@@ -80,7 +79,7 @@ def _finding(chain: Chain, route: Route, first: Edge, bindings: dict[str, Bindin
         goal=route.goal,
         cut=cut,
         breaks=tuple(_breaks(chain, bindings.get(cut))),
-        remedy=f"cut {cut}" if cut else "take the line out of the ABAC policy",
+        remedy=f"cut {cut}" if cut else first.remedy,
     )
 
 

@@ -16,7 +16,6 @@ from shipkeeper.access.attributes import (
     split_service_account,
 )
 from shipkeeper.access.chain import Chain
-from shipkeeper.access.escalation.abac_ways import abac_edges
 from shipkeeper.access.escalation.edge import (
     Edge,
     Goal,
@@ -27,6 +26,7 @@ from shipkeeper.access.escalation.edge import (
     secrets,
     tokens,
 )
+from shipkeeper.access.escalation.line_grants import line_grants
 from shipkeeper.access.escalation.paths import WAYS
 from shipkeeper.access.escalation.powers import EVERYWHERE, Powers
 from shipkeeper.access.escalation.terrain import Terrain
@@ -56,13 +56,18 @@ class EscalationGraph:
         self.terrain = Terrain(chain.policy)
         self._rbac = chain.rbac or Rbac((), ())
         self._subjects = bound_subjects(chain.policy)
+        self._allows_all = "AlwaysAllow" in chain.policy.chain.types
         self._edges: dict[Place, tuple[Edge, ...]] = {}
 
     def starts(self) -> list[Place]:
         """Everybody from whom a way may begin: all subjects of bindings, and of ABAC lines."""
         found: dict[Place, None] = dict.fromkeys(self._subjects)
         for line in self.chain.abac.lines if self.chain.abac else ():
-            found["User" if line.user else "Group", line.user or line.group] = None
+            kind = "ServiceAccount" if split_service_account(line.user) else "User"
+            if line.user or line.group:
+                found[kind if line.user else "Group", line.user or line.group] = None
+        if self._allows_all:
+            found |= dict.fromkeys((("Group", UNAUTHENTICATED), ("Group", AUTHENTICATED)))
         return sorted(found)
 
     def routes(self, starts: Iterable[Place] | None = None) -> Iterator[Route]:
@@ -103,7 +108,7 @@ class EscalationGraph:
             return self._of_identity(kind, name)
         find = {
             "ClusterRole": self._of_role,
-            "Namespace": _of_namespace,
+            "Namespace": self._of_namespace,
             "Pods": self._of_pods,
             "Inside": self._of_inside,
             "Secrets": self._of_secrets,
@@ -118,10 +123,14 @@ class EscalationGraph:
         if (kind, name) == ("Group", MASTERS):
             yield Edge(target=goal(Goal.ADMIN), path=0, how="is in the group system:masters")
             return
+        if self._allows_all:
+            how = "everything is allowed to everybody, by mode AlwaysAllow"
+            remedy = "take AlwaysAllow out of --authorization-mode"
+            yield Edge(target=goal(Goal.ADMIN), path=20, how=how, remedy=remedy)
+            return
         user = _user(kind, name)
-        yield from self._of_powers(Powers(self._rbac.every_grant_of(user)))
-        if self.chain.abac is not None:
-            yield from abac_edges(self.chain.abac, user)
+        lines = line_grants(self.chain.abac, user) if self.chain.abac else ()
+        yield from self._of_powers(Powers((*self._rbac.every_grant_of(user), *lines)))
 
     def _of_powers(self, powers: Powers) -> Iterator[Edge]:
         if powers.is_none:
@@ -129,12 +138,12 @@ class EscalationGraph:
         everything = powers.everything
         if everything:
             how = "may do everything"
-            yield Edge(target=goal(Goal.ADMIN), path=0, how=how, held=(everything,))
+            yield _by_lines(Edge(target=goal(Goal.ADMIN), path=0, how=how, held=(everything,)))
             return
         places = {EVERYWHERE, *powers.places}
         for place in sorted(places):
             for way in WAYS:
-                yield from way(powers, place, self.terrain)
+                yield from map(_by_lines, way(powers, place, self.terrain))
 
     def _of_role(self, name: str) -> Iterator[Edge]:
         return self._of_powers(Powers(self._role_grants(name)))
@@ -150,6 +159,13 @@ class EscalationGraph:
             )
             rules = tuple(Compiled(rule) for rule in role.rules or ())
             yield Grant(binding, rules, is_missing=False)
+
+    def _of_namespace(self, name: str) -> Iterator[Edge]:
+        for target in (pods(name), secrets(name), tokens(name)):
+            yield Edge(target=target, path=0, how=f"has every right in namespace {name}")
+        for account in sorted(self.terrain.ghosts.get(name, ())):
+            how = f"makes {account} anew, to which bindings still are"
+            yield Edge(target=("ServiceAccount", account), path=20, how=how)
 
     def _of_pods(self, namespace: str) -> Iterator[Edge]:
         if namespace == _ALL:
@@ -220,9 +236,13 @@ def _user(kind: str, name: str) -> User:
     return authenticated(name)
 
 
-def _of_namespace(name: str) -> Iterator[Edge]:
-    for target in (pods(name), secrets(name), tokens(name)):
-        yield Edge(target=target, path=0, how=f"has every right in namespace {name}")
+def _by_lines(edge: Edge) -> Edge:
+    """17: an edge that takes a line of an ABAC policy."""
+    if not edge.lines:
+        return edge
+    named = " and ".join(f"line {number}" for number in edge.lines)
+    how, remedy = f"{edge.how} (ABAC {named})", f"take {named} out of the ABAC policy"
+    return msgspec.structs.replace(edge, path=17, how=how, remedy=remedy)
 
 
 def _of_any_node(name: str) -> Iterator[Edge]:

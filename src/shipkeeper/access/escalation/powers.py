@@ -28,13 +28,18 @@ class Held(msgspec.Struct, frozen=True):
         """The only names that it is for, none being no restriction."""
         return self.rule.names
 
+    def is_for(self, name: str) -> bool:
+        """Whether it is for an object of a name."""
+        return not self.names or name in self.names
+
 
 class Powers:
     """The grants of one identity; asked by verb and resource, in one namespace or everywhere."""
 
     def __init__(self, grants: Iterable[Grant]) -> None:
         self._by_place: dict[str, list[Grant]] = {}
-        for grant in grants:
+        self.grants = tuple(grants)
+        for grant in self.grants:
             if grant.rules:
                 self._by_place.setdefault(grant.namespace, []).append(grant)
         self._known: dict[tuple[str, str, str, str], Held | None] = {}
@@ -81,7 +86,9 @@ class Powers:
         )
 
     def _find(self, verb: str, group: str, resource: str, place: str) -> Held | None:
-        if place and resource.partition("/")[0] in CLUSTER_SCOPED:
+        # A request for a namespace is one in it, so rights to it can be held there.
+        kind = resource.partition("/")[0]
+        if place and kind in CLUSTER_SCOPED and kind != "namespaces":
             return None
         best: Held | None = None
         for grant in self._by_place.get(place, ()):

@@ -32,6 +32,15 @@ class Terrain:
         self.minor = policy.version.minor
         self.nodes = known_nodes(policy)
         self.accounts = _accounts(policy)
+        self.ghosts = _ghosts(policy)
+        self.heeds_rbac = "RBAC" in policy.chain.types
+        """Whether roles and bindings decide anything in this cluster."""
+        self.aggregated = {
+            role.name
+            for role in policy.roles
+            if role.aggregation_rule and role.aggregation_rule.cluster_role_selectors
+        }
+        """The ClusterRoles to which others are added by their labels."""
         self.namespaces = sorted(
             {each.name for each in policy.of_kind("Namespace")}
             | set(self.accounts)
@@ -95,6 +104,21 @@ def _accounts(policy: Policy) -> dict[str, set[str]]:
         account = str(pod.spec.get("serviceAccountName") or "default")
         name = service_account_name(pod.namespace, account)
         found.setdefault(pod.namespace, set()).add(name)
+    return found
+
+
+def _ghosts(policy: Policy) -> dict[str, set[str]]:
+    """By namespace, the ServiceAccounts that bindings name and that are not there."""
+    existing = {account.key for account in policy.of_kind("ServiceAccount")}
+    found: dict[str, set[str]] = {}
+    if policy.lacks("ServiceAccount") or not existing:
+        return found
+    for binding in policy.bindings:
+        for subject in binding.subjects or ():
+            named = subject_name(subject, binding.namespace)
+            account = split_service_account(named[1]) if named else None
+            if named and account and "/".join(account) not in existing:
+                found.setdefault(account[0], set()).add(named[1])
     return found
 
 

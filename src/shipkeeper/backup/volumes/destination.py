@@ -22,6 +22,8 @@ class Return(StrEnum):
     """Their files take the place of what is in the volume now."""
     NEW = "new"
     """Beside it, in a new directory or a new claim; nothing that is there is touched."""
+    NEW_CLAIM = "new-claim"
+    """The same; a new directory becomes a PersistentVolume, with a claim bound to it."""
 
 
 class Doing(StrEnum):
@@ -111,7 +113,7 @@ class _Planner:
 
     def _snapshot(self, record: VolumeRecord) -> VolumeStep:
         volume, claim = record.volume, self._claim(record.volume)
-        if self._wishes.how is Return.NEW:
+        if self._wishes.how is not Return.IN_PLACE:
             name = f"{claim}-{suffix(self._wishes.backup)}"
             return _done(record, Doing.CREATE, f"claim {name} from its snapshot")
         if claim in self._wishes.coming:
@@ -132,20 +134,33 @@ class _Planner:
         )
 
     def _files(self, record: VolumeRecord) -> VolumeStep:
-        volume = record.volume
-        if place := self._wishes.places.get(volume.id):
-            return self._at(record, Doing.CREATE, place)
-        if self._wishes.how is Return.NEW:
-            if not volume.root.path:
-                return _refused(
-                    record,
-                    "NoPlace",
-                    "it was mounted by a kubelet, so there is no place beside it",
-                    "name one: --volume-map VOLUME=NODE:PATH",
-                )
-            path = f"{volume.root.path.rstrip('/')}.{suffix(self._wishes.backup)}"
-            return self._at(record, Doing.CREATE, f"{volume.node}:{path}")
+        place = self._wishes.places.get(record.volume.id, "")
+        if place or self._wishes.how is not Return.IN_PLACE:
+            return self._beside(record, place)
         return self._in_place(record)
+
+    def _beside(self, record: VolumeRecord, place: str) -> VolumeStep:
+        volume = record.volume
+        if not place and not volume.root.path:
+            return _refused(
+                record,
+                "NoPlace",
+                "it was mounted by a kubelet, so there is no place beside it",
+                "name one: --volume-map VOLUME=NODE:PATH",
+            )
+        path = f"{volume.root.path.rstrip('/')}.{suffix(self._wishes.backup)}"
+        step = self._at(record, Doing.CREATE, place or f"{volume.node}:{path}")
+        if self._wishes.how is not Return.NEW_CLAIM or step.doing is Doing.REFUSE:
+            return step
+        if not volume.claim:
+            return _refused(
+                record,
+                "NoClaim",
+                "no claim stood for it, so there is none to make another one like",
+                "bring its files back alone, with --volumes new",
+            )
+        name = f"{self._claim(volume)}-{suffix(self._wishes.backup)}"
+        return msgspec.structs.replace(step, effect=f"{step.effect}, as claim {name}")
 
     def _in_place(self, record: VolumeRecord) -> VolumeStep:
         volume = record.volume

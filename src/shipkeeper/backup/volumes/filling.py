@@ -5,13 +5,15 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 from shipkeeper.backup.archive import Archive
+from shipkeeper.backup.manifest import Manifest
+from shipkeeper.backup.restore_options import RestoreOptions
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.strip import strip
-from shipkeeper.backup.volumes.destination import place_of, suffix
+from shipkeeper.backup.volumes.destination import Return, place_of, suffix
 from shipkeeper.backup.volumes.finding import Finding, find_volumes
+from shipkeeper.backup.volumes.new_claim import new_claim
 from shipkeeper.backup.volumes.programs import Root, VolumeError
 from shipkeeper.backup.volumes.record import VolumeRecord, Way
 from shipkeeper.backup.volumes.report import size
@@ -22,8 +24,9 @@ from shipkeeper.backup.volumes.writing import write_files
 from shipkeeper.engine.progress import Note, Sink
 from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.kube.reader import Reader
-from shipkeeper.kube.resources import NODES, PERSISTENT_VOLUME_CLAIMS
+from shipkeeper.kube.resources import NODES, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.node import Node
 from shipkeeper.model.words import counted
 
 _AT_ONCE = 4
@@ -42,7 +45,7 @@ class Filler:
         records: Mapping[str, VolumeRecord],
         hosts: Hosts,
         run: str,
-        namespaces: Mapping[str, str],
+        options: RestoreOptions,
         tell: Sink,
         bound_within: float = 300.0,
     ) -> None:
@@ -52,7 +55,7 @@ class Filler:
         self._records = records
         self._hosts = hosts
         self._run = run
-        self._namespaces = namespaces
+        self._options = options
         self._tell = tell
         self._bound_within = bound_within
         self._gate = asyncio.Semaphore(_AT_ONCE)
@@ -68,7 +71,7 @@ class Filler:
         }
 
     def _mapped(self, namespace: str) -> str:
-        return self._namespaces.get(namespace, namespace)
+        return self._options.namespaces.get(namespace, namespace)
 
     async def provide(self, id_: str) -> None:
         """Have the snapshot that a claim will be made from."""
@@ -85,11 +88,12 @@ class Filler:
         record = self._records[id_]
         if record.files is None:
             await self.provide(id_)
-            await self._new_claim(record)
+            await self._claim_of_snapshot(record)
             return
-        node, root = place_of(place) if place else await self._mounted(record)
-        host = self._hosts.of(await self._reader.get(NODES, node))
-        async with self._gate, self._one_a_node[node]:
+        name, root = place_of(place) if place else await self._mounted(record)
+        node = await self._reader.get(NODES, name)
+        host = self._hosts.of(node)
+        async with self._gate, self._one_a_node[name]:
             await write_files(
                 self._archive.source,
                 record.files,
@@ -100,6 +104,8 @@ class Filler:
                 makes=fresh or record.volume.type == "hostPath",
                 count=_Told(id_, self._tell),
             )
+        if self._options.volumes is Return.NEW_CLAIM:
+            await self._claim_of_files(record, node, root)
 
     async def _mounted(self, record: VolumeRecord) -> tuple[str, Root]:
         """Where a volume is by now; waits until its claim is bound and something mounts it."""
@@ -126,8 +132,34 @@ class Filler:
                 "or name a place with --volume-map",
             ) from error
 
-    async def _new_claim(self, record: VolumeRecord) -> None:
+    async def _claim_of_files(self, record: VolumeRecord, node: Node, root: Root) -> None:
+        """A volume where the files are, and another claim beside the one that is there."""
+        claim, name, namespace = await self._claim(record)
+        volume, made = new_claim(
+            claim,
+            name,
+            namespace,
+            (node.name, node.metadata.labels),
+            root,
+            self._options.storage_classes,
+        )
+        for resource, manifest, place in (
+            (PERSISTENT_VOLUMES, volume, ""),
+            (PERSISTENT_VOLUME_CLAIMS, made, namespace),
+        ):
+            with suppress(ConflictError):
+                await self._writer.create(resource, manifest, namespace=place)
+
+    async def _claim_of_snapshot(self, record: VolumeRecord) -> None:
         """Another claim of what the snapshot has, beside the one that is there."""
+        claim, name, namespace = await self._claim(record)
+        metadata = {"name": name, "namespace": namespace}
+        made = data_source({**claim, "metadata": metadata}, _restored(record))
+        with suppress(ConflictError):
+            await self._writer.create(PERSISTENT_VOLUME_CLAIMS, made, namespace=namespace)
+
+    async def _claim(self, record: VolumeRecord) -> tuple[Manifest, str, str]:
+        """A volume's claim as the backup has it, and the name and the namespace of a new one."""
         volume = record.volume
         name = f"persistentvolumeclaims/{volume.namespace}/{volume.claim}"
         found = await self._archive.find(Selection(names=(name,)))
@@ -135,17 +167,10 @@ class Filler:
             raise VolumeError(
                 "the backup has not its claim",
                 reason="ClaimMissing",
-                hint="make one by hand, with the snapshot as its dataSource",
+                hint="make one by hand",
             )
-        manifest = strip(found[0][1], "")
-        namespace = self._mapped(volume.namespace)
-        metadata: dict[str, Any] = {
-            "name": f"{volume.claim}-{suffix(self._archive.backup.name)}",
-            "namespace": namespace,
-        }
-        made = data_source({**manifest, "metadata": metadata}, _restored(record))
-        with suppress(ConflictError):
-            await self._writer.create(PERSISTENT_VOLUME_CLAIMS, made, namespace=namespace)
+        new_name = f"{volume.claim}-{suffix(self._archive.backup.name)}"
+        return strip(found[0][1], ""), new_name, self._mapped(volume.namespace)
 
     async def _version(self) -> str:
         for version in SNAPSHOT_VERSIONS:

@@ -4,10 +4,11 @@ Every page number, count and length is checked before it is used, and no page is
 walk: a hostile file costs no more than its size.
 """
 
+import mmap
 import struct
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Protocol
+from typing import Final
 
 import msgspec
 
@@ -28,20 +29,13 @@ from shipkeeper.etcd.errors import DamagedError
 _HEADER = PAGE_HEADER.size
 _STEP = 16  # bytes of an element, in leaves and in branches
 _MAX_DEPTH = 64  # A tree of 2^64 pages with two children each is no deeper.
-_MAX_PAGE = 64 << 20  # bytes; etcd takes requests of 1.5 MB as a rule
+MAX_PAGE: Final = 64 << 20
+"""Bytes of a page with all that belongs to it; etcd takes requests of 1.5 MB as a rule."""
 _RELEASE_EVERY = 32 << 20  # bytes
 
 
-class Buffer(Protocol):
-    """What bytes are sliced from: bytes, or a mapped file."""
-
-    def __len__(self) -> int:
-        """How many bytes there are."""
-        ...
-
-    def __getitem__(self, which: slice, /) -> bytes:
-        """A copy of some of them."""
-        ...
+Buffer = bytes | mmap.mmap
+"""What bytes are read from."""
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,15 +76,17 @@ def _nothing() -> None:
 
 
 class Database:
-    """A database in a buffer of `size` bytes; `release` is called now and then in long walks.
+    """A database in the first `size` bytes of a buffer, which are its `limit`.
+
+    `release` is called now and then in long walks.
 
     DamagedError when neither of the two meta pages is valid.
     """
 
     def __init__(self, buffer: Buffer, size: int, release: Callable[[], None] = _nothing) -> None:
-        self._buffer = buffer
-        self._size = size
-        self._release = release
+        self.buffer: Final = buffer
+        self.limit: Final = size
+        self.release: Final = release
         self._seen = bytearray()
         self._unreleased = 0
         self.meta = _choose_meta(buffer)
@@ -108,10 +104,10 @@ class Database:
         # written, but the pages in use are all within it: those are checked one by one.
         if meta.high_water < 3 or meta.root < 2 or meta.root >= meta.high_water:
             raise DamagedError(f"the meta page names page {meta.root} of {meta.high_water} as root")
-        if meta.high_water > 4 * (self._size // meta.page_size + 1024):
+        if meta.high_water > 4 * (self.limit // meta.page_size + 1024):
             raise DamagedError(
                 f"the meta page tells of {meta.high_water} pages, the file has "
-                f"{self._size // meta.page_size}",
+                f"{self.limit // meta.page_size}",
                 reason="TruncatedDatabase",
             )
 
@@ -165,6 +161,36 @@ class Database:
         for child, key, following in zip(children, keys, [*keys[1:], high], strict=True):
             yield from self._walk(child, key, following, depth + 1, flags)
 
+    def leaf_pages(self, bucket: Bucket) -> tuple[list[int], list[bytes]] | None:
+        """The numbers of the leaf pages of a bucket in order, and the least key each may have.
+
+        Only branches are read for that, so all leaves have to be equally deep, as bbolt has them.
+        None where they are not, or the bucket is inline; DamagedError for a damaged branch.
+        """
+        numbers, lows = [bucket.root], [b""]
+        for _ in range(_MAX_DEPTH):
+            kind = self._kind(numbers[0])
+            if kind != BRANCH:
+                return (numbers, lows) if kind == LEAF else None
+            below: list[int] = []
+            promised: list[bytes] = []
+            for number, low, high in zip(numbers, lows, [*lows[1:], b""], strict=True):
+                page, kind, count = self.read(number)
+                if kind != BRANCH:
+                    return None
+                keys, children = _children(page, count, number)
+                _require_within(keys, low, high, number)
+                promised += keys
+                below += children
+            numbers, lows = below, promised
+        return None
+
+    def _kind(self, number: int) -> int:
+        """The flags of a page, 0 if there is none."""
+        begin = number * self.meta.page_size
+        header = self.buffer[begin : begin + _HEADER]
+        return PAGE_HEADER.unpack(header)[1] if len(header) == _HEADER else 0
+
     def last(self, bucket: Bucket) -> tuple[list[tuple[list[bytes], list[int]]], Leaf]:
         """The last leaf of a bucket that is not inline, and the branches (keys, children) to it."""
         self.begin_walk()
@@ -185,8 +211,8 @@ class Database:
         if not 2 <= number < meta.high_water:
             raise DamagedError(f"page {number} is named, but there are {meta.high_water} pages")
         begin = number * meta.page_size
-        page = self._buffer[begin : begin + meta.page_size]
-        if begin + meta.page_size > self._size or len(page) < meta.page_size:
+        page = self.buffer[begin : begin + meta.page_size]
+        if begin + meta.page_size > self.limit or len(page) < meta.page_size:
             raise DamagedError(
                 f"page {number} lies behind the end of the file", reason="TruncatedDatabase"
             )
@@ -194,20 +220,20 @@ class Database:
         if told != number:
             raise DamagedError(f"page {number} says that it is page {told}")
         end = begin + (overflow + 1) * meta.page_size
-        if end - begin > _MAX_PAGE:
+        if end - begin > MAX_PAGE:
             raise DamagedError(f"page {number} goes on for {overflow} pages, more than etcd writes")
-        if overflow and (number + overflow >= meta.high_water or end > self._size):
+        if overflow and (number + overflow >= meta.high_water or end > self.limit):
             raise DamagedError(
                 f"page {number} goes on for {overflow} pages, behind the end of the file",
                 reason="TruncatedDatabase",
             )
         self._mark(number, overflow)
         if overflow:
-            page = self._buffer[begin:end]
+            page = self.buffer[begin:end]
         self._unreleased += end - begin
         if self._unreleased > _RELEASE_EVERY:
             self._unreleased = 0
-            self._release()
+            self.release()
         return page, flags, count
 
     def _mark(self, number: int, overflow: int) -> None:
@@ -243,6 +269,12 @@ def _numbers(count: int) -> struct.Struct:
     return struct.Struct(f"<{4 * count}I")
 
 
+def leaf_elements(page: Buffer, at: int, count: int) -> Iterator[tuple[int, int, int, int]]:
+    """The elements of a leaf page from a place on: flags, place of the key, both sizes."""
+    numbers = iter(_numbers(count).unpack_from(page, at))
+    return zip(numbers, numbers, numbers, numbers, strict=True)
+
+
 def _bucket(name: bytes, value: bytes, place: int) -> Bucket:
     if len(value) < BUCKET_HEADER.size:
         raise DamagedError(f"bucket {name!r} has no header")
@@ -274,8 +306,7 @@ def _leaf(page: bytes, offset: int, count: int, which: object, wanted: int) -> L
     keys: list[bytes] = []
     spans: list[tuple[int, int]] = []
     at, expected, packed, previous = _HEADER, 0, True, None
-    numbers = iter(_numbers(count).unpack_from(page, _HEADER))
-    for flags, place, key_size, value_size in zip(numbers, numbers, numbers, numbers, strict=True):
+    for flags, place, key_size, value_size in leaf_elements(page, _HEADER, count):
         begin = at + place
         middle = begin + key_size
         end = middle + value_size

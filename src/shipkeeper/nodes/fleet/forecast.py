@@ -49,11 +49,29 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     stuck: tuple[str, ...] = ()
 
 
+class Move(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A pod on its way: evicted `at`, replaced by one that is `ready` elsewhere; in seconds."""
+
+    pod: str
+    from_: str
+    to: str
+    at: float
+    ready: float
+
+
 def forecast(
     state: FleetState, plan: Plan, pace: Pace, windows: Windows = ALWAYS, now: datetime = _ANY_TIME
 ) -> Forecast:
     """Play a plan to its end, from `now` on; without windows it is all the same when that is."""
     return _Rehearsal(state, plan, pace, windows, now).play()
+
+
+def forecast_moves(
+    state: FleetState, plan: Plan, pace: Pace, windows: Windows = ALWAYS, now: datetime = _ANY_TIME
+) -> tuple[Forecast, tuple[Move, ...]]:
+    """The same, with every move of a pod."""
+    rehearsal = _Rehearsal(state, plan, pace, windows, now)
+    return rehearsal.play(), tuple(rehearsal.made)
 
 
 class _Rehearsal:
@@ -69,6 +87,8 @@ class _Rehearsal:
         self._now = 0.0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
+        self.made: list[Move] = []
+        self._left_at: dict[str, tuple[str, float]] = {}
         self._moves = 0
         self._ended_at = 0.0
         self._began: dict[str, float] = {}
@@ -221,6 +241,7 @@ class _Rehearsal:
 
     def _evict(self, pod: SchedulablePod, step: Step) -> None:
         self._moves += 1
+        self._left_at[pod.uid] = (step.target.removeprefix("node/"), self._now)
         owner = pod.metadata.controller
         self._missing += owner is not None
         self._after(self._pace.leave_of(pod), lambda: self._leave(pod, step))
@@ -243,6 +264,9 @@ class _Rehearsal:
             self._homeless.append(pod)
             return
         self._placement.put(pod, chosen)
+        source, at = self._left_at[pod.uid]
+        ready = self._now + self._pace.replacement_of(pod)
+        self.made.append(Move(pod=pod.key, from_=source, to=chosen, at=at, ready=ready))
         self._after(self._pace.replacement_of(pod), lambda: self._replaced(pod))
 
     def _replaced(self, pod: SchedulablePod) -> None:

@@ -31,7 +31,7 @@ _LOOK_SHARE = 20
 
 
 class FleetReviewer:
-    """Follows nodes and budgets for the length of its context.
+    """Heeds the nodes and budgets that are followed, for the length of its context.
 
     A node or a budget that came, went or was changed by somebody holds the run back until the plan
     was looked at again; pods are looked at from time to time, beside the run.
@@ -41,6 +41,7 @@ class FleetReviewer:
         self,
         reader: Reader,
         nodes: Reflector[Node],
+        budgets: Reflector[PodDisruptionBudget],
         base: Plan,
         options: MaintenanceOptions,
         *,
@@ -48,6 +49,7 @@ class FleetReviewer:
     ) -> None:
         self._reader = reader
         self._nodes = nodes
+        self._budgets = budgets
         self._base = base
         self._options = options
         self._changed = asyncio.Event()
@@ -57,18 +59,13 @@ class FleetReviewer:
             self._changed.set()
 
     async def __aenter__(self) -> Self:
-        """List budgets, and begin to follow them and the nodes."""
-        async with AsyncExitStack() as stack:
-            budgets = await stack.enter_async_context(
-                Reflector(self._reader, await self._reader.budget_resource())
-            )
-            stack.callback(self._nodes.subscribe(self._noting(_of_node)))
-            budgets.subscribe(self._noting(_of_budget))
-            self._stack = stack.pop_all()
+        """Begin to heed what is followed."""
+        self._stack.callback(self._nodes.subscribe(self._noting(_of_node)))
+        self._stack.callback(self._budgets.subscribe(self._noting(_of_budget)))
         return self
 
     async def __aexit__(self, *failure: Any) -> None:
-        """Stop following."""
+        """Heed it no more."""
         await self._stack.aclose()
 
     @property

@@ -6,13 +6,33 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-
-from shipkeeper.login.settings import Guessing
+from typing import Protocol
 
 # Who guesses for more names than this at once makes the oldest be forgotten, not memory grow.
 _KEYS = 50_000
 
 _Key = tuple[str, str]
+
+
+class Guessing(Protocol):
+    """So many failures in a window: of a user from an address, of a user, from an address."""
+
+    @property
+    def failures(self) -> int:
+        """Of a user from one address."""
+        ...
+
+    @property
+    def failures_of_login(self) -> int:
+        """Of a user, from wherever."""
+        ...
+
+    @property
+    def failures_of_address(self) -> int:
+        """From an address, of whomever."""
+        ...
+
+
 _Counts = tuple[tuple[_Key, int], ...]
 
 

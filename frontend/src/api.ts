@@ -1,0 +1,76 @@
+// Requests to the console: JSON both ways, and what goes wrong in the server's own words.
+
+export interface ProblemBody {
+  reason: string
+  message: string
+  hint: string
+}
+
+export class Problem extends Error implements ProblemBody {
+  constructor(
+    readonly status: number,
+    readonly reason: string,
+    message: string,
+    readonly hint: string,
+  ) {
+    super(message)
+  }
+}
+
+let csrf = ''
+
+export function rememberCsrf(token: string): void {
+  csrf = token
+}
+
+export function ask<T>(path: string): Promise<T> {
+  return send<T>('GET', path)
+}
+
+export function act<T>(path: string, body: unknown): Promise<T> {
+  return send<T>('POST', path, body)
+}
+
+async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+  let response: Response
+  try {
+    response = await fetch(path, {
+      method,
+      credentials: 'same-origin',
+      headers: {
+        'x-shipkeeper-csrf': csrf,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+  } catch {
+    throw new Problem(
+      0,
+      'ConsoleAway',
+      'the console does not answer',
+      'does `shipkeeper serve` still run? Its output says why it ended.',
+    )
+  }
+  const text = await response.text()
+  let told: unknown
+  try {
+    told = text ? JSON.parse(text) : undefined
+  } catch {
+    told = undefined
+  }
+  if (!response.ok) {
+    const said = (told ?? {}) as Partial<ProblemBody>
+    throw new Problem(
+      response.status,
+      said.reason ?? 'Error',
+      said.message ?? `the console answered ${response.status}`,
+      said.hint ?? '',
+    )
+  }
+  return told as T
+}
+
+export function asProblem(error: unknown): ProblemBody {
+  if (error instanceof Problem) return error
+  return { reason: 'Bug', message: String(error), hint: 'reload the page; please report it' }
+}

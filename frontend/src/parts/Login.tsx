@@ -1,0 +1,80 @@
+import { useState } from 'preact/hooks'
+import { asProblem, type ProblemBody } from '../api'
+import { begin, logIn } from '../session'
+import { Icon } from './Icon'
+import { Note } from './Note'
+
+export function Login({ way, was }: { way: 'link' | 'token'; was: boolean }) {
+  return (
+    <main class="alone">
+      <div class="login">
+        <p class="login-brand">
+          <Icon name="wheel" /> shipkeeper
+        </p>
+        {was && <Note tone="info" title="Your session has ended" />}
+        {way === 'link' ? <ByLink /> : <ByToken />}
+      </div>
+    </main>
+  )
+}
+
+function ByLink() {
+  const wasUsed = location.hash === '#used'
+  return (
+    <>
+      <h1>Open the link from the terminal</h1>
+      {wasUsed && <Note tone="wait" title="That link was used already, or belongs to a console that has ended" />}
+      <p>
+        This console belongs to whoever started <code>shipkeeper serve</code>. It printed a link that
+        works once; after each use it prints the next.
+      </p>
+      <button class="button" onClick={() => void begin()}>
+        I have logged in elsewhere in this browser
+      </button>
+    </>
+  )
+}
+
+function ByToken() {
+  const [token, setToken] = useState('')
+  const [problem, setProblem] = useState<ProblemBody | null>(null)
+  const [isBusy, setBusy] = useState(false)
+  async function submit(event: Event) {
+    event.preventDefault()
+    setBusy(true)
+    setProblem(null)
+    try {
+      await logIn(token)
+    } catch (error) {
+      setProblem(asProblem(error))
+      setBusy(false)
+    }
+  }
+  return (
+    <form onSubmit={(event) => void submit(event)}>
+      <h1>Log in</h1>
+      <p>
+        With a token that the cluster knows: a ServiceAccount's, or the one of your identity provider.
+        Everything here is then done as you.
+      </p>
+      <label class="label" for="token">
+        Token
+      </label>
+      <input
+        id="token"
+        class="field wide"
+        type="password"
+        autocomplete="off"
+        spellcheck={false}
+        value={token}
+        onInput={(event) => setToken(event.currentTarget.value)}
+        required
+        autoFocus
+      />
+      {problem && <Note tone="bad" title={problem.message} hint={problem.hint} />}
+      <button class="button primary" disabled={isBusy || !token}>
+        {isBusy ? 'Asking the cluster …' : 'Log in'}
+      </button>
+    </form>
+  )
+}

@@ -1,0 +1,171 @@
+"""Planning a maintenance from the fleet's page: the plan, its rehearsal, and the start of it."""
+
+import hashlib
+import shlex
+from datetime import UTC, datetime
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shipkeeper.engine.plan import Plan
+from shipkeeper.engine.verdict import Verdict
+from shipkeeper.model.duration import parse_duration
+from shipkeeper.nodes.explain import explain_drain, refusals
+from shipkeeper.nodes.fleet.forecast import Forecast, Move
+from shipkeeper.nodes.fleet.plan import Outlook
+from shipkeeper.nodes.observe import ClusterState
+from shipkeeper.nodes.options import MaintenanceOptions
+from shipkeeper.nodes.permission import permissions_of
+from shipkeeper.nodes.plan import MOVING, nodes_of
+from shipkeeper.nodes.procedure import prepare, rehearse_moves
+from shipkeeper.nodes.report import plan_line
+from shipkeeper.web.answers import json_response, read_body
+from shipkeeper.web.commands import start
+from shipkeeper.web.console import Console
+from shipkeeper.web.form import MaintenanceForm
+from shipkeeper.web.person import Missing, Person
+from shipkeeper.web.problem import RefusedError
+
+
+class Moving(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What becomes of a pod."""
+
+    pod: str
+    node: str
+    action: str
+    verdicts: tuple[Verdict, ...]
+
+
+class PlanView(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A plan as the page shows it; `digest` tells whether another plan does the same.
+
+    `refused` are the words of the CLI for what stands in the way.
+    """
+
+    digest: str
+    line: str
+    command: str
+    waves: tuple[tuple[str, ...], ...]
+    least_waves: int
+    limits: dict[str, int]
+    nodes: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    refused: tuple[str, ...]
+    pods: tuple[Moving, ...]
+    steps: int
+    missing: tuple[Missing, ...]
+
+
+class RehearsalView(msgspec.Struct, frozen=True, kw_only=True):
+    """A plan played in virtual time."""
+
+    digest: str
+    forecast: Forecast
+    moves: tuple[Move, ...]
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be begun: what was asked for, and the digest of the plan that was shown."""
+
+    form: MaintenanceForm
+    digest: str
+
+
+class Planning:
+    """The questions and the act."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def routes(self) -> list[Route]:
+        """Plan, rehearse, start."""
+        return [
+            Route("/api/fleet/plan", self.plan, methods=["POST"]),
+            Route("/api/fleet/rehearse", self.rehearse, methods=["POST"]),
+            Route("/api/fleet/start", self.start, methods=["POST"]),
+        ]
+
+    async def plan(self, request: Request) -> Response:
+        """The plan of a maintenance, as `shipkeeper maintain plan` makes it."""
+        person = self._console.sessions.require_csrf(request).person
+        form = await read_body(request, MaintenanceForm)
+        state, plan, _ = await self._prepare(person, form)
+        missing = await person.missing(permissions_of(plan))
+        return json_response(_view(state, plan, form, missing))
+
+    async def rehearse(self, request: Request) -> Response:
+        """The same plan, played."""
+        person = self._console.sessions.require_csrf(request).person
+        form = await read_body(request, MaintenanceForm)
+        takes = parse_duration(form.update_takes).total_seconds() if form.update_takes else None
+        state, plan, options = await self._prepare(person, form)
+        forecast, moves = await rehearse_moves(person.connection, state, plan, options, takes)
+        return json_response(RehearsalView(digest=_digest(plan), forecast=forecast, moves=moves))
+
+    async def start(self, request: Request) -> Response:
+        """Begin it, unless the plan is by now another than the one that was shown."""
+        person = self._console.sessions.require_csrf(request).person
+        wish = await read_body(request, Start)
+        wish.form.require_action()
+        _, plan, _ = await self._prepare(person, wish.form)
+        if _digest(plan) != wish.digest:
+            raise RefusedError(
+                409,
+                "the cluster has changed, and the plan with it; nothing was begun",
+                reason="PlanChanged",
+                hint="look at the new plan, and start that",
+            )
+        command = start(self._console, person, ("maintain", "run", *wish.form.arguments()))
+        return json_response({"run": await command.begun()}, status=201)
+
+    async def _prepare(
+        self, person: Person, form: MaintenanceForm
+    ) -> tuple[ClusterState, Plan, MaintenanceOptions]:
+        form.require_fitting(is_local=person.is_local)
+        options = form.options()
+        state, plan = await prepare(person.connection, form.nodes, "", options)
+        return state, plan, options
+
+
+def _view(
+    state: ClusterState, plan: Plan, form: MaintenanceForm, missing: tuple[Missing, ...]
+) -> PlanView:
+    outlook = msgspec.convert(plan.outlook, Outlook)
+    explained = explain_drain(state, form.options().drain, datetime.now(UTC))
+    planned = frozenset(nodes_of(plan))
+    return PlanView(
+        digest=_digest(plan),
+        line=plan_line(plan),
+        command=shlex.join(("shipkeeper", "maintain", "run", *form.arguments())),
+        waves=outlook.waves,
+        least_waves=outlook.least_waves,
+        limits=plan.limits,
+        nodes=nodes_of(plan),
+        verdicts=plan.verdicts,
+        refused=refusals([each for each in explained if not each.drainable]),
+        pods=tuple(
+            Moving(pod=item.key, node=each.node, action=item.action, verdicts=item.verdicts)
+            for each in explained
+            if each.node in planned
+            for item in each.pods
+            if item.action in MOVING
+        ),
+        steps=len(plan.steps),
+        missing=missing,
+    )
+
+
+def _digest(plan: Plan) -> str:
+    """What tells plans apart that work on other nodes, in another order, or under other limits.
+
+    Pods come and go all the time, and budgets with them; a run looks at both again before it moves
+    any.
+    """
+    told = (
+        [(step.id, step.after, step.claims, step.releases) for step in plan.steps],
+        {name: limit for name, limit in plan.limits.items() if not name.startswith("budget/")},
+        sorted((each.target, each.reason) for each in plan.blockers),
+    )
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]

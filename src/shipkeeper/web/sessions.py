@@ -1,0 +1,146 @@
+"""Who is logged in: one-time links, sessions and their cookies, and when they end."""
+
+import hmac
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shipkeeper.web.person import Person
+from shipkeeper.web.problem import RefusedError
+
+CSRF_HEADER = "x-shipkeeper-csrf"
+_MOST = 200  # sessions; more of them make the one that was idle longest end
+
+
+class Session:
+    """One login in one browser."""
+
+    def __init__(self, person: Person, now: float) -> None:
+        self.id = secrets.token_urlsafe(32)
+        self.csrf = secrets.token_urlsafe(32)
+        self.person = person
+        self.began = now
+        self.used = now
+        self.is_over = False
+
+
+class Sessions:
+    """All of them, in memory only: a restart of the console ends every one.
+
+    A session ends `idle` after its last request or open stream, and `longest` after its login.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        *,
+        cookie: str,
+        is_tls: bool,
+        idle: timedelta = timedelta(hours=1),
+        longest: timedelta = timedelta(hours=12),
+    ) -> None:
+        self._clock = clock
+        self._cookie = cookie
+        self._is_tls = is_tls
+        self._idle = idle.total_seconds()
+        self._longest = longest.total_seconds()
+        self._sessions: dict[str, Session] = {}
+        self._links: set[str] = set()
+
+    def new_link(self) -> str:
+        """A token that logs in once, for as long as the console runs."""
+        token = secrets.token_urlsafe(32)
+        self._links.add(token)
+        return token
+
+    def redeem(self, token: str) -> bool:
+        """Whether a token is that of a link that nobody used; nobody can use it again."""
+        found = next(
+            (e for e in self._links if hmac.compare_digest(e.encode(), token.encode())), None
+        )
+        self._links.discard(found or "")
+        return found is not None
+
+    def open(self, person: Person) -> Session:
+        """Begin a session; those that are over are let go."""
+        for each in tuple(self._sessions.values()):
+            self._still(each)
+        while len(self._sessions) >= _MOST:
+            self.close(min(self._sessions.values(), key=lambda each: each.used))
+        session = Session(person, self._clock())
+        self._sessions[session.id] = session
+        return session
+
+    def close(self, session: Session) -> None:
+        """End a session, with all its streams."""
+        session.is_over = True
+        self._sessions.pop(session.id, None)
+
+    def close_all(self) -> None:
+        """End every session."""
+        for session in tuple(self._sessions.values()):
+            self.close(session)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(tuple(self._sessions.values()))
+
+    def of(self, request: Request) -> Session:
+        """The session of a request, which is used by that; RefusedError (401) without one."""
+        session = self.find(request)
+        if session is None:
+            raise RefusedError(401, "you are not logged in, or no longer", reason="NoSession")
+        return session
+
+    def find(self, request: Request) -> Session | None:
+        """The session of a request, or None."""
+        session = self._sessions.get(request.cookies.get(self._cookie, ""))
+        return session if session is not None and self.touch(session) else None
+
+    def touch(self, session: Session) -> bool:
+        """Note that a session is used; False if it is over."""
+        if not self._still(session):
+            return False
+        session.used = self._clock()
+        return True
+
+    def require_csrf(self, request: Request) -> Session:
+        """The session of a request that changes something; RefusedError without its CSRF token."""
+        session = self.of(request)
+        given = request.headers.get(CSRF_HEADER, "")
+        if not hmac.compare_digest(given.encode(), session.csrf.encode()):
+            raise RefusedError(
+                403,
+                "this request was not made by the console's own page",
+                reason="NoCsrfToken",
+                hint="reload the page",
+            )
+        return session
+
+    def set_cookie(self, response: Response, session: Session) -> None:
+        """Give the browser the session, in a cookie that no script and no other site sees."""
+        response.set_cookie(
+            self._cookie,
+            session.id,
+            max_age=round(self._longest),
+            path="/",
+            secure=self._is_tls,
+            httponly=True,
+            samesite="strict",
+        )
+
+    def drop_cookie(self, response: Response) -> None:
+        """Take it away again."""
+        response.delete_cookie(
+            self._cookie, path="/", secure=self._is_tls, httponly=True, samesite="strict"
+        )
+
+    def _still(self, session: Session) -> bool:
+        now = self._clock()
+        is_idle = now - session.used > self._idle
+        if session.is_over or is_idle or now - session.began > self._longest:
+            self.close(session)
+            return False
+        return True
