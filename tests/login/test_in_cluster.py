@@ -53,10 +53,10 @@ class Place:
     def kubeconfig(self, user: str, *, old: bool = False) -> Path:
         """As --emit=kubeconfig prints it, with what a test has instead of a terminal."""
         made = msgspec.structs.replace(self.made, is_for_old_clients=old)
-        found = msgspec.yaml.decode(emit.kubeconfig(made, "sandbox", self.server))
         authority = self.folder / "cluster-ca.crt"
         authority.write_bytes(self._ca)
-        found["clusters"][0]["cluster"]["certificate-authority"] = str(authority)
+        place = {"server": self.server, "certificate-authority": str(authority)}
+        found = msgspec.yaml.decode(emit.kubeconfig(made, "sandbox", place))
         password = self.folder / "password"
         password.touch(mode=0o600)
         password.write_text(PASSWORD)
