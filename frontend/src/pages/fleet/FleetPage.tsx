@@ -189,7 +189,7 @@ function NoNodes() {
       title="This cluster has no nodes yet"
       hint="They show here as soon as a kubelet registers. To try things on hollow nodes:"
     >
-      <code>shipkeeper sandbox up && shipkeeper sandbox node add --count 12 --zones 3</code>
+      <code>shipkeeper sandbox up --nodes 12 --zones 3</code>
     </Note>
   )
 }
