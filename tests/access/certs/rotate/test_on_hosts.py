@@ -40,7 +40,6 @@ from tests.access.certs.host_seeds import Plan as HostPlan
 from tests.access.certs.local_host import LocalHost
 from tests.access.certs.servers import servers
 
-NOW = datetime.now(UTC)
 PKI = "/etc/kubernetes/pki"
 CONTROLLERS = f"""kind: Pod
 metadata:
@@ -108,7 +107,7 @@ async def planned(hosts: Mapping[str, LocalHost], authority: Authority) -> Plan:
     request = Request(
         authority=authority, stage=next_stage(standing(found, authority)), hosts=tuple(hosts)
     )
-    return plan_stage(found, ClusterSeen(), request, NOW)
+    return plan_stage(found, ClusterSeen(), request, datetime.now(UTC))
 
 
 async def run_stage(hosts: Mapping[str, LocalHost], authority: Authority) -> tuple[Plan, Rotation]:
@@ -160,7 +159,7 @@ async def test_the_cluster_s_authority_is_replaced_on_every_host(
     chain = await served(hosts["cp1"])
     # Pods that never read what they were told know one of them alone.
     for anchor in (old, new):
-        assert why_untrusted(chain, (anchor,), NOW) == ""
+        assert why_untrusted(chain, (anchor,), datetime.now(UTC)) == ""
 
     await tells_who_may_be_locked_out(hosts)
     await run_stage(hosts, authority)
@@ -208,16 +207,18 @@ async def tells_who_may_be_locked_out(hosts: dict[str, LocalHost]) -> None:
     cluster = ClusterSeen(
         trusted=frozenset({old.fingerprint}),
         own=parse_pem(leaf(CLUSTER, usages=(CLIENT,)).certificate)[0],
-        pods=(("default/early", 1.0), ("default/late", NOW.timestamp() + 3600)),
+        pods=(("default/early", 1.0), ("default/late", datetime.now(UTC).timestamp() + 3600)),
     )
-    plan = plan_stage(found, cluster, request, NOW)
+    plan = plan_stage(found, cluster, request, datetime.now(UTC))
     assert [each.reason for each in plan.blockers] == [
         *("TrustsOldAuthority", "SignedByOldAuthority", "PodsTrustOldAuthority")
     ]
     assert "default/early" in plan.blockers[-1].message
     assert "default/late" not in plan.blockers[-1].message
     with pytest.raises(UsageError, match="drop does"):
-        plan_stage(found, cluster, msgspec.structs.replace(request, stage=Stage.MOVE), NOW)
+        plan_stage(
+            found, cluster, msgspec.structs.replace(request, stage=Stage.MOVE), datetime.now(UTC)
+        )
     workers = [each for each in plan.steps if each.target == "host/w1"]
     assert [each.claims for each in workers] == [{}, {"workers": 1}, {}, {}]
     assert workers[-1].releases == (workers[1].id,)
@@ -244,13 +245,13 @@ async def is_signed(host: LocalHost, authority: Authority, by: Certificate) -> N
     found = await look(host)
     leaves = [each for each in leaves_of(found) if each.authority is authority]
     for each in leaves:
-        assert why_untrusted((each.certificate,), (by,), NOW) == "", each.name
+        assert why_untrusted((each.certificate,), (by,), datetime.now(UTC)) == "", each.name
         file = found.file(each.path)
         assert file is not None
         assert file.key_digest == each.certificate.key_digest
     node = found.file("/var/lib/kubelet/pki/kubelet-client-current.pem")
     if authority is Authority.KUBERNETES and node is not None:
-        assert why_untrusted(parse_pem(node.pem), (by,), NOW) == ""
+        assert why_untrusted(parse_pem(node.pem), (by,), datetime.now(UTC)) == ""
         assert node.key_digest == parse_pem(node.pem)[0].key_digest
 
 
