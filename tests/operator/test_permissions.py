@@ -22,6 +22,8 @@ from tests.operator.harbour import NAMESPACE as OPERATOR
 from tests.operator.harbour import USER, Harbour
 
 _REPORTS = ("access-reports", "certificate-reports")
+# A driver is asked about only while its volume is not attached again yet, which may be never seen.
+_BY_CHANCE = {"get storage.k8s.io/csidrivers  in all"}
 
 
 class Use(msgspec.Struct, frozen=True):
@@ -124,5 +126,5 @@ async def test_every_permission_is_used_and_none_is_missing(world: World, harbou
     await other.stop()
     done, refused = _uses(world, since)
     assert refused == [], refused
-    unused = list(_unused(done))
-    assert unused == [], unused
+    unused = set(_unused(done)) - _BY_CHANCE
+    assert not unused, unused

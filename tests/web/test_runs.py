@@ -62,7 +62,7 @@ async def test_a_run_is_begun_and_watched_to_its_end(console: Served, world: Wor
             await tab.until(lambda tab: waits(tab, names[0]))
             (waiting,) = [w for w in ways(tab, names[0]) if w["pod"]["state"] == "Waiting"][:1]
             assert waiting["pod"]["budget"] == f"{world.name}/web"
-            assert "disruption" in waiting["pod"]["message"]
+            assert "disruption" in waiting["pod"]["message"].lower()
             await tab.until(lambda tab: tab.items["run"]["outcome"] == "Succeeded")
             node = tab.items[f"node/{names[0]}"]
             assert (node["state"], node["moved"], node["moving"]) == ("Done", 3, 3)

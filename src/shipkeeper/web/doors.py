@@ -22,7 +22,6 @@ from shipkeeper.web.console import Console
 from shipkeeper.web.page import Page
 from shipkeeper.web.person import Person
 from shipkeeper.web.problem import RefusedError
-from shipkeeper.web.sessions import Session
 
 _WINDOW = timedelta(minutes=1)
 _LONGEST_TOKEN = 16 * 1024
@@ -133,14 +132,10 @@ class Doors:
     async def logout(self, request: Request) -> Response:
         """End the session, and every stream of it."""
         session = self._console.sessions.require_csrf(request)
-        await self._end(session)
+        self._console.sessions.close(session)
         response = json_response({})
         self._console.sessions.drop_cookie(response)
         return response
-
-    async def _end(self, session: Session) -> None:
-        self._console.sessions.close(session)
-        await session.person.close()
 
     async def _person(self, token: str) -> Person:
         if (

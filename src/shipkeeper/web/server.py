@@ -127,7 +127,7 @@ async def serving(
         try:
             yield url
         finally:
-            console.sessions.close_all()
+            await console.sessions.close_all()
             application.streams.end()
             await server.end()
 

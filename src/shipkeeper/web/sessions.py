@@ -1,5 +1,6 @@
 """Who is logged in: one-time links, sessions and their cookies, and when they end."""
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Callable, Iterator
@@ -49,6 +50,7 @@ class Sessions:
         self._longest = longest.total_seconds()
         self._sessions: dict[str, Session] = {}
         self._links: set[str] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
 
     def new_link(self) -> str:
         """A token that logs in once, for as long as the console runs."""
@@ -75,14 +77,18 @@ class Sessions:
         return session
 
     def close(self, session: Session) -> None:
-        """End a session, with all its streams."""
+        """End a session, with all its streams, and let go of its person's own connection."""
         session.is_over = True
-        self._sessions.pop(session.id, None)
+        if self._sessions.pop(session.id, None) is not None and not session.person.is_local:
+            task = asyncio.get_running_loop().create_task(session.person.close())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
 
-    def close_all(self) -> None:
-        """End every session."""
+    async def close_all(self) -> None:
+        """End every session; return when no person has a connection any more."""
         for session in tuple(self._sessions.values()):
             self.close(session)
+        await asyncio.gather(*self._leaving, return_exceptions=True)
 
     def __iter__(self) -> Iterator[Session]:
         return iter(tuple(self._sessions.values()))
