@@ -76,7 +76,7 @@ async def test_from_a_selection_to_the_end_of_a_run(
         await shoot(page, "fleet-plan")
         await page.get_by_role("button", name="Start on 1 node").click()
         await expect(page.locator(".way-why")).not_to_have_count(0, timeout=WAITS)
-        await expect(page.locator(".way-why").first).to_contain_text("disruption")
+        await expect(page.locator(".way-why").first).to_contain_text("Disruption")
         await expect(page.get_by_role("meter")).to_have_count(1)
         await require_tidy(page)
         await shoot(page, "run-waiting")

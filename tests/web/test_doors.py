@@ -10,6 +10,8 @@ import pytest
 
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.config import ConnectionOptions
+from shipkeeper.kube.identity import Identity
+from shipkeeper.web.person import Person
 from shipkeeper.web.server import ServeOptions, require_safe
 from shipkeeper.web.sessions import Sessions
 from tests.web.served import Served, tab_of
@@ -178,6 +180,10 @@ def test_half_a_certificate_is_none() -> None:
         require_safe(options(certificate=Path("a")))
 
 
+# A person of this machine uses the console's own connection, which a session does not touch.
+NOBODY: Any = None
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -191,7 +197,7 @@ def test_sessions_end_when_idle_and_after_their_longest_time() -> None:
     sessions = Sessions(
         clock, cookie="c", is_tls=False, idle=timedelta(minutes=10), longest=timedelta(hours=1)
     )
-    person: Any = object()
+    person = Person(Identity(username="ann"), NOBODY)
     idle, used = sessions.open(person), sessions.open(person)
     for _ in range(6):
         clock.now += 540
@@ -204,7 +210,7 @@ def test_sessions_end_when_idle_and_after_their_longest_time() -> None:
 
 def test_a_thousand_logins_do_not_fill_the_memory() -> None:
     sessions = Sessions(Clock(), cookie="c", is_tls=False)
-    person: Any = object()
+    person = Person(Identity(username="ann"), NOBODY)
     for _ in range(1000):
         sessions.open(person)
     assert len(list(sessions)) <= 200
