@@ -95,7 +95,8 @@ async def test_one_changed_object_costs_little() -> None:
     assert first.figures
     assert second.figures
     assert second.figures.new_objects < 6
-    assert second.figures.added_bytes < 0.03 * first.figures.added_bytes
+    # Nodes of the tree are cut by a keyed hash: how large they are differs between repositories.
+    assert second.figures.added_bytes < 0.05 * first.figures.added_bytes
     assert await load(repository, second) == {section: changed}
 
 

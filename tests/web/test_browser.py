@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from shipkeeper.kube.resources import NODES
 from shipkeeper.sandbox.sandbox import Sandbox
@@ -40,6 +40,18 @@ async def draw_frame(page: Page) -> None:
     await page.mouse.up()
 
 
+async def press_until_focused(page: Page, key: str, place: Locator) -> None:
+    """A page that was just drawn hears keys a moment later."""
+    for _ in range(20):
+        await page.keyboard.press(key)
+        try:
+            await expect(place).to_be_focused(timeout=500)
+        except AssertionError:
+            continue
+        return
+    await expect(place).to_be_focused()
+
+
 async def test_from_a_selection_to_the_end_of_a_run(
     chromium: Browser, console: Served, world: World
 ) -> None:
@@ -51,8 +63,7 @@ async def test_from_a_selection_to_the_end_of_a_run(
             await shoot(page, f"{name}-empty")
         await page.goto(f"{console.url}/fleet")
         await expect(page.locator("tbody tr").first).to_be_visible()
-        await page.keyboard.press("/")
-        await expect(page.get_by_role("searchbox")).to_be_focused()
+        await press_until_focused(page, "/", page.get_by_role("searchbox"))
         await page.keyboard.type(f"zzz-{world.name}")
         await expect(page.get_by_text("No node is found by this filter")).to_be_visible()
         await shoot(page, "fleet-none")
