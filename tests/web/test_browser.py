@@ -102,7 +102,7 @@ async def test_from_a_selection_to_the_end_of_a_run(
             await page.get_by_text("Keep as HTML").click()
         kept = await (await download.value).path()
         assert names[0] in kept.read_text()
-        await page.keyboard.press(":")
+        await press_until_focused(page, ":", page.get_by_role("textbox", name="Page"))
         await page.keyboard.type("jour")
         await page.keyboard.press("Enter")
         await expect(page.locator("tbody tr")).to_have_count(1)
