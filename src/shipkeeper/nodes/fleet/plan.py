@@ -5,6 +5,7 @@ takes of the limits (the caps, the budgets of pods that can run nowhere else) fr
 uncordon, and the next begins as soon as its own claims fit.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -17,6 +18,7 @@ from shipkeeper.model.disruption import PodDisruptionBudget
 from shipkeeper.model.node import Node
 from shipkeeper.nodes.awaited import already_so
 from shipkeeper.nodes.daemons import plan_daemons, refused_daemons
+from shipkeeper.nodes.fleet.apart import keep_apart
 from shipkeeper.nodes.fleet.capacity import Capacity, bound_by_budget, stay_verdicts
 from shipkeeper.nodes.fleet.caps import cap_claims, cap_limits, parse_cap
 from shipkeeper.nodes.fleet.observe import FleetState
@@ -66,9 +68,8 @@ def plan_fleet(state: FleetState, options: MaintenanceOptions, now: datetime) ->
     admitted = [_claim_group(each, groups) for each in admitted]
     limits = _limits(state, admitted, options) | _group_limits(groups)
     by_name = {each.node.name: each for each in admitted}
-    waved = [
-        waves_of([by_name[name] for name in group.nodes], limits, capacity) for group in groups
-    ]
+    members = _members(groups, admitted, state, options)
+    waved = [waves_of([by_name[name] for name in names], limits, capacity) for names in members]
     ordered = [[by_name[name] for wave in waves for name in wave] for waves, _ in waved]
     return Plan(
         procedure="maintain",
@@ -91,6 +92,33 @@ def _order(nodes: int, options: MaintenanceOptions) -> Order:
     """The order that was asked for, growing up to the cap."""
     most = parse_cap(options.max_unavailable, nodes)
     return msgspec.structs.replace(options.order, at_most=most)
+
+
+def _members(
+    groups: Sequence[Group],
+    admitted: Sequence[Admitted],
+    state: FleetState,
+    options: MaintenanceOptions,
+) -> list[tuple[str, ...]]:
+    """The nodes of each group in an order that keeps those apart which share budgets."""
+    leaving = {each.node.name: _leaving_of_budgets(each, state) for each in admitted}
+    allowed = {each.key: each.status.disruptions_allowed for each in state.budgets}
+    at_once = parse_cap(options.max_unavailable, max(len(admitted), 1))
+    return [
+        keep_apart(group.nodes, leaving, allowed, min(at_once, group.max_at_once or at_once))
+        for group in groups
+    ]
+
+
+def _leaving_of_budgets(admitted: Admitted, state: FleetState) -> Counter[str]:
+    """How many pods of each budget leave a node, by the budget's key."""
+    leaving = {item.uid for item in admitted.items if item.action in MOVING}
+    return Counter(
+        budget.key
+        for pod in state.pods_on(admitted.node.name)
+        if pod.uid in leaving
+        for budget in state.budgets_of(pod)
+    )
 
 
 def moving_uids(drainable: Iterable[Drainable]) -> list[str]:
