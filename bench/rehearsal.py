@@ -6,8 +6,8 @@
 Each fleet is drawn from its seed: nodes, zones, pods, budgets, caps, a canary or growing groups,
 how long pods take to get Ready (0.5 to 3 s) and to end (0.1 to 0.6 s), how long a node's work takes
 (1 to 3 s). They are brought up on one sandbox, one after the other, rehearsed, and then run. The
-rehearsal is told how long the work takes and nothing else. The makespan of a run is that of its
-journal, from its begin to its end.
+rehearsal is told what no cluster shows beforehand: how long the work takes, and a pod's end. The
+makespan of a run is that of its journal, from its begin to its end.
 """
 
 import argparse
@@ -144,7 +144,11 @@ def compare(sandbox: Sandbox, fleet: Draw) -> Found:
     names = bring_fleet_up(sandbox, fleet)
     environment = {"KUBECONFIG": str(sandbox.kubeconfig)}
     scope = ("-l", f"{LABEL}={fleet.name}", f"--command=sleep {fleet.work}", *fleet.flags)
-    takes = ("--simulate", f"--update-takes={fleet.work}s")
+    takes = (
+        "--simulate",
+        f"--update-takes={fleet.work}s",
+        f"--termination-takes={fleet.stops_after}s",
+    )
     told = _json([SHIPKEEPER, "maintain", "plan", *scope, *takes, "-o", "json"], environment)
     run = _json([SHIPKEEPER, "maintain", "run", *scope, "-o", "json"], environment)
     found = Found(

@@ -48,6 +48,9 @@ async def plan(
     update_takes: Annotated[
         str, Parameter(help="How long a node's own work takes, for --simulate (5m).")
     ] = "",
+    termination_takes: Annotated[
+        str, Parameter(help="How long a pod takes to end, for --simulate (10s).")
+    ] = "",
     output: Output = None,
     fleet: FleetFlags = ONE_BY_ONE,
     flags: DrainFlags = CAREFUL,
@@ -64,14 +67,18 @@ async def plan(
             return
         now = datetime.now(UTC)
         if simulate:
-            takes = parse_duration(update_takes).total_seconds() if update_takes else None
-            told = await rehearse_maintenance(connection, state, planned, options, takes)
+            takes = _seconds(update_takes), _seconds(termination_takes)
+            told = await rehearse_maintenance(connection, state, planned, options, *takes)
             show(forecast_report(told), output)
         else:
             show(plan_report(planned, now), output)
     refused = _refusal(state, planned, options.drain, now)
     if refused is not None:
         raise refused
+
+
+def _seconds(text: str) -> float | None:
+    return parse_duration(text).total_seconds() if text else None
 
 
 @maintain.default

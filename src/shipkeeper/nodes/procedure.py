@@ -83,12 +83,15 @@ async def rehearse_maintenance(
     plan: Plan,
     options: MaintenanceOptions,
     update_takes: float | None,
+    termination_takes: float | None = None,
 ) -> Forecast:
     """Play a planned maintenance in virtual time, at the pace that the cluster showed so far.
 
-    update_takes, in seconds, is how long a node's own work takes, if that is known.
+    update_takes, in seconds, is how long a node's own work takes, termination_takes how long a pod
+    takes to end, if these are known.
     """
-    return (await rehearse_moves(connection, state, plan, options, update_takes))[0]
+    told = await rehearse_moves(connection, state, plan, options, update_takes, termination_takes)
+    return told[0]
 
 
 async def rehearse_moves(
@@ -97,11 +100,12 @@ async def rehearse_moves(
     plan: Plan,
     options: MaintenanceOptions,
     update_takes: float | None,
+    termination_takes: float | None = None,
 ) -> tuple[Forecast, tuple[Move, ...]]:
     """The same, with every move of a pod."""
     fleet = _as_fleet(state)
     round_trip = await _round_trip(Reader(connection), state.nodes[0].name)
-    pace = observed_pace(fleet, options, update_takes, round_trip)
+    pace = observed_pace(fleet, options, update_takes, round_trip, termination_takes)
     return forecast_moves(fleet, plan, pace, options.windows, datetime.now(UTC))
 
 

@@ -237,3 +237,11 @@ def test_the_pace_of_each_workload_is_its_own() -> None:
     assert pace.replacement_of(slow[0]) == 60.0
     assert pace.replacement_of(fast[0]) == 1.5
     assert (pace.update, pace.step) == (7.0, 0.0)
+
+
+def test_a_rehearsal_is_told_how_long_pods_take_to_end() -> None:
+    options = MaintenanceOptions(drain=DrainOptions())
+    pace = observed_pace(fleet((node("a"),), ()), options, None, 0.0, 8.0)
+    assert pace.leave_of(pod("web", "a")) == 8.0
+    hurried = msgspec.structs.replace(pace, grace=2)
+    assert hurried.leave_of(pod("web", "a")) == 2

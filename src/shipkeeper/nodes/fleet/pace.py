@@ -13,6 +13,7 @@ from shipkeeper.nodes.options import MaintenanceOptions
 
 _USUAL_REPLACEMENT = 30.0
 _USUAL_UPDATE = 120.0
+_USUAL_TERMINATION = 0.5
 _LEAST_REPLACEMENT = 0.1
 # The API server writes it into pods that say nothing.
 _USUAL_GRACE = 30
@@ -32,7 +33,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     soak: how long health has to hold at a gate; step: any other step.
     """
 
-    leave: float = 0.5
+    leave: float = _USUAL_TERMINATION
     grace: int | None = None
     replace: float = _USUAL_REPLACEMENT
     replacements: dict[str, float] = {}
@@ -57,11 +58,12 @@ def observed_pace(
     options: MaintenanceOptions,
     update: float | None,
     round_trip: float | None = None,
+    termination: float | None = None,
 ) -> Pace:
     """The pace of a cluster: how long its pods took to get Ready, and what the update is said to.
 
     Without a word about it an update takes as long as the wait that was asked for. `round_trip` is
-    how many seconds a small request takes.
+    how many seconds a small request takes, `termination` how many a pod takes to end.
     """
     step = Pace().step if round_trip is None else round_trip * _REQUESTS_OF_A_STEP
     took: defaultdict[str, list[float]] = defaultdict(list)
@@ -73,6 +75,7 @@ def observed_pace(
     hearsay = 3 * step
     everybody = [seconds for found in took.values() for seconds in found]
     return Pace(
+        leave=_USUAL_TERMINATION if termination is None else termination + step,
         grace=options.drain.grace_period_seconds,
         replace=_usual(everybody) + hearsay if everybody else _USUAL_REPLACEMENT,
         replacements={
