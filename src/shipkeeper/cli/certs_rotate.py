@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from shipkeeper.access.certs.renew.leaves import Authority
 from shipkeeper.access.certs.rotate import procedure
-from shipkeeper.access.certs.rotate.plan import outlook_of
+from shipkeeper.access.certs.rotate.outlook import outlook_of
 from shipkeeper.access.certs.rotate.procedure import Wish
 from shipkeeper.access.certs.rotate.report import stage_report
 from shipkeeper.access.certs.rotate.standing import Stage

@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import msgspec
 
 from shipkeeper.engine.brake import Brake
-from shipkeeper.engine.journal import Entry, Ledger, Outcome, Phase
+from shipkeeper.engine.journal import Entry, Outcome, Phase
+from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import (
     PlanRevised,

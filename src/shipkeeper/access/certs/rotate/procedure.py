@@ -13,16 +13,8 @@ from shipkeeper.access.certs.renew.reach import run_on
 from shipkeeper.access.certs.renew.switching import Bench
 from shipkeeper.access.certs.rotate import programs
 from shipkeeper.access.certs.rotate.cluster import observe_cluster
-from shipkeeper.access.certs.rotate.plan import (
-    PROCEDURE,
-    Place,
-    Request,
-    hosts_of,
-    outlook_of,
-    plan_stage,
-    request_of,
-    standing,
-)
+from shipkeeper.access.certs.rotate.outlook import Place, Request, hosts_of, outlook_of, request_of
+from shipkeeper.access.certs.rotate.plan import PROCEDURE, plan_stage, standing
 from shipkeeper.access.certs.rotate.staging import Rotation
 from shipkeeper.access.certs.rotate.standing import Stage, next_stage, read_kept
 from shipkeeper.access.certs.rotate.steps import rotation_actions
