@@ -334,6 +334,25 @@ async def test_what_was_done_on_the_ground_of_something_undone_is_done_again(
     ]
 
 
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_what_may_have_lost_its_ground_is_done_again(
+    tmp_path: Path, *, is_written: bool
+) -> None:
+    plan = make_plan(step("a"), step("b", "a"), step("c", "b", rollback=("a",)))
+    world, path = World(), tmp_path / "j"
+    world.fails["c"] = ShipkeeperError("broken", reason="Broken")
+    # Its writes: a and b begun and done, c begun, c failed, a undone.
+    with pytest.raises(Killed):
+        await execute(plan, world, DyingJournal(path, 7, is_written=is_written))
+    assert world.undone == ["a"]
+    # What stood on "a" went with it.
+    world.done.clear()
+    world.fails.clear()
+    result = await execute(plan, world, Journal(path))
+    assert result.outcome is Outcome.SUCCEEDED
+    assert world.done == ["a", "b", "c"]
+
+
 async def test_a_failure_that_must_stand_is_not_rolled_back(tmp_path: Path) -> None:
     plan = make_plan(step("a"), step("b", "a", rollback=("a",)))
     world, journal = World(), Journal(tmp_path / "j")
