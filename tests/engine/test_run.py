@@ -1,6 +1,7 @@
 """A run on a world in memory, killed at every journal point in turn."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,6 +160,21 @@ async def test_a_failure_takes_its_rollback_back(tmp_path: Path) -> None:
     assert result.outcome is Outcome.BLOCKED
     kinds = [type(event) for event in events]
     assert kinds.index(StepFailed) < kinds.index(StepUndone)
+
+
+async def test_a_full_disk_of_this_machine_is_a_failure_like_others(tmp_path: Path) -> None:
+    class Full(World):
+        async def perform(self, step: Step, record: StepRecord) -> None:
+            if step.id == "b":
+                raise OSError(errno.ENOSPC, "No space left on device", "/var/x")
+            await super().perform(step, record)
+
+    world = Full()
+    result = await execute(
+        make_plan(step("a"), step("b", "a", rollback=("a",))), world, Journal(tmp_path / "j")
+    )
+    assert (result.outcome, world.undone) == (Outcome.FAILED, ["a"])
+    assert "No space left on device" in result.failures[0].message
 
 
 async def test_a_refused_precondition_leaves_everything_as_it_is(tmp_path: Path) -> None:

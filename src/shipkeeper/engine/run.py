@@ -308,6 +308,8 @@ class Run:
             verdict = _verdict_of(step, error, Effect.BLOCK)
         except ShipkeeperError as error:
             verdict = _verdict_of(step, error, Effect.WARN)
+        except OSError as error:
+            verdict = _of_this_machine(step, error)
         if verdict is None:
             self._tell(StepDone(step))
             return StepResult(step=step.id, state="Done")
@@ -402,4 +404,15 @@ def _verdict_of(step: Step, error: ShipkeeperError, effect: Effect) -> Verdict:
         reason=error.reason,
         message=error.message,
         remedy=error.hint,
+    )
+
+
+def _of_this_machine(step: Step, error: OSError) -> Verdict:
+    """A full disk here, for one, is no reason to leave what was begun half done there."""
+    return Verdict(
+        target=step.target,
+        effect=Effect.WARN,
+        reason="SystemError",
+        message=f"this machine refused it: {error}",
+        remedy="see the room on its disks, and the limits of this process",
     )
