@@ -1,16 +1,62 @@
 """One command on several clusters: one table, one exit code, and no cluster hides another."""
 
+import inspect
 import json
 import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import yaml
+from cyclopts import App
 
+from shipkeeper.cli.app import app
+from shipkeeper.cli.clusters import READING
+from shipkeeper.engine.journal import Journal, RunRecord
+from shipkeeper.engine.plan import Plan
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.cli.run import run_cli
 from tests.cli.test_bad_input import assert_refused
 from tests.nodes.world import World
+
+# What only reads, and is not for several clusters: why.
+ONE_OR_NONE = {
+    **dict.fromkeys(("maintain status", "upgrade status", "runs show"), "one run, of one cluster"),
+    **dict.fromkeys(("maintain resume", "upgrade resume", "resume"), "goes on with one run"),
+    **dict.fromkeys(("backup show", "backup get"), "one backup, of one cluster"),
+    "backup verify": "a repository as a whole: its bytes are shared by the backups of all clusters",
+    "etcd health": "members are named by their URLs: no context leads to them",
+    **dict.fromkeys(
+        (
+            *(f"etcd {noun}" for noun in ("status", "verify", "ls", "get", "history", "diff")),
+            *(f"etcd snapshot {noun}" for noun in ("status", "verify")),
+        ),
+        "files, of no cluster that could be asked",
+    ),
+    "access suggest": "audit logs are of one cluster",
+    "access convert": "a file",
+    "login-gateway": "a server, or the text of its configuration",
+    **dict.fromkeys(("sandbox status", "demo"), "sandboxes, which no context names yet"),
+}
+
+
+def commands(of: App, chain: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command that has an output format and nothing to try out first: it only reads."""
+    for name in of:
+        if not name.startswith("-"):
+            yield from commands(of[name], (*chain, name))
+    if chain and of.default_command is not None:
+        flags = inspect.signature(of.default_command).parameters
+        if "output" in flags and "dry_run" not in flags:
+            yield chain
+
+
+def test_every_reading_noun_takes_several_contexts_or_says_why_not() -> None:
+    reading = {" ".join(each) for each in commands(app)}
+    taking = {" ".join(each) for each in READING}
+    assert reading == taking | ONE_OR_NONE.keys()
+    assert not taking & ONE_OR_NONE.keys()
 
 
 class Operator:
@@ -111,3 +157,53 @@ async def test_a_format_for_one_cluster(operator: Operator) -> None:
     done = await operator.run("access", "audit", "--context=east-*", "-o", "sarif")
     assert done.returncode == 2
     assert "this output format is for one cluster" in done.stderr
+
+
+async def test_each_cluster_has_its_own_backups_of_a_shared_repository(
+    operator: Operator, tmp_path: Path
+) -> None:
+    repository = ("--repo", str(tmp_path / "repository"))
+    assert (await operator.run("backup", "init", *repository)).returncode == 0
+    none = await operator.run("backup", "diff", *repository, "--context=east-*")
+    assert none.returncode == 2
+    assert "east-2: no backup of this cluster in" in none.stderr
+    kinds = ("--context=east-1", "--kind=namespaces")
+    done = await operator.run("backup", "create", *repository, *kinds, "-o", "json")
+    assert done.returncode == 0, done.stderr
+    name = json.loads(done.stdout)["name"]
+    # The newest of all is of another cluster.
+    exported = await operator.run("backup", "export", str(tmp_path / "files"), *repository)
+    assert exported.returncode == 0, exported.stderr
+    about = tmp_path / "files/shipkeeper-backup.json"
+    ours = json.loads(about.read_text())["cluster"]
+    about.write_text(about.read_text().replace(ours, "another"))
+    done = await operator.run("backup", "import", str(tmp_path / "files"), *repository)
+    assert done.returncode == 0, done.stderr
+
+    listed = await operator.run("backup", "list", *repository, "--context=east-*", "-o", "name")
+    assert listed.stdout.splitlines() == [f"east-1 backup/{name}", f"east-2 backup/{name}"]
+    everything = await operator.run("backup", "list", *repository, "-o", "name")
+    assert len(everything.stdout.splitlines()) == 2
+    words = ("--kind=namespaces", "--context=east-*", "-o", "json")
+    same = await operator.run("backup", "diff", *repository, *words)
+    assert same.returncode == 0, same.stderr
+    assert [each["value"]["old"] for each in json.loads(same.stdout)["items"]] == [
+        f"backup {name}"
+    ] * 2
+
+
+async def test_each_cluster_has_its_own_runs(
+    world: World, operator: Operator, tmp_path: Path
+) -> None:
+    (node,) = await world.add_nodes(1)
+    assert (await operator.run("drain", node, "--context=east-1")).returncode == 0
+    plan = Plan(procedure="drain", request={}, steps=())
+    other = RunRecord(
+        id="other", procedure="drain", cluster="other", plan=plan, started_at=datetime.now(UTC)
+    )
+    Journal(tmp_path / "state/shipkeeper/journal.db").begin(other)
+    everything = (await operator.run("runs", "-o", "name")).stdout.split()
+    assert len(everything) == 2
+    found = await operator.run("runs", "--context=east-*", "-o", "name")
+    (run,) = {*everything} - {"run/other"}
+    assert found.stdout.splitlines() == [f"east-1 {run}", f"east-2 {run}"]

@@ -1,7 +1,12 @@
 """Command lines that make no sense: exit code 2, one line and a hint, before anything is asked."""
 
-import pytest
+import inspect
+from collections.abc import Iterator
 
+import pytest
+from cyclopts import App
+
+from shipkeeper.cli.app import app
 from shipkeeper.cli.main import main
 
 
@@ -66,3 +71,24 @@ def test_usage(
     assert words in error
     assert hint.startswith("hint: ")
     assert said.out == ""
+
+
+def pages(of: App, chain: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every command and what it says of itself."""
+    for name in of:
+        if not name.startswith("-"):
+            yield from pages(of[name], (*chain, name))
+    if chain and of.default_command is not None:
+        yield chain, inspect.getdoc(of.default_command) or ""
+
+
+def test_the_page_of_a_command_says_all_that_it_says_of_itself(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for chain, said in pages(app):
+        assert main([*chain, "--help"]) == 0
+        page = " ".join(capsys.readouterr().out.split())
+        # Markup is shown without its marks.
+        wanted = " ".join(said.split()).replace("`", "")
+        assert wanted
+        assert wanted in page.replace("`", ""), chain

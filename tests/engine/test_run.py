@@ -1,6 +1,7 @@
 """A run on a world in memory, killed at every journal point in turn."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,6 +160,21 @@ async def test_a_failure_takes_its_rollback_back(tmp_path: Path) -> None:
     assert result.outcome is Outcome.BLOCKED
     kinds = [type(event) for event in events]
     assert kinds.index(StepFailed) < kinds.index(StepUndone)
+
+
+async def test_a_full_disk_of_this_machine_is_a_failure_like_others(tmp_path: Path) -> None:
+    class Full(World):
+        async def perform(self, step: Step, record: StepRecord) -> None:
+            if step.id == "b":
+                raise OSError(errno.ENOSPC, "No space left on device", "/var/x")
+            await super().perform(step, record)
+
+    world = Full()
+    result = await execute(
+        make_plan(step("a"), step("b", "a", rollback=("a",))), world, Journal(tmp_path / "j")
+    )
+    assert (result.outcome, world.undone) == (Outcome.FAILED, ["a"])
+    assert "No space left on device" in result.failures[0].message
 
 
 async def test_a_refused_precondition_leaves_everything_as_it_is(tmp_path: Path) -> None:
@@ -332,6 +348,25 @@ async def test_what_was_done_on_the_ground_of_something_undone_is_done_again(
         ("b", False),
         ("c", False),
     ]
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_what_may_have_lost_its_ground_is_done_again(
+    tmp_path: Path, *, is_written: bool
+) -> None:
+    plan = make_plan(step("a"), step("b", "a"), step("c", "b", rollback=("a",)))
+    world, path = World(), tmp_path / "j"
+    world.fails["c"] = ShipkeeperError("broken", reason="Broken")
+    # Its writes: a and b begun and done, c begun, c failed, a undone.
+    with pytest.raises(Killed):
+        await execute(plan, world, DyingJournal(path, 7, is_written=is_written))
+    assert world.undone == ["a"]
+    # What stood on "a" went with it.
+    world.done.clear()
+    world.fails.clear()
+    result = await execute(plan, world, Journal(path))
+    assert result.outcome is Outcome.SUCCEEDED
+    assert world.done == ["a", "b", "c"]
 
 
 async def test_a_failure_that_must_stand_is_not_rolled_back(tmp_path: Path) -> None:

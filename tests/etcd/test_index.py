@@ -4,11 +4,10 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
-from shipkeeper.etcd import indexing, sweep
+from shipkeeper.etcd import sweep
 from shipkeeper.etcd.bolt.database import Database
 from shipkeeper.etcd.browse import Browser
 from shipkeeper.etcd.encrypted import Keys
@@ -43,28 +42,23 @@ DATABASE = databases.grown(list(entries()))
 
 def carefully(data: bytes) -> bytes:
     """The index that the reader makes that looks at everything."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(indexing, "sweep", Mock(return_value=None))
-        return b"".join(build_index(Database(data, len(data))))
+    return b"".join(build_index(Database(data, len(data)), carefully=True))
 
 
-def swept(data: bytes) -> list[sweep.Swept] | None:
+def swept(data: bytes, processes: int | None = None) -> list[sweep.Swept] | None:
     database = Database(data, len(data))
     bucket = database.bucket(b"key")
     assert bucket
-    return sweep.sweep(database, bucket)
+    return sweep.sweep(database, bucket, processes=processes)
 
 
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_a_sweep_by_any_number_of_processes_finds_what_care_finds(
-    processes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep, "_ALONE", 1)
-    monkeypatch.setattr(os, "sched_getaffinity", Mock(return_value=range(processes)))
-    shares = swept(DATABASE)
+def test_a_sweep_by_any_number_of_processes_finds_what_care_finds(processes: int) -> None:
+    shares = swept(DATABASE, processes)
     assert shares
     assert len(shares) == processes
-    assert b"".join(build_index(Database(DATABASE, len(DATABASE)))) == carefully(DATABASE)
+    found = build_index(Database(DATABASE, len(DATABASE)), processes=processes)
+    assert b"".join(found) == carefully(DATABASE)
 
 
 def die(*_: object) -> None:
@@ -72,11 +66,10 @@ def die(*_: object) -> None:
 
 
 def test_a_process_that_dies_costs_time_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "_ALONE", 1)
-    monkeypatch.setattr(os, "sched_getaffinity", Mock(return_value=range(2)))
     monkeypatch.setattr(sweep, "_answer", die)
-    assert swept(DATABASE) is None
-    assert b"".join(build_index(Database(DATABASE, len(DATABASE)))) == carefully(DATABASE)
+    assert swept(DATABASE, 2) is None
+    found = build_index(Database(DATABASE, len(DATABASE)), processes=2)
+    assert b"".join(found) == carefully(DATABASE)
 
 
 def test_a_sweep_takes_no_page_that_care_would_refuse() -> None:

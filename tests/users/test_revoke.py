@@ -1,13 +1,17 @@
 """What was given to users is taken back, and what cannot be is said."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.writer import Writer
 from shipkeeper.sandbox.sandbox import Sandbox
+from shipkeeper.users.revoke import plan_revocation, revoke
 from tests.access.world import connected
 from tests.cli.run import run_cli
 from tests.users.test_create import kubectl
@@ -38,6 +42,47 @@ async def test_a_token_ends_with_its_secret(sandbox: Sandbox, tmp_path: Path) ->
     missing = await run_cli(sandbox, "users", "revoke", *ROBOT)
     assert missing.returncode == 2
     assert "not found" in missing.stderr
+
+
+async def test_secrets_of_others_stay_whatever_they_are_called(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    robot, near = "near", "near-login-far"
+    theirs = "near-login-0123abcd"
+    async with connected(sandbox.kubeconfig) as connection:
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": theirs}}
+        await connection.send("POST", f"{SPACE}/secrets", body=secret)
+        try:
+            for name in (robot, near):
+                words = (name, "--how=serviceaccount", f"--write={tmp_path / name}")
+                done = await run_cli(sandbox, "users", "create", *words)
+                assert done.returncode == 0, done.stderr
+            done = await run_cli(sandbox, "users", "revoke", robot, "--how=serviceaccount")
+            assert done.returncode == 0, done.stderr
+            found = msgspec.json.decode(await connection.send("GET", f"{SPACE}/secrets"))
+            left = [each["metadata"]["name"] for each in found["items"]]
+            assert len([each for each in left if each.startswith(f"{near}-login-")]) == 1
+            assert [each for each in left if re.fullmatch("near-login-[0-9a-f]{8}", each)] == [
+                theirs
+            ]
+        finally:
+            await connection.send("DELETE", f"{SPACE}/secrets/{theirs}")
+
+
+async def test_what_others_take_back_meanwhile_stops_nothing(sandbox: Sandbox) -> None:
+    place = f"{RBAC}/namespaces/default/rolebindings"
+    async with connected(sandbox.kubeconfig) as connection:
+        for name in ("revoke-a", "revoke-b"):
+            made = binding("RoleBinding", "zoe")
+            await connection.send("POST", place, body={**made, "metadata": {"name": name}})
+        writer = Writer(connection)
+        planned = await plan_revocation("zoe", "certificate", "", Reader(connection), account=False)
+        assert len(planned.bindings) == 2
+        await connection.send("DELETE", f"{place}/revoke-a")
+        await revoke(planned, writer)
+        found = msgspec.json.decode(await connection.send("GET", f"{place}/revoke-b"))
+        assert not found.get("subjects")
+        await connection.send("DELETE", f"{place}/revoke-b")
 
 
 def binding(kind: str, *users: str) -> dict[str, Any]:

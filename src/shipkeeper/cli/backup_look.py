@@ -25,12 +25,15 @@ from shipkeeper.backup.report import (
 from shipkeeper.backup.selection import Selection, require_known_kinds
 from shipkeeper.cli.backup_flags import EVERYTHING, HERE, RepositoryFlags, SelectionFlags
 from shipkeeper.cli.flags import CURRENT, Cluster, DryRun, Output, Selector
+from shipkeeper.cli.identity import identity_of
 from shipkeeper.cli.output import say, write
 from shipkeeper.cli.output import show as show_report
 from shipkeeper.engine.report import Report, item_list
 from shipkeeper.errors import EXIT_FINDINGS, IncompleteError, ShipkeeperError
 from shipkeeper.kube.connection import connect
 from shipkeeper.model.words import counted
+from shipkeeper.store.errors import NoSuchBackupError
+from shipkeeper.store.repository import LATEST, Repository
 from shipkeeper.store.values import Backup
 
 Chosen = Annotated[
@@ -38,10 +41,19 @@ Chosen = Annotated[
 ]
 
 
-async def list_backups(*, output: Output = None, repository: RepositoryFlags = HERE) -> None:
-    """List the backups of a repository, oldest first."""
+async def list_backups(
+    *,
+    output: Output = None,
+    repository: RepositoryFlags = HERE,
+    cluster: Cluster = CURRENT,
+) -> None:
+    """List the backups of a repository, oldest first; with --context those of that cluster alone.
+
+    Snapshots of etcd do not tell which cluster they are of: with --context they are left out.
+    """
+    where = await identity_of(cluster) if cluster.context else ""
     async with open_repository(repository.place()) as opened:
-        rows = [_row(backup) for backup in await opened.backups()]
+        rows = [_row(each) for each in await opened.backups() if _is_of(each, where)]
     show_report(backups_report(rows, datetime.now(UTC)), output)
 
 
@@ -56,6 +68,11 @@ async def show(
             volumes = await (await open_archive(opened, row.name)).volumes()
             row = msgspec.structs.replace(row, volumes=volumes)
     show_report(contents_report(row, datetime.now(UTC)), output)
+
+
+def _is_of(backup: Backup, cluster: str) -> bool:
+    contents = _contents(backup) if cluster else None
+    return not cluster or (contents is not None and contents.cluster == cluster)
 
 
 def _row(backup: Backup) -> BackupRow:
@@ -146,10 +163,13 @@ async def diff(
 ) -> None:
     """Compare a backup with another one, or with the cluster if no other is named.
 
+    With --context `latest` is the newest backup of that cluster, whoever else has backups there.
     Defaults, status and what servers set are no differences; exit code 4 if there are any.
     """
     selection = objects.selection()
     async with open_repository(repository.place(), reads=True) as opened:
+        if old == LATEST and not new and cluster.context:
+            old = await _newest_of(opened, cluster)
         before = ArchiveSide(await open_archive(opened, old))
         if new:
             after = ArchiveSide(await open_archive(opened, new))
@@ -169,6 +189,14 @@ async def diff(
             f"{counted(len(found.changes), 'difference')} from {found.old} to {found.new}",
             reason="Differences",
         )
+
+
+async def _newest_of(opened: Repository, cluster: Cluster) -> str:
+    where = await identity_of(cluster)
+    found = [each.name for each in await opened.backups() if _is_of(each, where)]
+    if not found:
+        raise NoSuchBackupError(f"no backup of this cluster in {opened.access.blobs.url}")
+    return found[-1]
 
 
 class DifferencesFoundError(ShipkeeperError):

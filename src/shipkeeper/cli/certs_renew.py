@@ -10,16 +10,14 @@ from shipkeeper.access.certs.renew import procedure
 from shipkeeper.access.certs.renew.plan import Request, request_of
 from shipkeeper.access.certs.renew.report import renewal_report
 from shipkeeper.cli.certs_hosts import BY_NODES, ControlPlaneFlags
-from shipkeeper.cli.execution import open_journal, see_through
+from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.flags import CURRENT, Cluster
-from shipkeeper.cli.output import show, write
-from shipkeeper.cli.output_flags import ClientDryRun, Output
-from shipkeeper.engine.history import read_history
-from shipkeeper.engine.history_report import run_report
-from shipkeeper.engine.journal import Journal, RunRecord
+from shipkeeper.cli.host_runs import AS_A_TABLE, HostRunFlags, required
+from shipkeeper.cli.output import write
+from shipkeeper.engine.journal import RunRecord
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import quiet
-from shipkeeper.errors import BlockedError, ShipkeeperError, UsageError
+from shipkeeper.errors import UsageError
 from shipkeeper.hosts.host import Host
 from shipkeeper.model.duration import parse_duration
 
@@ -36,8 +34,7 @@ async def renew(
     abort: Annotated[
         bool, Parameter(help="Give the renewal up that is under way: what was there is put back.")
     ] = False,
-    dry_run: ClientDryRun = "none",
-    output: Output = None,
+    flags: HostRunFlags = AS_A_TABLE,
     reached: ControlPlaneFlags = BY_NODES,
     cluster: Cluster = CURRENT,
 ) -> None:
@@ -47,10 +44,13 @@ async def renew(
     anything in use changes; then each host's components restart, proven by what their ports
     present. A step that fails puts back what was there. Run again, it goes on where it stopped.
     """
-    hosts, journal = await reached.hosts(cluster), open_journal()
-    found = procedure.under_way(journal, hosts)
+    hosts = await reached.hosts(cluster)
+    runs = procedure.runs_of(hosts, open_journal())
+    found = runs.under_way()
     if abort:
-        await _abort(hosts, journal, found)
+        record = required(found, "renewal")
+        await runs.abort(record, quiet)
+        write(f"run/{record.id} aborted\n")
         return
     request = Request(
         hosts=tuple(hosts),
@@ -58,22 +58,10 @@ async def renew(
         how=how or "",
         timeout=parse_duration(timeout).total_seconds(),
     )
-    planned = await _planned(hosts, request, found)
-    if dry_run == "client":
-        show(renewal_report(planned, datetime.now(UTC)), output)
-    refuse(planned)
-    if dry_run == "client":
-        return
-    result = await see_through(
-        lambda tell: procedure.execute(hosts, journal, planned, found, tell),
-        in_words=False,
-        way_on=way_on,
+    plan = await _planned(hosts, request, found)
+    await flags.carry_out(
+        runs, plan, found, page=lambda: renewal_report(plan, datetime.now(UTC)), way_on=_way_on
     )
-    run = journal.run(result.run)
-    show(run_report(read_history(run, journal.entries(run.id))), output)
-    for failure in result.failures:
-        kind = BlockedError if failure.blocks else ShipkeeperError
-        raise kind(failure.message, reason=failure.reason, hint=failure.remedy)
 
 
 async def _planned(hosts: Mapping[str, Host], request: Request, found: RunRecord | None) -> Plan:
@@ -89,27 +77,5 @@ async def _planned(hosts: Mapping[str, Host], request: Request, found: RunRecord
     return found.plan
 
 
-async def _abort(hosts: Mapping[str, Host], journal: Journal, found: RunRecord | None) -> None:
-    if found is None:
-        raise UsageError(
-            "no renewal of these hosts is under way",
-            reason="NothingUnderWay",
-            hint="name the hosts that it was begun with; see it with: shipkeeper runs",
-        )
-    await procedure.abort(hosts, journal, found, quiet)
-    write(f"run/{found.id} aborted\n")
-
-
-def refuse(planned: Plan) -> None:
-    """BlockedError with the first verdict that forbids a plan."""
-    if planned.blockers:
-        first = planned.blockers[0]
-        more = f" (and {len(planned.blockers) - 1} more)" if len(planned.blockers) > 1 else ""
-        raise BlockedError(
-            f"{first.target}: {first.message}{more}", reason=first.reason, hint=first.remedy
-        )
-
-
-def way_on(_run: str) -> str:
-    """How to go on with a run that was interrupted."""
+def _way_on(_run: str) -> str:
     return "go on with the same command; put back what was there with the same and --abort"

@@ -8,21 +8,19 @@ from cyclopts import Parameter
 
 from shipkeeper.access.certs.renew.leaves import Authority
 from shipkeeper.access.certs.rotate import procedure
-from shipkeeper.access.certs.rotate.plan import outlook_of
+from shipkeeper.access.certs.rotate.outlook import outlook_of
 from shipkeeper.access.certs.rotate.procedure import Wish
 from shipkeeper.access.certs.rotate.report import stage_report
 from shipkeeper.access.certs.rotate.standing import Stage
 from shipkeeper.cli.certs_hosts import SSH_TO_ALL, NodeHostFlags
-from shipkeeper.cli.certs_renew import refuse, way_on
-from shipkeeper.cli.execution import open_journal, see_through
+from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.flags import CURRENT, Cluster
-from shipkeeper.cli.output import say, show, write
-from shipkeeper.cli.output_flags import ClientDryRun, Output
-from shipkeeper.engine.history import read_history
-from shipkeeper.engine.history_report import run_report
-from shipkeeper.engine.journal import Journal, Outcome
+from shipkeeper.cli.host_runs import AS_A_TABLE, HostRunFlags
+from shipkeeper.cli.output import say, write
+from shipkeeper.engine.host_runs import HostRuns
+from shipkeeper.engine.journal import Outcome
 from shipkeeper.engine.progress import quiet
-from shipkeeper.errors import BlockedError, ShipkeeperError, UsageError
+from shipkeeper.errors import UsageError
 from shipkeeper.hosts.host import Host
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.model.duration import parse_duration
@@ -45,8 +43,7 @@ async def rotate_ca(
     timeout: Annotated[
         str, Parameter(help="How long each wait for a process, or its health, may take.")
     ] = "3m",
-    dry_run: ClientDryRun = "none",
-    output: Output = None,
+    flags: HostRunFlags = AS_A_TABLE,
     reached: NodeHostFlags = SSH_TO_ALL,
     cluster: Cluster = CURRENT,
 ) -> None:
@@ -64,31 +61,28 @@ async def rotate_ca(
     journal = open_journal()
     async with connect(cluster.options()) as connection:
         sites = await reached.sites(connection)
+        runs = procedure.runs_of(connection, sites, journal)
         if back:
-            await _put_back(connection, sites, journal, authority)
+            await _put_back(runs, authority)
             return
         while True:
-            stage = await _stage(connection, sites, journal, wish, dry_run, output)
-            if (
-                dry_run == "client"
-                or through is None
-                or list(Stage).index(stage) >= list(Stage).index(through)
-            ):
+            stage = await _stage(connection, sites, runs, wish, flags)
+            is_far = through is None or list(Stage).index(stage) >= list(Stage).index(through)
+            if flags.is_dry or is_far:
                 return
 
 
 async def _stage(
     connection: Connection,
     sites: Mapping[str, Host],
-    journal: Journal,
+    runs: HostRuns,
     wish: Wish,
-    dry_run: str,
-    output: str | None,
+    flags: HostRunFlags,
 ) -> Stage:
     """Run the next stage, or go on with the one under way; say which it was."""
-    found = procedure.under_way(journal, sites)
-    planned = found.plan if found else await procedure.prepare(connection, sites, wish)
-    outlook = outlook_of(planned)
+    found = runs.under_way()
+    plan = found.plan if found else await procedure.prepare(connection, sites, wish)
+    outlook = outlook_of(plan)
     if outlook.authority is not wish.authority:
         raise UsageError(
             f"stage {outlook.stage} of the authority {outlook.authority} is under way",
@@ -96,29 +90,16 @@ async def _stage(
             hint=f"go on with: shipkeeper certs rotate-ca {outlook.authority}; or put it back "
             "with the same and --back",
         )
-    if dry_run == "client":
-        show(stage_report(planned, datetime.now(UTC)), output)
-    refuse(planned)
-    if dry_run == "client":
-        return outlook.stage
-    say(f"authority {outlook.authority}: stage {outlook.stage}")
-    result = await see_through(
-        lambda tell: procedure.execute(connection, sites, journal, planned, found, tell),
-        in_words=False,
-        way_on=lambda run: way_on(run).replace("--abort", "--back"),
+    if not (flags.is_dry or plan.blockers):
+        say(f"authority {outlook.authority}: stage {outlook.stage}")
+    await flags.carry_out(
+        runs, plan, found, page=lambda: stage_report(plan, datetime.now(UTC)), way_on=_way_on
     )
-    run = journal.run(result.run)
-    show(run_report(read_history(run, journal.entries(run.id))), output)
-    for failure in result.failures:
-        kind = BlockedError if failure.blocks else ShipkeeperError
-        raise kind(failure.message, reason=failure.reason, hint=failure.remedy)
     return outlook.stage
 
 
-async def _put_back(
-    connection: Connection, sites: Mapping[str, Host], journal: Journal, authority: Authority
-) -> None:
-    found = procedure.newest(journal, sites)
+async def _put_back(runs: HostRuns, authority: Authority) -> None:
+    found = runs.newest()
     is_back = found is not None and found.outcome is Outcome.ABORTED
     if found is None or is_back or outlook_of(found.plan).authority is not authority:
         raise UsageError(
@@ -127,5 +108,9 @@ async def _put_back(
             hint="see what was run with: shipkeeper runs",
         )
     stage = outlook_of(found.plan).stage
-    await procedure.put_back(connection, sites, journal, found, quiet)
+    await procedure.put_back(runs, found, quiet)
     write(f"run/{found.id}: stage {stage} put back\n")
+
+
+def _way_on(_run: str) -> str:
+    return "go on with the same command; put back what was there with the same and --back"

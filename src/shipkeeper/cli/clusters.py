@@ -35,13 +35,14 @@ from shipkeeper.kube.kubeconfig import (
 
 _FLAG = "--context"
 _AT_ONCE = 8
-_READING = frozenset(
+READING = frozenset(
     {
         *(("nodes",), ("nodes", "explain"), ("maintain", "plan")),
         *(("upgrade", "versions"), ("upgrade", "check"), ("upgrade", "plan")),
         *(("certs", "list"), ("certs", "check"), ("users", "list"), ("users", "lint")),
         *(("access", "can-i"), ("access", "who-can"), ("access", "explain")),
-        *(("access", "matrix"), ("access", "audit")),
+        *(("access", "matrix"), ("access", "audit"), ("access", "diff")),
+        *(("backup", "list"), ("backup", "diff"), ("runs",)),
     }
 )
 _ACTING = frozenset({("maintain",), ("maintain", "run"), ("backup", "create")})
@@ -99,7 +100,7 @@ def on_each(app: App, contexts: Sequence[str], arguments: list[str]) -> int:
     UsageError if the command is not for several clusters.
     """
     chain = tuple(app.parse_commands(arguments)[0])
-    if chain not in _READING | _ACTING:
+    if chain not in READING | _ACTING:
         raise UsageError(
             f"shipkeeper {' '.join(chain)} is for one cluster at a time".replace("  ", " "),
             reason="SeveralClusters",

@@ -1,6 +1,5 @@
 """`shipkeeper etcd recover`: a kubeadm control plane brought back from a snapshot, over SSH."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -8,16 +7,14 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from shipkeeper.cli.control_plane_flags import NOWHERE, ControlPlaneFlags
-from shipkeeper.cli.execution import open_journal, see_through
-from shipkeeper.cli.output import show, write
-from shipkeeper.cli.output_flags import ClientDryRun, Output
-from shipkeeper.engine.history import read_history
-from shipkeeper.engine.journal import Journal, RunRecord
+from shipkeeper.cli.execution import open_journal
+from shipkeeper.cli.host_runs import AS_A_TABLE, HostRunFlags, required
+from shipkeeper.cli.output import write
+from shipkeeper.engine.journal import RunRecord
 from shipkeeper.engine.progress import quiet
-from shipkeeper.errors import BlockedError, ShipkeeperError, UsageError
+from shipkeeper.errors import UsageError
 from shipkeeper.etcd.recover import procedure
 from shipkeeper.etcd.recover.report import recovered_report, recovery_report
-from shipkeeper.hosts.host import Host
 from shipkeeper.model.duration import parse_duration
 
 
@@ -37,8 +34,7 @@ async def recover(
     abort: Annotated[
         bool, Parameter(help="Give the recovery up that is under way: the old etcd runs again.")
     ] = False,
-    dry_run: ClientDryRun = "none",
-    output: Output = None,
+    flags: HostRunFlags = AS_A_TABLE,
     reached: ControlPlaneFlags = NOWHERE,
 ) -> None:
     """Bring a kubeadm control plane back from one snapshot, on every control-plane host.
@@ -47,46 +43,30 @@ async def recover(
     again. A run that was interrupted, or that failed past that point, goes on with the same
     command.
     """
-    hosts, journal = reached.hosts(), open_journal()
-    found = procedure.under_way(journal, hosts)
+    hosts = reached.hosts()
+    runs = procedure.runs_of(hosts, open_journal())
+    found = procedure.under_way(runs)
     if abort:
-        await _abort(hosts, journal, found)
+        record = required(found, "recovery")
+        await procedure.abort(runs, record, quiet)
+        write(f"run/{record.id} aborted\n")
         return
     if found is None:
         patience = parse_duration(timeout).total_seconds()
-        planned = await procedure.prepare(
+        plan = await procedure.prepare(
             hosts, file, skip_hash_check=skip_hash_check, timeout=patience
         )
     else:
         _require_same(found, file)
-        planned = found.plan
-    if dry_run == "client":
-        show(recovery_report(planned, datetime.now(UTC)), output)
-    if planned.blockers:
-        first = planned.blockers[0]
-        raise BlockedError(first.message, reason=first.reason, hint=first.remedy)
-    if dry_run == "client":
-        return
-    result = await see_through(
-        lambda tell: procedure.execute(hosts, journal, planned, found, tell),
-        in_words=False,
+        plan = found.plan
+    await flags.carry_out(
+        runs,
+        plan,
+        found,
+        page=lambda: recovery_report(plan, datetime.now(UTC)),
+        told=recovered_report,
         way_on=_way_on,
     )
-    run = journal.run(result.run)
-    show(recovered_report(read_history(run, journal.entries(run.id))), output)
-    for failure in result.failures:
-        raise ShipkeeperError(failure.message, reason=failure.reason, hint=failure.remedy)
-
-
-async def _abort(hosts: Mapping[str, Host], journal: Journal, found: RunRecord | None) -> None:
-    if found is None:
-        raise UsageError(
-            "no recovery of these hosts is under way",
-            reason="NothingUnderWay",
-            hint="name the hosts that it was begun with; see it with: shipkeeper runs",
-        )
-    await procedure.abort(hosts, journal, found, quiet)
-    write(f"run/{found.id} aborted\n")
 
 
 def _require_same(found: RunRecord, file: Path) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 from base64 import b64encode
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from shipkeeper.cli.output import say, show, write
 from shipkeeper.cli.output_flags import Output
@@ -20,6 +21,64 @@ from shipkeeper.login.settings import Settings, read_settings
 from shipkeeper.model.duration import format_duration
 
 
+@Parameter(name="*", group=Group("With --emit", sort_key=1))
+@dataclass(frozen=True, kw_only=True)
+class EmitFlags:
+    """What is printed for the API servers, the cluster or its users."""
+
+    emit: Annotated[
+        Literal["webhook-config", "deployment", "kubeconfig"] | None,
+        Parameter(help="Print what the API servers, the cluster or its users need, and end."),
+    ] = None
+    certificate_authority: Annotated[
+        str, Parameter(help="Who signed the gateway's certificate (PEM).")
+    ] = ""
+    image: Annotated[str, Parameter(help="With --emit=deployment: the image to run.")] = ""
+    namespace: Annotated[
+        str, Parameter(name=("--namespace", "-n"), help="With --emit=deployment: where.")
+    ] = "kube-system"
+    cluster: Annotated[str, Parameter(help="With --emit=kubeconfig: its name.")] = "kubernetes"
+    api_server: Annotated[
+        str,
+        Parameter(help="With --emit=kubeconfig: its URL; that of your kubeconfig if not given."),
+    ] = ""
+    api_server_authority: Annotated[
+        str,
+        Parameter(
+            help="With --emit=kubeconfig: who signed the API server's certificate (PEM); whom your "
+            "kubeconfig trusts by that URL if not given."
+        ),
+    ] = ""
+    old_clients: Annotated[
+        bool, Parameter(help="With --emit=kubeconfig: for kubectl older than 1.22.")
+    ] = False
+
+    def text(self, settings: Settings) -> str:
+        """The text that was asked for; UsageError if it lacks something."""
+        made = emitted.Emitted(
+            url=settings.url,
+            review_path=REVIEW,
+            authority=_authority(self.certificate_authority),
+            port=settings.listen.port,
+            image=_needed(self.image, "--image") if self.emit == "deployment" else "",
+            namespace=self.namespace,
+            cache=format_duration(settings.cache),
+            client_ca=settings.listen.client_ca is not None,
+            is_for_old_clients=self.old_clients,
+        )
+        match self.emit:
+            case "webhook-config":
+                return emitted.webhook_config(made)
+            case "deployment":
+                return emitted.deployment(made)
+            case _:
+                place = _place(self.api_server, self.api_server_authority)
+                return emitted.kubeconfig(made, self.cluster, place)
+
+
+_NOTHING = EmitFlags()
+
+
 async def login_gateway(
     configuration: str,
     /,
@@ -28,61 +87,19 @@ async def login_gateway(
     password_file: Annotated[
         str, Parameter(help="With --check: a file with the user's password, to be tried.")
     ] = "",
-    emit: Annotated[
-        Literal["webhook-config", "deployment", "kubeconfig"] | None,
-        Parameter(help="Print what the API servers, the cluster or its users need, and end."),
-    ] = None,
-    certificate_authority: Annotated[
-        str, Parameter(help="With --emit: who signed the gateway's certificate (PEM).")
-    ] = "",
-    image: Annotated[str, Parameter(help="With --emit=deployment: the image to run.")] = "",
-    namespace: Annotated[
-        str, Parameter(name=("--namespace", "-n"), help="With --emit=deployment: where.")
-    ] = "kube-system",
-    cluster: Annotated[str, Parameter(help="With --emit=kubeconfig: its name.")] = "kubernetes",
-    api_server: Annotated[
-        str,
-        Parameter(help="With --emit=kubeconfig: its URL; that of your kubeconfig if not given."),
-    ] = "",
-    api_server_authority: Annotated[
-        str,
-        Parameter(
-            help="With --emit=kubeconfig: who signed the API server's certificate (PEM); whom your "
-            "kubeconfig trusts by that URL if not given."
-        ),
-    ] = "",
-    old_clients: Annotated[
-        bool, Parameter(help="With --emit=kubeconfig: for kubectl older than 1.22.")
-    ] = False,
+    wanted: EmitFlags = _NOTHING,
     output: Output = None,
 ) -> int:
     """Let users of an LDAP directory into clusters; CONFIGURATION is a YAML file."""
     settings = read_settings(Path(configuration))
     if check:
         return await _check(settings, check, password_file, output)
-    if emit is None:
-        async with gateway(settings, say) as url:
-            say(f"logins and TokenReviews are answered at {url}")
-            await asyncio.Event().wait()
+    if wanted.emit is not None:
+        write(wanted.text(settings))
         return 0
-    made = emitted.Emitted(
-        url=settings.url,
-        review_path=REVIEW,
-        authority=_authority(certificate_authority),
-        port=settings.listen.port,
-        image=_needed(image, "--image") if emit == "deployment" else "",
-        namespace=namespace,
-        cache=format_duration(settings.cache),
-        client_ca=settings.listen.client_ca is not None,
-        is_for_old_clients=old_clients,
-    )
-    match emit:
-        case "webhook-config":
-            write(emitted.webhook_config(made))
-        case "deployment":
-            write(emitted.deployment(made))
-        case "kubeconfig":
-            write(emitted.kubeconfig(made, cluster, _place(api_server, api_server_authority)))
+    async with gateway(settings, say) as url:
+        say(f"logins and TokenReviews are answered at {url}")
+        await asyncio.Event().wait()
     return 0
 
 

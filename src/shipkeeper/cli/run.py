@@ -1,5 +1,8 @@
 """Running one command line: nothing is raised, whatever happens."""
 
+import inspect
+from itertools import takewhile
+
 from shipkeeper.cli.app import app
 from shipkeeper.cli.failure import failure_of
 from shipkeeper.cli.output import say
@@ -25,12 +28,27 @@ def _result(arguments: list[str]) -> object:
         contexts, rest = several_contexts(arguments)
         if contexts:
             return on_each(app, contexts, rest)
+    if _asks_for_help(arguments):
+        _let_command_speak(arguments)
     return app(
         arguments,
         exit_on_error=False,
         print_error=False,
         result_action="return_value",
     )
+
+
+def _asks_for_help(arguments: list[str]) -> bool:
+    return any(each in ("--help", "-h") for each in arguments)
+
+
+def _let_command_speak(arguments: list[str]) -> None:
+    """A list of commands has a line on each, its own page all that it says of itself."""
+    words = takewhile(lambda each: not each.startswith("-"), arguments)
+    command = app.parse_commands(list(words))[1][-1]
+    said = command.default_command and inspect.getdoc(command.default_command)
+    if said:
+        command.help = said
 
 
 def _as_kubectl_reads_them(arguments: list[str]) -> list[str]:

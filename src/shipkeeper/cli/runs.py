@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from cyclopts import App
 
 from shipkeeper.cli.execution import open_journal
-from shipkeeper.cli.flags import Output
+from shipkeeper.cli.flags import CURRENT, Cluster, Output
+from shipkeeper.cli.identity import identity_of
 from shipkeeper.cli.output import show
 from shipkeeper.engine.history import read_history
 from shipkeeper.engine.history_report import run_report, runs_report
@@ -14,9 +15,10 @@ runs = App(name="runs")
 
 
 @runs.default
-def list_runs(*, output: Output = None) -> None:
-    """List the runs of the journal, newest first."""
-    show(runs_report(open_journal().runs(), datetime.now(UTC)), output)
+async def list_runs(*, output: Output = None, cluster: Cluster = CURRENT) -> None:
+    """List the runs of the journal, newest first; with --context those in that cluster alone."""
+    where = await identity_of(cluster) if cluster.context else ""
+    show(runs_report(open_journal().runs(cluster=where), datetime.now(UTC)), output)
 
 
 @runs.command(name="show")

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -123,29 +123,6 @@ class RunHead(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     outcome: Outcome | None
     person: str
     door: str
-
-
-class Ledger(Protocol):
-    """What a run needs of its journal, wherever that is kept.
-
-    All that is written is on record when the call returns; JournalError if it cannot be.
-    """
-
-    def entries(self, run: str, *, step: str = "") -> list[Entry]:
-        """What was written down of a run, or of one step of it, oldest first."""
-        ...
-
-    async def write(self, entry: Entry) -> None:
-        """Append an entry."""
-        ...
-
-    async def revise(self, run: str, revision: Revision) -> None:
-        """Write down that a run goes on by another plan, and what changed."""
-        ...
-
-    async def finish(self, run: str, outcome: Outcome) -> None:
-        """Write down how a run ended."""
-        ...
 
 
 class Journal:

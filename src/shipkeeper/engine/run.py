@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import msgspec
 
 from shipkeeper.engine.brake import Brake
-from shipkeeper.engine.journal import Entry, Ledger, Outcome, Phase
+from shipkeeper.engine.journal import Entry, Outcome, Phase
+from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import (
     PlanRevised,
@@ -175,30 +176,37 @@ class Run:
         self._schedule = Schedule(plan)
         self._results: dict[str, StepResult] = {}
         self._records: dict[str, StepRecord] = {}
+        self._doubtful: frozenset[str] = frozenset()
         self._read_records()
-        self._doubtful = self._find_doubtful()
 
     def _read_records(self) -> None:
         entries: defaultdict[str, list[Entry]] = defaultdict(list)
         for entry in self._journal.entries(self.id):
             entries[entry.step].append(entry)
         for step in self.plan.steps:
-            self._records[step.id] = record = self._record(step, entries[step.id])
+            self._records[step.id] = self._record(step, entries[step.id])
+        self._doubtful = self._find_doubtful()
+        for step in self.plan.steps:
             # What was done on the ground of something that was taken back must be done again.
-            if any(self._records[id_].phase is Phase.UNDONE for id_ in step.after):
+            if any(self._is_taken_back(id_) for id_ in step.after):
+                record = self._records[step.id]
                 record.phase = record.phase and Phase.UNDONE
+
+    def _is_taken_back(self, id_: str) -> bool:
+        """Whether the effect of a step is gone, or may be."""
+        return id_ in self._doubtful or self._records[id_].phase is Phase.UNDONE
 
     def _record(self, step: Step, entries: list[Entry]) -> StepRecord:
         return StepRecord(self._journal, self.id, step.id, entries, self._records)
 
-    def _find_doubtful(self) -> set[str]:
+    def _find_doubtful(self) -> frozenset[str]:
         """Steps that were done, and perhaps taken back by the failure of another."""
-        return {
+        return frozenset(
             id_
             for step in self.plan.steps
             if self._records[step.id].phase is Phase.FAILED
             for id_ in step.rollback
-        }
+        )
 
     async def execute(self) -> RunResult:
         """Do every step as soon as those before it are done; steps without order run side by side.
@@ -300,6 +308,8 @@ class Run:
             verdict = _verdict_of(step, error, Effect.BLOCK)
         except ShipkeeperError as error:
             verdict = _verdict_of(step, error, Effect.WARN)
+        except OSError as error:
+            verdict = _of_this_machine(step, error)
         if verdict is None:
             self._tell(StepDone(step))
             return StepResult(step=step.id, state="Done")
@@ -394,4 +404,15 @@ def _verdict_of(step: Step, error: ShipkeeperError, effect: Effect) -> Verdict:
         reason=error.reason,
         message=error.message,
         remedy=error.hint,
+    )
+
+
+def _of_this_machine(step: Step, error: OSError) -> Verdict:
+    """A full disk here, for one, is no reason to leave what was begun half done there."""
+    return Verdict(
+        target=step.target,
+        effect=Effect.WARN,
+        reason="SystemError",
+        message=f"this machine refused it: {error}",
+        remedy="see the room on its disks, and the limits of this process",
     )

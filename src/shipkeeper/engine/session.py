@@ -61,7 +61,7 @@ async def open_session(
     found = journal.unfinished(cluster, plan.procedure, plan.request)
     if found is not None:
         require_resumable(found)
-    run = found or _new_run(plan, cluster)
+    run = found or new_run(plan, cluster)
     async with drive(connection, journal, run, tell, is_new=found is None) as session:
         yield session
 
@@ -73,7 +73,7 @@ async def drive(
     """Hold a run's locks; a new one is written into the journal once they are held."""
     root = journal.path.parent / "runs"
     identity = f"run {run.id} on {socket.gethostname()}"
-    with _local_lock(root / run.id, run.id):
+    with local_lock(root / run.id, f"run {run.id} is driven"):
         async with cluster_lock(
             Reader(connection),
             Writer(connection),
@@ -85,24 +85,6 @@ async def drive(
                 journal.begin(run)
             tell(RunStarted(run.id, run.plan, resumed=not is_new))
             yield Session(run=run, tenure=tenure, directory=root / run.id, is_resumed=not is_new)
-
-
-@contextmanager
-def drive_apart(
-    journal: Journal, plan: Plan, cluster: str, found: RunRecord | None, tell: Sink
-) -> Generator[tuple[RunRecord, Path]]:
-    """Begin a run of a plan, or go on with one that was found; yield it with its directory.
-
-    For runs that take the API server away, and with it the cluster's lock: only the one on this
-    machine is held.
-    """
-    run = found or _new_run(plan, cluster)
-    directory = run_directory(journal, run.id)
-    with _local_lock(directory, run.id):
-        if found is None:
-            journal.begin(run)
-        tell(RunStarted(run.id, run.plan, resumed=found is not None))
-        yield run, directory
 
 
 def require_resumable(run: RunRecord) -> None:
@@ -126,7 +108,8 @@ def is_driven(journal: Journal, run: str) -> bool:
     return path.exists() and not _is_free(path)
 
 
-def _new_run(plan: Plan, cluster: str) -> RunRecord:
+def new_run(plan: Plan, cluster: str) -> RunRecord:
+    """A run of a plan, not yet in the journal, begun by whoever runs this process."""
     began = origin()
     return RunRecord(
         id=f"{plan.procedure}-{secrets.token_hex(4)}",
@@ -140,13 +123,17 @@ def _new_run(plan: Plan, cluster: str) -> RunRecord:
 
 
 @contextmanager
-def _local_lock(directory: Path, run: str) -> Generator[None]:
+def local_lock(directory: Path, what: str) -> Generator[None]:
+    """Hold what a directory stands for; LockHeldError if another process of this machine does.
+
+    `what` are the words for that: "run x is driven".
+    """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if not _try_lock(descriptor):
             raise LockHeldError(
-                f"run {run} is driven by another process on this machine",
+                f"{what} by another process on this machine",
                 reason="RunInProgress",
                 hint="wait for it to end, or stop it with Ctrl-C there",
             )

@@ -7,18 +7,33 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shipkeeper.etcd.errors import EtcdError
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _PART: Final = ".part"
 
 
+class WholeFile(FileIO):
+    """A file that is written to as a whole, or not: half a write is how a disk fills up."""
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write all of it; OSError if there is no room."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        while left:
+            left = left[super().write(left) :]
+        return size
+
+
 @contextmanager
-def new_private_file(path: Path) -> Generator[FileIO]:
+def new_private_file(path: Path) -> Generator[WholeFile]:
     """A new file with mode 0600, synced to disk at the end; FileExistsError if it is there."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with FileIO(descriptor, "r+") as file:
+    with WholeFile(descriptor, "r+") as file:
         yield file
         os.fsync(descriptor)
 
@@ -33,7 +48,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def appearing(target: Path) -> Generator[FileIO]:
+def appearing(target: Path) -> Generator[WholeFile]:
     """A private file that gets its name when it is whole and on disk; nothing is left otherwise.
 
     EtcdError when it cannot be written.

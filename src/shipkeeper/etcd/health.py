@@ -20,15 +20,20 @@ _SOON: Final = timedelta(days=30)
 
 def assess(observed: Observed, now: datetime) -> tuple[Verdict, ...]:
     """Everything that is worth a word, worst first."""
-    found = [*_cluster(observed), *_certificate(observed, now)]
+    found = [
+        *_quorum(observed),
+        *_unity(observed),
+        *_versions(observed),
+        *_certificate(observed, now),
+    ]
     for state in observed.states:
         found += _failure(state) if state.failure else _member(state, observed)
     return tuple(sorted(found, key=lambda verdict: verdict.effect is not Effect.BLOCK))
 
 
-def _cluster(observed: Observed) -> Iterator[Verdict]:
-    alive = [state for state in observed.states if not state.failure]
-    voters = [member for member in observed.members if not member.is_learner]
+def _quorum(observed: Observed) -> Iterator[Verdict]:
+    """Whether enough members answer, and whether one more may fail than now."""
+    alive, voters = _alive(observed), [each for each in observed.members if not each.is_learner]
     answering = {state.member for state in alive if not state.is_learner}
     need = len(voters) // 2 + 1
     if voters and len(observed.states) >= len(voters) and len(answering) < need:
@@ -45,6 +50,18 @@ def _cluster(observed: Observed) -> Iterator[Verdict]:
             "only learners answer, and those do not tell the members and their alarms",
             "name a member that votes with --endpoints",
         )
+    if voters and len(voters) % 2 == 0:
+        yield _warn(
+            _CLUSTER,
+            "EvenMembers",
+            f"{len(voters)} members bear no more failures than {len(voters) - 1}",
+            "add a member, or remove one",
+        )
+
+
+def _unity(observed: Observed) -> Iterator[Verdict]:
+    """Whether all members are of one cluster, with one leader and the same data."""
+    alive = _alive(observed)
     if len({state.cluster for state in alive}) > 1:
         yield _block(
             _CLUSTER,
@@ -65,7 +82,10 @@ def _cluster(observed: Observed) -> Iterator[Verdict]:
             "corrupt",
             "restore all members from one snapshot",
         )
-    versions = sorted({state.version for state in alive})
+
+
+def _versions(observed: Observed) -> Iterator[Verdict]:
+    versions = sorted({state.version for state in _alive(observed)})
     if len(versions) > 1:
         yield _warn(
             _CLUSTER,
@@ -73,13 +93,10 @@ def _cluster(observed: Observed) -> Iterator[Verdict]:
             f"members run {' and '.join(versions)}: an upgrade has begun and not ended",
             "bring all members to one version before the next step",
         )
-    if voters and len(voters) % 2 == 0:
-        yield _warn(
-            _CLUSTER,
-            "EvenMembers",
-            f"{len(voters)} members bear no more failures than {len(voters) - 1}",
-            "add a member, or remove one",
-        )
+
+
+def _alive(observed: Observed) -> list[State]:
+    return [state for state in observed.states if not state.failure]
 
 
 def _have_parted(alive: list[State]) -> bool:

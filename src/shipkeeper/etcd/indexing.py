@@ -39,13 +39,19 @@ class _Columns:
         self.order.sort(key=self.keys.__getitem__)
 
 
-def build_index(database: Database) -> list[bytes]:
-    """Read all revisions of a database and order them by key: the index, in pieces."""
+def build_index(
+    database: Database, *, processes: int | None = None, carefully: bool = False
+) -> list[bytes]:
+    """Read all revisions of a database and order them by key: the index, in pieces.
+
+    By so many processes, else by as many as are worth it; `carefully` leaves out the haste.
+    """
     bucket = database.bucket(KEY_BUCKET)
     if bucket is None:
         raise DamagedError("the database has no bucket of keys", reason="NoDatabase")
     columns = _Columns()
-    for share in sweep(database, bucket) or ():
+    swept = None if carefully else sweep(database, bucket, processes=processes)
+    for share in swept or ():
         columns.extend(share)
     if not columns.keys:
         database.begin_walk()

@@ -20,7 +20,7 @@ from shipkeeper.etcd.bolt.addition import Addition, add
 from shipkeeper.etcd.bolt.database import Database
 from shipkeeper.etcd.digest import BackgroundDigest
 from shipkeeper.etcd.errors import DamagedError, EtcdError
-from shipkeeper.etcd.files import new_private_file, sync_folder
+from shipkeeper.etcd.files import WholeFile, new_private_file, sync_folder
 from shipkeeper.etcd.membership import NewCluster, NewMember, parse_initial_cluster, require_member
 from shipkeeper.etcd.revisions import KEY_BUCKET, META_BUCKET, Revision, decode_revision
 from shipkeeper.etcd.snapshot import Snapshot, open_snapshot
@@ -33,7 +33,10 @@ _BIG: Final = 8
 
 
 class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A member to be made of a snapshot; the fields are etcdutl's flags."""
+    """A member to be made of a snapshot; the fields are etcdutl's flags.
+
+    sha256: in hexadecimal, what the database must have where other members are made of it, too.
+    """
 
     snapshot: Path
     name: str
@@ -44,6 +47,7 @@ class RestoreRequest(msgspec.Struct, frozen=True, kw_only=True):
     wal_dir: Path | None = None
     bump_revision: int = 0
     skip_hash_check: bool = False
+    sha256: str = ""
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -185,34 +189,48 @@ def _write(
     folder.mkdir(mode=0o700, parents=True)
     path = folder / "db"
     with new_private_file(path) as file:
-        digest = _copy(snapshot, file.fileno(), check=not request.skip_hash_check)
-        if not request.skip_hash_check and digest != snapshot.trailer:
-            raise DamagedError(
-                f"{snapshot.path} is not what was saved: its sha256 does not fit",
-                reason="ChecksumMismatch",
-            )
+        is_checked = bool(request.sha256) or not request.skip_hash_check
+        digest = _copy(snapshot, file, check=is_checked)
+        _require_same(snapshot, request, digest)
         meta = addition.meta
         file.truncate(max(snapshot.database_size, meta.high_water * meta.page_size))
         for place, page in addition.pages:
-            os.pwrite(file.fileno(), page, place)
-        os.pwrite(file.fileno(), meta.page(), meta.transaction % 2 * meta.page_size)
+            file.seek(place)
+            file.write(page)
+        file.seek(meta.transaction % 2 * meta.page_size)
+        file.write(meta.page())
     name = folder / raft.snapshot_name(cluster)
     with new_private_file(name) as file:
         file.write(raft.encode_snapshot(cluster))
     sync_folder(folder)
 
 
-def _copy(snapshot: Snapshot, target: int, *, check: bool) -> bytes:
+def _require_same(snapshot: Snapshot, request: RestoreRequest, digest: bytes) -> None:
+    if not request.skip_hash_check and digest != snapshot.trailer:
+        raise DamagedError(
+            f"{snapshot.path} is not what was saved: its sha256 does not fit",
+            reason="ChecksumMismatch",
+        )
+    if request.sha256 and digest.hex() != request.sha256:
+        raise EtcdError(
+            f"{snapshot.path} is another snapshot by now",
+            reason="OtherSnapshot",
+            hint="all members must be made of one: put that one back under this name, or begin "
+            "anew",
+        )
+
+
+def _copy(snapshot: Snapshot, target: WholeFile, *, check: bool) -> bytes:
     """Copy the database into an open file; its SHA-256 if it is asked for."""
     left = snapshot.database_size
     with snapshot.path.open("rb", buffering=0) as source, BackgroundDigest() as digest:
         if not check:
-            while left and (sent := os.sendfile(target, source.fileno(), None, left)):
+            while left and (sent := os.sendfile(target.fileno(), source.fileno(), None, left)):
                 left -= sent
             return b""
         while left and (chunk := source.read(min(left, _CHUNK))):
             digest.update(chunk)
-            os.write(target, chunk)
+            target.write(chunk)
             left -= len(chunk)
         return digest.value()
 

@@ -59,11 +59,13 @@ class _UnusualError(Exception):
     """The pages do not have the shape that is read here; there is no harm in that yet."""
 
 
-def sweep(database: Database, bucket: Bucket) -> list[Swept] | None:
+def sweep(
+    database: Database, bucket: Bucket, *, processes: int | None = None
+) -> list[Swept] | None:
     """The revisions of the bucket `key`, in shares that follow one another.
 
-    None where the pages have another shape, damaged or not. A process of its own reads each share
-    but the first.
+    By as many processes as are worth it, unless their number is given: one of its own reads each
+    share but the first. None where the pages have another shape, damaged or not.
     """
     pages = database.leaf_pages(bucket)
     if pages is None:
@@ -71,7 +73,8 @@ def sweep(database: Database, bucket: Bucket) -> list[Swept] | None:
     # No page is read twice, whichever process reads it.
     if len(set(pages[0])) < len(pages[0]):
         return None
-    mine, *others = _shares(*pages)
+    count = processes or min(_processors(), _MOST_PROCESSES, len(pages[0]) // _ALONE) or 1
+    mine, *others = _shares(*pages, count)
     try:
         with contextlib.ExitStack() as stack:
             aside = [stack.enter_context(_aside(database, each)) for each in others]
@@ -86,8 +89,7 @@ Share = tuple[Sequence[int], Sequence[bytes]]
 """Numbers of leaf pages, and the least key that each of them may have."""
 
 
-def _shares(numbers: list[int], lows: list[bytes]) -> list[Share]:
-    count = min(_processors(), _MOST_PROCESSES, len(numbers) // _ALONE) or 1
+def _shares(numbers: list[int], lows: list[bytes], count: int) -> list[Share]:
     length = -(-len(numbers) // count)
     return [
         (numbers[begin : begin + length], lows[begin : begin + length])

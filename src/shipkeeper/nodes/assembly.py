@@ -8,7 +8,8 @@ from functools import partial
 import msgspec
 
 from shipkeeper.engine.brake import Brake
-from shipkeeper.engine.journal import Entry, Ledger
+from shipkeeper.engine.journal import Entry
+from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.run import Action, Circumstances, Run

@@ -7,7 +7,8 @@ from typing import Any, Self
 
 import msgspec
 
-from shipkeeper.engine.journal import Entry, Ledger, Phase
+from shipkeeper.engine.journal import Entry, Phase
+from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.reader import Reader

@@ -7,7 +7,8 @@ from statistics import median
 import msgspec
 
 from shipkeeper.engine.announce import announcing
-from shipkeeper.engine.journal import Journal, Ledger, Outcome, RunRecord
+from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.onlooking import overheard
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink

@@ -1,6 +1,7 @@
 """Making a user: what proves who they are, put into a kubeconfig that is ready for use."""
 
 import asyncio
+import re
 import secrets
 from base64 import b64decode, b64encode
 from contextlib import suppress
@@ -18,6 +19,7 @@ from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.kube.errors import ConflictError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.meta import KubeObject
 from shipkeeper.users.objects import (
     REQUESTS,
     SECRETS,
@@ -29,6 +31,7 @@ How = Literal["certificate", "serviceaccount"]
 
 SIGNER = "kubernetes.io/kube-apiserver-client"
 LABEL = "shipkeeper.dev/user"
+_SUFFIX = 4  # bytes that tell the logins of a user from each other
 _WAIT = timedelta(seconds=60)
 _OWN = "system:"
 
@@ -108,7 +111,7 @@ async def _certified(wish: Wish, writer: Writer) -> Made:
     manifest: dict[str, Any] = {
         "apiVersion": REQUESTS.api_version,
         "kind": REQUESTS.kind,
-        "metadata": {"name": name, "labels": {LABEL: _label(wish.name)}},
+        "metadata": {"name": name, "labels": {LABEL: label_of(wish.name)}},
         "spec": {
             "request": b64encode(_request(key, wish)).decode(),
             "signerName": SIGNER,
@@ -181,7 +184,7 @@ async def _issued(name: str, reader: Reader) -> bytes:
 
 
 async def _accounted(wish: Wish, writer: Writer) -> Made:
-    labels = {LABEL: _label(wish.name)}
+    labels = {LABEL: label_of(wish.name)}
     account = {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -194,7 +197,7 @@ async def _accounted(wish: Wish, writer: Writer) -> Made:
     bound = {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": f"{wish.name}-login-{secrets.token_hex(4)}", "labels": labels},
+        "metadata": {"name": f"{wish.name}-login-{secrets.token_hex(_SUFFIX)}", "labels": labels},
         "immutable": True,
     }
     secret = await writer.create(SECRETS, bound, namespace=wish.namespace)
@@ -237,7 +240,17 @@ def kubeconfig(cluster: dict[str, Any], made: Made, namespace: str) -> bytes:
     )
 
 
-def _label(name: str) -> str:
+def label_of(name: str) -> str:
     """The name as far as a label can hold it."""
     kept = "".join(each if each.isascii() and each.isalnum() else "-" for each in name)
     return kept[:63].strip("-") or "user"
+
+
+def is_login_of(secret: KubeObject, name: str) -> bool:
+    """Whether a Secret is what tokens of this ServiceAccount were bound to when it was created.
+
+    Names say more than labels, which hold a part of a long one; but names alone others have, too.
+    """
+    pattern = rf"{re.escape(name)}-login-[0-9a-f]{{{2 * _SUFFIX}}}"
+    is_ours = secret.metadata.labels.get(LABEL) == label_of(name)
+    return is_ours and re.fullmatch(pattern, secret.name) is not None

@@ -5,23 +5,26 @@ revoked, so all that can be taken from its user are the bindings that name them.
 """
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 
 from shipkeeper.errors import UsageError
-from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import Resource
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.meta import KubeObject
 from shipkeeper.model.rbac import Binding, Subject
-from shipkeeper.users.create import How
+from shipkeeper.users.create import How, is_login_of
 from shipkeeper.users.objects import (
     CLUSTER_ROLE_BINDINGS,
     ROLE_BINDINGS,
     SECRETS,
     SERVICE_ACCOUNTS,
 )
+
+_ATTEMPTS = 5
 
 
 class Revocation(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,13 +68,11 @@ async def plan_revocation(
             reason="NoSuchUser",
             hint="name its namespace with -n",
         ) from error
-    # By their names, for labels hold no more than a part of a name.
     secrets = (await reader.list(SECRETS, namespace=namespace)).items
-    prefix = f"{name}-login-"
     return Revocation(
         name=name,
         namespace=namespace,
-        secrets=tuple(each for each in secrets if each.name.startswith(prefix)),
+        secrets=tuple(each for each in secrets if is_login_of(each, name)),
         account=found if account else None,
     )
 
@@ -91,18 +92,29 @@ def _is(subject: Subject, name: str) -> bool:
 
 
 async def revoke(revocation: Revocation, writer: Writer) -> None:
-    """Take it back; a second time finds nothing left."""
+    """Take it back; what somebody else takes back at the same time is no reason to stop."""
     space = revocation.namespace
     for each in revocation.secrets:
-        await writer.delete(SECRETS, each.name, namespace=space, uid=each.uid)
+        with suppress(NotFoundError):
+            await writer.delete(SECRETS, each.name, namespace=space, uid=each.uid)
     if revocation.account is not None:
         account = revocation.account
-        await writer.delete(SERVICE_ACCOUNTS, account.name, namespace=space, uid=account.uid)
+        with suppress(NotFoundError):
+            await writer.delete(SERVICE_ACCOUNTS, account.name, namespace=space, uid=account.uid)
     for binding in revocation.bindings:
-        await _take_out(revocation.name, binding, writer)
+        with suppress(NotFoundError):
+            await _take_out(revocation.name, binding, writer)
 
 
 async def _take_out(name: str, binding: Binding, writer: Writer) -> None:
+    """Look and change until nobody came in between; ConflictError if somebody always does."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(ConflictError):
+            return await _take_out_once(name, binding, writer)
+    return await _take_out_once(name, binding, writer)
+
+
+async def _take_out_once(name: str, binding: Binding, writer: Writer) -> None:
     kind: Resource[Binding] = ROLE_BINDINGS if binding.namespace else CLUSTER_ROLE_BINDINGS
     seen = await Reader(writer.connection).get_raw(kind, binding.name, binding.namespace)
     kept = [

@@ -38,6 +38,14 @@ _AT_ONCE = 64
 _HOSTS_AT_ONCE = 16
 _BACKENDS = 3
 _SKEW_SECONDS = 30.0
+_UNVERIFIED = Finding(
+    rule="TlsNotVerified",
+    severity=Severity.MEDIUM,
+    target="this kubeconfig",
+    message="it takes any API server for the right one",
+    evidence=("insecure-skip-tls-verify is true",),
+    remedy="name the authority by certificate-authority-data instead",
+)
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,38 +102,9 @@ class _Gathering(Looking):
         """What the kubeconfig of this run holds, and the API server that it names."""
         credentials = self._connection.credentials
         anchors = _certificates(credentials.authority) or None
-        client = _certificates(credentials.certificate)
-        if client:
-            self._sightings.append(
-                Sighting(
-                    kind=Kind.KUBECONFIG,
-                    target="this kubeconfig",
-                    purpose="client of the API server",
-                    chain=client,
-                    usages=(Usage.CLIENT,),
-                )
-            )
-        if anchors:
-            self._sightings.append(
-                Sighting(
-                    kind=Kind.BUNDLE,
-                    target="this kubeconfig (authority)",
-                    purpose="authority of the API server",
-                    chain=anchors,
-                    is_bundle=True,
-                )
-            )
+        self._sightings += _in_kubeconfig(_certificates(credentials.certificate), anchors or ())
         if not credentials.is_verified:
-            self._found.append(
-                Finding(
-                    rule="TlsNotVerified",
-                    severity=Severity.MEDIUM,
-                    target="this kubeconfig",
-                    message="it takes any API server for the right one",
-                    evidence=("insecure-skip-tls-verify is true",),
-                    remedy="name the authority by certificate-authority-data instead",
-                )
-            )
+            self._found.append(_UNVERIFIED)
         self._ports.append(
             ports.api_server_port(
                 credentials.server,
@@ -310,6 +289,27 @@ class _Gathering(Looking):
             if not presented.is_open and not port.marker:
                 self._skip(port.target, f"{port.place}: {presented.error}")
         return tuple(found)
+
+
+def _in_kubeconfig(
+    client: tuple[Certificate, ...], anchors: tuple[Certificate, ...]
+) -> Iterable[Sighting]:
+    if client:
+        yield Sighting(
+            kind=Kind.KUBECONFIG,
+            target="this kubeconfig",
+            purpose="client of the API server",
+            chain=client,
+            usages=(Usage.CLIENT,),
+        )
+    if anchors:
+        yield Sighting(
+            kind=Kind.BUNDLE,
+            target="this kubeconfig (authority)",
+            purpose="authority of the API server",
+            chain=anchors,
+            is_bundle=True,
+        )
 
 
 def _once_each(found: Iterable[Port]) -> Iterable[Port]:

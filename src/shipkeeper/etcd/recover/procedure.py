@@ -1,16 +1,14 @@
-"""A recovery from end to end: look at the hosts, plan, run, and go on after a stop."""
+"""A recovery: look at the hosts, plan, what its runs are done by, and where its way back ends."""
 
 import asyncio
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from shipkeeper.engine.host_runs import HostRuns
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
-from shipkeeper.engine.run import Run, RunResult
-from shipkeeper.engine.session import drive_apart, require_resumable
 from shipkeeper.errors import BlockedError
 from shipkeeper.etcd.errors import EtcdError
 from shipkeeper.etcd.recover import programs
@@ -41,56 +39,38 @@ async def prepare(
     return plan_recovery(seen, request, size, datetime.now(UTC))
 
 
-def under_way(journal: Journal, hosts: Mapping[str, Host]) -> RunRecord | None:
-    """The recovery of these hosts that was interrupted, or failed where there is no way back."""
-    newest = next(iter(journal.runs(cluster=_cluster(hosts))), None)
+def runs_of(hosts: Mapping[str, Host], journal: Journal) -> HostRuns:
+    """The recoveries of these hosts."""
+    return HostRuns(
+        journal=journal,
+        procedure=PROCEDURE,
+        hosts=frozenset(hosts),
+        actions_of=lambda plan, folder, tell: recovery_actions(bench_of(plan, hosts, folder, tell)),
+    )
+
+
+def under_way(runs: HostRuns) -> RunRecord | None:
+    """The recovery that was interrupted, or failed where there is no way back."""
+    newest = runs.newest()
     if newest is None:
         return None
-    is_stuck = newest.outcome is Outcome.FAILED and _has_no_way_back(journal, newest)
+    is_stuck = newest.outcome is Outcome.FAILED and _has_no_way_back(runs.journal, newest)
     return newest if newest.is_unfinished or is_stuck else None
 
 
-async def execute(
-    hosts: Mapping[str, Host], journal: Journal, plan: Plan, found: RunRecord | None, tell: Sink
-) -> RunResult:
-    """Run a plan, or go on with a recovery that is under way.
-
-    BlockedError if that one is half given up.
-    """
-    if found is not None:
-        require_resumable(found)
-    with _driven(hosts, journal, plan, found, tell) as run:
-        return await run.execute()
-
-
-async def abort(hosts: Mapping[str, Host], journal: Journal, record: RunRecord, tell: Sink) -> None:
+async def abort(runs: HostRuns, record: RunRecord, tell: Sink) -> None:
     """Let the old etcd and API servers run again; BlockedError past the point of no return."""
-    if _has_no_way_back(journal, record):
+    if _has_no_way_back(runs.journal, record):
         raise BlockedError(
             f"run {record.id} is past its point of no return: the restored cluster takes writes",
             reason="NoReturn",
             hint="go on with the same command, without --abort",
         )
-    with _driven(hosts, journal, record.plan, record, tell) as run:
-        await run.abort()
-
-
-@contextmanager
-def _driven(
-    hosts: Mapping[str, Host], journal: Journal, plan: Plan, found: RunRecord | None, tell: Sink
-) -> Generator[Run]:
-    with drive_apart(journal, plan, _cluster(hosts), found, tell) as (run, directory):
-        bench = bench_of(run.plan, hosts, directory, tell)
-        yield Run(run.id, run.plan, recovery_actions(bench), journal, tell)
+    await runs.abort(record, tell)
 
 
 def _has_no_way_back(journal: Journal, record: RunRecord) -> bool:
     return any(entry.step == NO_RETURN for entry in journal.entries(record.id))
-
-
-def _cluster(hosts: Mapping[str, Host]) -> str:
-    # No API server may be there to tell which cluster it is.
-    return f"{PROCEDURE}:{','.join(sorted(hosts))}"
 
 
 def _check(snapshot: Path, *, skip: bool) -> tuple[Path, int, str]:

@@ -15,7 +15,7 @@ from shipkeeper.engine.run import Action, StepRecord
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import BlockedError
 from shipkeeper.etcd.errors import EtcdError
-from shipkeeper.etcd.files import new_private_file
+from shipkeeper.etcd.files import appearing
 from shipkeeper.etcd.recover import programs
 from shipkeeper.etcd.recover.plan import NO_RETURN, RecoverOutlook, Site, outlook_of
 from shipkeeper.etcd.restore import RestoreRequest, restore
@@ -30,6 +30,7 @@ _ATTEMPTS = 3
 class Bench(msgspec.Struct, frozen=True, kw_only=True):
     """What the steps work with: ways to hosts, the snapshot, and a folder of this run.
 
+    sha256: that of the snapshot's database when the run was planned, in hexadecimal.
     timeout: how many seconds each wait on a host may take.
     """
 
@@ -37,6 +38,7 @@ class Bench(msgspec.Struct, frozen=True, kw_only=True):
     outlook: RecoverOutlook
     snapshot: Path
     skip_hash_check: bool
+    sha256: str
     timeout: float
     directory: Path
     tell: Sink
@@ -210,6 +212,7 @@ def _request(bench: Bench, site: Site, data: Path) -> RestoreRequest:
         data_dir=data,
         bump_revision=_BUMP,
         skip_hash_check=bench.skip_hash_check,
+        sha256=bench.sha256,
     )
 
 
@@ -245,12 +248,25 @@ async def _bring(bench: Bench, site: Site, file: Path, target: str) -> None:
         )
 
 
+class _MissingError(EtcdError):
+    """There is nothing to save."""
+
+
 async def _save(bench: Bench, site: Site) -> None:
-    """Fetch the old database with its sha256 behind it, as a snapshot has it."""
+    """Save the old database, if there is one: it is no longer needed where it was lost."""
     file = bench.directory / f"before-{site.name}.db"
-    file.unlink(missing_ok=True)
+    try:
+        await _fetch(bench, site, file)
+    except _MissingError as error:
+        bench.tell(Note(f"{site.host} has no old database to save: {error}", is_warning=True))
+    else:
+        bench.tell(Note(f"the old database of {site.name} is saved in {file}"))
+
+
+async def _fetch(bench: Bench, site: Site, file: Path) -> None:
+    """Fetch the old database with its sha256 behind it, as a snapshot has it."""
     digest = hashlib.sha256()
-    with new_private_file(file) as target:
+    with appearing(file) as target:
 
         async def take(chunk: bytes) -> None:
             digest.update(chunk)
@@ -258,13 +274,9 @@ async def _save(bench: Bench, site: Site) -> None:
 
         async with bench.hosts[site.host].session() as session:
             answer = await session.stream(f"cat {site.old_data}/member/snap/db", take)
+        if answer.exit_code:
+            raise _MissingError(_last_words(answer.errors, answer.exit_code), reason="NoDatabase")
         target.write(digest.digest())
-    if answer.exit_code:
-        file.unlink()
-        words = _last_words(answer.errors, answer.exit_code)
-        bench.tell(Note(f"{site.host} has no old database to save: {words}", is_warning=True))
-    else:
-        bench.tell(Note(f"the old database of {site.name} is saved in {file}"))
 
 
 def bench_of(plan: Plan, hosts: Mapping[str, Host], directory: Path, tell: Sink) -> Bench:
@@ -274,6 +286,7 @@ def bench_of(plan: Plan, hosts: Mapping[str, Host], directory: Path, tell: Sink)
         outlook=outlook_of(plan),
         snapshot=Path(str(plan.request["snapshot"])),
         skip_hash_check=bool(plan.request["skipHashCheck"]),
+        sha256=str(plan.request["sha256"]),
         timeout=float(plan.request["timeout"]),
         directory=directory,
         tell=tell,

@@ -1,5 +1,6 @@
 """Making certificates by a host's OpenSSL, putting them in place and taking them back."""
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -96,6 +97,62 @@ async def test_all_is_made_like_the_old_put_in_place_and_taken_back(
     assert contents(etc) == before
     told = b"".join(host.told)
     assert not any(key in told for key in keys | host.secrets())
+
+
+def instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, script: str) -> None:
+    """Let hosts find a script where they look for a tool."""
+    folder = tmp_path / "tools"
+    folder.mkdir(exist_ok=True)
+    (folder / tool).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / tool).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+# The first ones keep what is there, the others put the new in place.
+@pytest.mark.parametrize("copy", [1, 8, 22, 33])
+async def test_no_room_in_an_installation_costs_no_file(
+    host: LocalHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy: int
+) -> None:
+    etc = tmp_path / "cp1" / "etc"
+    before = contents(etc)
+    outlook = outlook_of(planned(await look(host)))
+    await stage(outlook, host, outlook.sites[0])
+    count = tmp_path / "count"
+    count.write_text("")
+    full = f'echo >>{count}; test $(wc -l <{count}) -lt {copy} || exit 1; exec /bin/cp "$@"'
+    with monkeypatch.context() as patched:
+        instead(tmp_path, patched, "cp", full)
+        with pytest.raises(RenewError):
+            await run_on(host, programs.install(outlook.folder))
+        if copy <= 20:
+            # There still is no room.
+            await run_on(host, programs.restore(outlook.folder))
+            assert contents(etc) == before
+    await run_on(host, programs.restore(outlook.folder))
+    assert contents(etc) == before
+    await run_on(host, programs.install(outlook.folder))
+    assert contents(etc) != before
+
+
+async def test_a_way_back_that_was_cut_off_while_it_cleared_up_is_gone_again(
+    host: LocalHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    etc = tmp_path / "cp1" / "etc"
+    before = contents(etc)
+    outlook = outlook_of(planned(await look(host)))
+    await stage(outlook, host, outlook.sites[0])
+    await run_on(host, programs.install(outlook.folder))
+    await run_on(host, programs.restore(outlook.folder))
+    dies = 'test -d "$2" || exit 0; /bin/rm -rf "$2"/old/*; exit 1'
+    with monkeypatch.context() as patched:
+        instead(tmp_path, patched, "rm", dies)
+        with pytest.raises(RenewError):
+            await run_on(host, programs.forget(outlook.folder))
+    # As after the death of the host, or of whoever drove it.
+    await run_on(host, programs.restore(outlook.folder))
+    assert contents(etc) == before
+    await run_on(host, programs.forget(outlook.folder))
+    assert not [each for each in etc.iterdir() if each.name.startswith("renew-")]
 
 
 async def test_a_certificate_that_is_not_fit_is_not_put_in_place(

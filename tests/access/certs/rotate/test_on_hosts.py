@@ -22,13 +22,8 @@ from shipkeeper.access.certs.renew.reach import look, run_on
 from shipkeeper.access.certs.renew.site import watched_ports
 from shipkeeper.access.certs.rotate import programs as rotation_programs
 from shipkeeper.access.certs.rotate.cluster import ClusterSeen
-from shipkeeper.access.certs.rotate.plan import (
-    Place,
-    Request,
-    outlook_of,
-    plan_stage,
-    standing,
-)
+from shipkeeper.access.certs.rotate.outlook import Place, Request, outlook_of
+from shipkeeper.access.certs.rotate.plan import plan_stage, standing
 from shipkeeper.access.certs.rotate.procedure import keep_of
 from shipkeeper.access.certs.rotate.staging import Rotation, make_authority, stage
 from shipkeeper.access.certs.rotate.standing import Stage, next_stage, read_kept

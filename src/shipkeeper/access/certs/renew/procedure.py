@@ -1,9 +1,9 @@
-"""A renewal from end to end: look at the hosts, plan, run, and go on or back after a stop."""
+"""A renewal: look at the hosts, plan, and what its runs are done by."""
 
 import asyncio
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from shipkeeper.access.certs.renew import programs
 from shipkeeper.access.certs.renew.leaves import API_SERVER
@@ -24,11 +24,11 @@ from shipkeeper.access.certs.renew.site import (
 )
 from shipkeeper.access.certs.renew.staging import stage
 from shipkeeper.access.certs.renew.switching import Bench, switching_actions
-from shipkeeper.engine.journal import Journal, RunRecord
+from shipkeeper.engine.host_runs import HostRuns
+from shipkeeper.engine.journal import Journal
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
-from shipkeeper.engine.run import Run, RunResult
-from shipkeeper.engine.session import drive_apart, require_resumable
+from shipkeeper.engine.run import Action
 from shipkeeper.hosts.host import Host
 
 
@@ -67,50 +67,21 @@ async def observe(host: Host) -> Seen:
     )
 
 
-def under_way(journal: Journal, hosts: Mapping[str, Host]) -> RunRecord | None:
-    """The renewal of these hosts that was interrupted."""
-    newest = next(iter(journal.runs(cluster=_cluster(hosts))), None)
-    return newest if newest is not None and newest.is_unfinished else None
+def runs_of(hosts: Mapping[str, Host], journal: Journal) -> HostRuns:
+    """The renewals of these hosts."""
 
-
-async def execute(
-    hosts: Mapping[str, Host], journal: Journal, plan: Plan, found: RunRecord | None, tell: Sink
-) -> RunResult:
-    """Run a plan, or go on with a renewal that is under way.
-
-    BlockedError if that one is half given up.
-    """
-    if found is not None:
-        require_resumable(found)
-    with _driven(hosts, journal, plan, found, tell) as run:
-        return await run.execute()
-
-
-async def abort(hosts: Mapping[str, Host], journal: Journal, record: RunRecord, tell: Sink) -> None:
-    """Put back on every host what was there before the run."""
-    with _driven(hosts, journal, record.plan, record, tell) as run:
-        await run.abort()
-
-
-@contextmanager
-def _driven(
-    hosts: Mapping[str, Host], journal: Journal, plan: Plan, found: RunRecord | None, tell: Sink
-) -> Generator[Run]:
-    # The API server of a single control plane is away for a while, and the cluster's lock with it.
-    with drive_apart(journal, plan, _cluster(hosts), found, tell) as (run, _):
-        outlook, request = outlook_of(run.plan), request_of(run.plan)
+    def actions(plan: Plan, _directory: Path, _tell: Sink) -> Mapping[str, Action]:
+        outlook, request = outlook_of(plan), request_of(plan)
         bench = Bench(
             hosts=hosts,
             sites={each.host: each for each in outlook.sites},
             folder=outlook.folder,
             timeout=request.timeout,
         )
-        actions = switching_actions(
+        return switching_actions(
             bench, lambda host, site: stage(outlook, host, site, is_all=not request.names)
         )
-        yield Run(run.id, run.plan, actions, journal, tell)
 
-
-def _cluster(hosts: Mapping[str, Host]) -> str:
-    # The API server may be away, for its certificates may have ended: nobody can be asked.
-    return f"{PROCEDURE}:{','.join(sorted(hosts))}"
+    return HostRuns(
+        journal=journal, procedure=PROCEDURE, hosts=frozenset(hosts), actions_of=actions
+    )

@@ -115,18 +115,30 @@ def install(folder: str) -> str:
     return program(
         folder,
         'files "$D/new" | while read -r file; do keep "$file"; done',
+        # Written whole before anything is put into place: only what it names is taken away again.
+        'if test ! -e "$D/absent"; then',
+        '    files "$D/new" | while read -r file; do',
+        '        test -e "$D/old$file" || echo "$file"; done >"$D/absent.part"',
+        '    sync "$D/absent.part"',
+        '    mv "$D/absent.part" "$D/absent"',
+        "fi",
         'files "$D/new" | while read -r file; do place "$D/new$file" "$file"; done',
         'removed | while read -r file; do keep "$file"; rm -f "$file"; done',
     )
 
 
 def restore(folder: str) -> str:
-    """Put back what was there, and take away what was not."""
+    """Put back what was there, and take away what was not.
+
+    Of an installation that was cut off, or found no room, some files may not even be kept yet.
+    """
     return program(
         folder,
         'files "$D/new" | while read -r file; do',
-        '    if test -e "$D/old$file"; then place "$D/old$file" "$file"',
-        '    else rm -f "$file"; fi',
+        '    if test -e "$D/old$file"; then',
+        # A disk that is full has no room for a copy of what is as it was.
+        '        cmp -s "$D/old$file" "$file" || place "$D/old$file" "$file"',
+        '    elif grep -qsxF -e "$file" "$D/absent"; then rm -f "$file"; fi',
         "done",
         "removed | while read -r file; do",
         '    if test -e "$D/old$file" && test ! -e "$file"; then cp -p "$D/old$file" "$file"; fi',
@@ -140,8 +152,8 @@ def is_touched(folder: str) -> str:
 
 
 def forget(folder: str) -> str:
-    """Remove a run's folder."""
-    return program(folder, 'rm -rf "$D"')
+    """Remove a run's folder, at once: half of one would be taken for less than was kept."""
+    return program(folder, 'rm -rf "$D.gone"', 'mv "$D" "$D.gone"', 'rm -rf "$D.gone"')
 
 
 def restart_kubelet(folder: str) -> str:

@@ -1,107 +1,35 @@
 """The plan of one stage of a rotation: what changes on every host, in which order. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from shipkeeper.access.certs.certificate import Certificate
-from shipkeeper.access.certs.chain import signed
-from shipkeeper.access.certs.host import HostLook
 from shipkeeper.access.certs.renew.leaves import (
-    API_SERVER,
-    CONTROLLER_MANAGER,
-    ETCD,
     KUBELET,
-    SCHEDULER,
     Authority,
     Leaf,
-    Signer,
-    chain_of,
-    leaves_of,
     signers_of,
 )
-from shipkeeper.access.certs.renew.plan import Seen, actions_of
-from shipkeeper.access.certs.renew.profile import key_words, obstacles
+from shipkeeper.access.certs.renew.plan import actions_of
 from shipkeeper.access.certs.renew.site import Renewed, Site, server_of
 from shipkeeper.access.certs.rotate.cluster import ClusterSeen
-from shipkeeper.access.certs.rotate.standing import Kept, Stage, next_stage, standing_of
-from shipkeeper.access.certs.uses import KUBELET_PKI
+from shipkeeper.access.certs.rotate.leaves import RESTARTS, moving
+from shipkeeper.access.certs.rotate.outlook import CLUSTER, Place, Request, RotationOutlook
+from shipkeeper.access.certs.rotate.preflight import verdicts_of
+from shipkeeper.access.certs.rotate.standing import Stage, next_stage, standing_of
 from shipkeeper.engine.plan import Plan, Step
-from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.errors import UsageError
 
 PROCEDURE: Final = "rotate-ca"
-CLUSTER: Final = "cluster"
 _AT_ONCE: Final = 10
-_NAMED: Final = 5
-_RESTARTS = {
-    Authority.KUBERNETES: (API_SERVER, CONTROLLER_MANAGER, SCHEDULER, KUBELET),
-    Authority.ETCD: (ETCD, API_SERVER),
-    Authority.FRONT_PROXY: (API_SERVER, CONTROLLER_MANAGER),
-}
-KUBELET_FILES = (
-    f"{KUBELET_PKI}/kubelet-client-current.pem",
-    f"{KUBELET_PKI}/kubelet-server-current.pem",
-)
 _WORDS = {
     Stage.TRUST: "trust the old authority and the new one",
     Stage.MOVE: "be certified by the new authority, and trust both",
     Stage.DROP: "trust the new authority alone",
 }
-
-
-class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """A host of the cluster: its Node's name, what was seen of it, and what it keeps."""
-
-    node: str
-    seen: Seen
-    kept: Kept
-
-    @property
-    def is_control_plane(self) -> bool:
-        """Whether an API server, or etcd, runs on it."""
-        return self.seen.look.flags(API_SERVER) is not None
-
-
-class RotationOutlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """One stage: the hosts in their order, the run's folder on each, and the rotation's.
-
-    `maker` is the host that makes the new authority, and signs what has no key of it.
-    """
-
-    authority: Authority
-    stage: Stage
-    sites: tuple[Site, ...]
-    nodes: dict[str, str]
-    folder: str
-    keep: str
-    maker: str
-    name: str
-    old: str
-    new: str = ""
-    point_of_no_return: str = ""
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """What was asked for. timeout: how many seconds each wait may take."""
-
-    authority: Authority
-    stage: Stage
-    hosts: tuple[str, ...]
-    timeout: float = 180.0
-    accept_old_pods: bool = False
-
-
-def outlook_of(plan: Plan) -> RotationOutlook:
-    """What a plan of this procedure foretells."""
-    return msgspec.convert(plan.outlook, RotationOutlook)
-
-
-def request_of(plan: Plan) -> Request:
-    """What a plan of this procedure was asked for."""
-    return msgspec.convert(plan.request, Request)
 
 
 def standing(places: Sequence[Place], authority: Authority) -> Stage | None:
@@ -146,7 +74,7 @@ def plan_stage(
         procedure=PROCEDURE,
         request=msgspec.to_builtins(request),
         steps=_steps(outlook, ordered),
-        verdicts=(*_verdicts(ordered, request), *_of_cluster(cluster, ordered, request)),
+        verdicts=tuple(verdicts_of(cluster, ordered, request)),
         limits={"workers": _AT_ONCE},
         outlook=msgspec.to_builtins(outlook),
     )
@@ -174,7 +102,7 @@ def _outlook(places: Sequence[Place], request: Request, now: datetime) -> Rotati
 
 def _site(place: Place, request: Request, old: Certificate) -> Site:
     seen = place.seen
-    wanted = _RESTARTS[request.authority]
+    wanted = RESTARTS[request.authority]
     runs = tuple(
         each
         for each in wanted
@@ -182,7 +110,7 @@ def _site(place: Place, request: Request, old: Certificate) -> Site:
     )
     leaves: tuple[Renewed, ...] = ()
     if request.stage is Stage.MOVE:
-        leaves = tuple(_renewed(each) for each in moving(place, request.authority, old))
+        leaves = tuple(_renewed(each) for each in moving(place.seen.look, request.authority, old))
     return Site(
         host=seen.host,
         how="openssl",
@@ -192,30 +120,6 @@ def _site(place: Place, request: Request, old: Certificate) -> Site:
         server=server_of(seen.look),
         was_healthy=seen.is_healthy,
     )
-
-
-def moving(place: Place, authority: Authority, old: Certificate) -> Iterator[Leaf]:
-    """The certificates of a host that the old authority signed, those of its kubelet, too."""
-    for leaf in leaves_of(place.seen.look):
-        if leaf.authority is authority and signed(leaf.certificate, old):
-            yield leaf
-    yield from kubelet_leaves_of(place.seen.look, authority, old)
-
-
-def kubelet_leaves_of(look: HostLook, authority: Authority, old: Certificate) -> Iterator[Leaf]:
-    """The kubelet's certificates that the old authority signed: each in a file with its key."""
-    for path in KUBELET_FILES if authority is Authority.KUBERNETES else ():
-        file = look.file(path)
-        chain = chain_of(file) if file is not None else ()
-        if chain and signed(chain[0], old):
-            yield Leaf(
-                name=path.rpartition("/")[2],
-                authority=authority,
-                component=KUBELET,
-                path=path,
-                certificate=chain[0],
-                is_kubeconfig=False,
-            )
 
 
 def _renewed(leaf: Leaf) -> Renewed:
@@ -336,102 +240,3 @@ def _end(outlook: RotationOutlook, after: str) -> Step:
         effect=f"remove {outlook.keep} from the hosts: there is no way back from here",
         after=(after,),
     )
-
-
-def _verdicts(places: Sequence[Place], request: Request) -> Iterator[Verdict]:
-    for place in places:
-        host = f"host/{place.seen.host}"
-        if "openssl" not in place.seen.tools:
-            yield _block(host, "NoOpenssl", "there is no openssl", "install it there")
-        if KUBELET in _RESTARTS[request.authority] and "systemctl" not in place.seen.tools:
-            yield _block(host, "NoSystemd", "there is no systemctl to restart its kubelet by", "")
-        if place.is_control_plane:
-            yield from _of_control_plane(place, host, request)
-
-
-def _of_control_plane(place: Place, host: str, request: Request) -> Iterator[Verdict]:
-    seen = place.seen
-    if not seen.is_healthy:
-        yield _block(
-            host,
-            "NotHealthy",
-            "etcd or the API server does not answer well now",
-            "mend it first; if its certificates have ended: shipkeeper certs renew",
-        )
-    signer = signers_of(seen.look).get(request.authority)
-    if signer is None or not signer.has_key:
-        yield _block(
-            host,
-            "NoAuthorityKey",
-            f"the key of the authority {request.authority} is not there",
-            "rotate it where that key is",
-        )
-        return
-    if _is_shared(seen, signer):
-        yield _block(
-            host,
-            "SharedAuthority",
-            f"{signer.path} is another authority, too",
-            "give each an authority of its own first",
-        )
-    if key_words(signer.certificate) is None:
-        yield _block(host, "CannotBeMade", f"its key is {signer.certificate.key}", "")
-    if request.stage is Stage.MOVE:
-        for leaf in moving(place, request.authority, place.kept.old or signer.certificate):
-            for why in obstacles(leaf.certificate):
-                target = f"certificate/{seen.host}:{leaf.path}"
-                yield _block(target, "CannotBeMade", why, "make it by hand")
-
-
-def _is_shared(seen: Seen, signer: Signer) -> bool:
-    others = signers_of(seen.look).values()
-    digests = [each.certificate.key_digest for each in others]
-    return digests.count(signer.certificate.key_digest) > 1
-
-
-def _of_cluster(
-    cluster: ClusterSeen, places: Sequence[Place], request: Request
-) -> Iterator[Verdict]:
-    """What must be so before the old authority is dropped."""
-    if request.authority is not Authority.KUBERNETES or request.stage is not Stage.DROP:
-        return
-    new = places[0].kept.new
-    if new is None:
-        return
-    if cluster.trusted and new.fingerprint not in cluster.trusted:
-        yield _block(
-            "kubeconfig",
-            "TrustsOldAuthority",
-            "this kubeconfig trusts the old authority alone: it would be locked out",
-            "take /etc/kubernetes/admin.conf of a control-plane host, and use it with --kubeconfig",
-        )
-    if cluster.own is not None and not signed(cluster.own, new):
-        yield _block(
-            "kubeconfig",
-            "SignedByOldAuthority",
-            "this kubeconfig's own certificate is not of the new authority: it would be locked out",
-            "take /etc/kubernetes/admin.conf of a control-plane host, and use it with --kubeconfig",
-        )
-    stale = cluster.pods_before(max(each.kept.published for each in places))
-    if stale:
-        named = ", ".join(stale[:_NAMED]) + (", …" if len(stale) > _NAMED else "")
-        yield Verdict(
-            target=CLUSTER,
-            effect=Effect.WARN if request.accept_old_pods else Effect.BLOCK,
-            reason="PodsTrustOldAuthority",
-            message=f"{len(stale)} pods with tokens run since before the new authority was told "
-            f"to them, and may know the old one alone: {named}",
-            remedy="restart them (kubectl rollout restart …), or, if none of them needs the API "
-            "server, accept that with --accept-old-pods",
-        )
-
-
-def _block(target: str, reason: str, message: str, remedy: str) -> Verdict:
-    return Verdict(
-        target=target, effect=Effect.BLOCK, reason=reason, message=message, remedy=remedy
-    )
-
-
-def hosts_of(outlook: RotationOutlook) -> Mapping[str, Site]:
-    """The sites by their hosts, in their order."""
-    return {each.host: each for each in outlook.sites}

@@ -1,9 +1,9 @@
-"""A stage of a rotation from end to end: look, plan, run, and go on or back after a stop."""
+"""A stage of a rotation: look, plan, and what its runs are done by."""
 
 import asyncio
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 import msgspec
 
@@ -13,24 +13,16 @@ from shipkeeper.access.certs.renew.reach import run_on
 from shipkeeper.access.certs.renew.switching import Bench
 from shipkeeper.access.certs.rotate import programs
 from shipkeeper.access.certs.rotate.cluster import observe_cluster
-from shipkeeper.access.certs.rotate.plan import (
-    PROCEDURE,
-    Place,
-    Request,
-    hosts_of,
-    outlook_of,
-    plan_stage,
-    request_of,
-    standing,
-)
+from shipkeeper.access.certs.rotate.outlook import Place, Request, hosts_of, outlook_of, request_of
+from shipkeeper.access.certs.rotate.plan import PROCEDURE, plan_stage, standing
 from shipkeeper.access.certs.rotate.staging import Rotation
 from shipkeeper.access.certs.rotate.standing import Stage, next_stage, read_kept
 from shipkeeper.access.certs.rotate.steps import rotation_actions
+from shipkeeper.engine.host_runs import HostRuns
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
-from shipkeeper.engine.run import Run, RunResult
-from shipkeeper.engine.session import drive_apart, require_resumable
+from shipkeeper.engine.run import Action
 from shipkeeper.errors import BlockedError, UsageError
 from shipkeeper.hosts.host import Host
 from shipkeeper.kube.connection import Connection
@@ -82,39 +74,26 @@ def keep_of(authority: Authority) -> str:
     return f"/etc/kubernetes/rotate-{authority}"
 
 
-def newest(journal: Journal, sites: Mapping[str, Host]) -> RunRecord | None:
-    """The last stage that was run on these hosts, however it ended."""
-    return next(iter(journal.runs(cluster=_cluster(sites))), None)
+def runs_of(connection: Connection, sites: Mapping[str, Host], journal: Journal) -> HostRuns:
+    """The stages that were run on these hosts."""
+    hosts = {each.name: each for each in sites.values()}
+
+    def actions(plan: Plan, _directory: Path, _tell: Sink) -> Mapping[str, Action]:
+        outlook = outlook_of(plan)
+        bench = Bench(
+            hosts=hosts,
+            sites=hosts_of(outlook),
+            folder=outlook.folder,
+            timeout=request_of(plan).timeout,
+        )
+        return rotation_actions(Rotation(hosts=hosts, outlook=outlook), connection, bench)
+
+    return HostRuns(
+        journal=journal, procedure=PROCEDURE, hosts=frozenset(hosts), actions_of=actions
+    )
 
 
-def under_way(journal: Journal, sites: Mapping[str, Host]) -> RunRecord | None:
-    """The stage on these hosts that was interrupted."""
-    found = newest(journal, sites)
-    return found if found is not None and found.is_unfinished else None
-
-
-async def execute(
-    connection: Connection,
-    sites: Mapping[str, Host],
-    journal: Journal,
-    plan: Plan,
-    found: RunRecord | None,
-    tell: Sink,
-) -> RunResult:
-    """Run a stage, or go on with one that is under way; BlockedError if it is half given up."""
-    if found is not None:
-        require_resumable(found)
-    with _driven(connection, sites, journal, plan, found, tell) as run:
-        return await run.execute()
-
-
-async def put_back(
-    connection: Connection,
-    sites: Mapping[str, Host],
-    journal: Journal,
-    record: RunRecord,
-    tell: Sink,
-) -> None:
+async def put_back(runs: HostRuns, record: RunRecord, tell: Sink) -> None:
     """Let every host be as it was before a stage; BlockedError once the old authority is gone."""
     is_over = record.outcome is Outcome.SUCCEEDED
     if is_over and outlook_of(record.plan).stage is Stage.DROP:
@@ -123,32 +102,4 @@ async def put_back(
             reason="NoReturn",
             hint="rotate again, if the new one must go as well",
         )
-    with _driven(connection, sites, journal, record.plan, record, tell) as run:
-        await run.abort()
-
-
-@contextmanager
-def _driven(
-    connection: Connection,
-    sites: Mapping[str, Host],
-    journal: Journal,
-    plan: Plan,
-    found: RunRecord | None,
-    tell: Sink,
-) -> Generator[Run]:
-    hosts = {each.name: each for each in sites.values()}
-    with drive_apart(journal, plan, _cluster(sites), found, tell) as (run, _):
-        outlook = outlook_of(run.plan)
-        bench = Bench(
-            hosts=hosts,
-            sites=hosts_of(outlook),
-            folder=outlook.folder,
-            timeout=request_of(run.plan).timeout,
-        )
-        rotation = Rotation(hosts=hosts, outlook=outlook)
-        actions = rotation_actions(rotation, connection, bench)
-        yield Run(run.id, run.plan, actions, journal, tell)
-
-
-def _cluster(sites: Mapping[str, Host]) -> str:
-    return f"{PROCEDURE}:{','.join(sorted(each.name for each in sites.values()))}"
+    await runs.abort(record, tell)

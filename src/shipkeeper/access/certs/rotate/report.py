@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from shipkeeper.access.certs.rotate.plan import outlook_of
+from shipkeeper.access.certs.rotate.outlook import outlook_of
 from shipkeeper.access.certs.rotate.standing import Stage
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.report import Column, Report, Table, describe

@@ -32,7 +32,8 @@ from shipkeeper.access.certs.renew.staging import require_fit
 from shipkeeper.access.certs.renew.switching import now
 from shipkeeper.access.certs.rotate import programs
 from shipkeeper.access.certs.rotate.cluster import pem_of
-from shipkeeper.access.certs.rotate.plan import RotationOutlook, kubelet_leaves_of
+from shipkeeper.access.certs.rotate.leaves import kubelet_leaves_of
+from shipkeeper.access.certs.rotate.outlook import RotationOutlook
 from shipkeeper.access.certs.rotate.standing import (
     SIGNING,
     Kept,

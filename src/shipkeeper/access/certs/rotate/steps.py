@@ -17,7 +17,7 @@ from shipkeeper.access.certs.rotate.cluster import (
     tell_cluster_info,
     untold,
 )
-from shipkeeper.access.certs.rotate.plan import RotationOutlook
+from shipkeeper.access.certs.rotate.outlook import RotationOutlook
 from shipkeeper.access.certs.rotate.staging import Rotation, make_authority, stage
 from shipkeeper.access.certs.rotate.standing import Kept, Stage
 from shipkeeper.engine.plan import Step

@@ -1,0 +1,154 @@
+"""Steps of a recovery on hosts that are folders of this machine."""
+
+import asyncio
+import hashlib
+import resource
+import subprocess
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from shipkeeper.engine.plan import Step
+from shipkeeper.engine.progress import quiet
+from shipkeeper.engine.run import StepRecord
+from shipkeeper.etcd.errors import EtcdError
+from shipkeeper.etcd.files import new_private_file
+from shipkeeper.etcd.recover.plan import RecoverOutlook, Site
+from shipkeeper.etcd.recover.steps import Bench, recovery_actions
+from shipkeeper.hosts.host import Answer, Feed, Take
+from tests.etcd import databases
+from tests.etcd.databases import written
+
+STEP = Step(id="x", action="x", target="etcd/cluster", effect="x")
+URL = "https://10.0.0.{}:2380"
+
+
+class Folders:
+    """A host whose programs run here; `arrived` is called after each file that came."""
+
+    def __init__(self, name: str, arrived: Callable[[], object]) -> None:
+        self.name = name
+        self._arrived = arrived
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator["Folders"]:
+        yield self
+
+    async def execute(self, program: str, output: Callable[[bytes], None]) -> Answer:
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-s", stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, errors = await process.communicate(program.encode())
+        output(out)
+        return Answer(exit_code=process.returncode or 0, errors=errors.decode())
+
+    async def stream(self, program: str, output: Take, feed: Feed | None = None) -> Answer:
+        given = b"".join([chunk async for chunk in feed.chunks]) if feed else b""
+        process = await asyncio.create_subprocess_exec(
+            *("sh", "-c", program),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        out, errors = await process.communicate(given)
+        await output(out)
+        self._arrived()
+        return Answer(exit_code=process.returncode or 0, errors=errors.decode())
+
+
+def snapshot(value: bytes) -> bytes:
+    database = databases.of(written(2, "/registry/pods/ns/a", value))
+    return database + hashlib.sha256(database).digest()
+
+
+def bench(folder: Path, arrived: Callable[[], object] = lambda: None) -> Bench:
+    file = folder / "snapshot.db"
+    file.write_bytes(snapshot(b"first"))
+    names = ("cp1", "cp2")
+    (folder / "run").mkdir()
+    return Bench(
+        hosts={name: Folders(name, arrived) for name in names},
+        outlook=RecoverOutlook(
+            sites=tuple(
+                Site(
+                    host=name,
+                    name=name,
+                    peer_urls=(URL.format(name[-1]),),
+                    manifest="",
+                    old_data=str(folder / f"{name}-old"),
+                    new_data=str(folder / f"{name}-new"),
+                    health_host="",
+                    health_port=0,
+                    was_healthy=True,
+                )
+                for name in names
+            ),
+            aside=str(folder / "aside"),
+            token="t",
+            initial_cluster=",".join(f"{name}={URL.format(name[-1])}" for name in names),
+        ),
+        snapshot=file,
+        skip_hash_check=False,
+        sha256=file.read_bytes()[-32:].hex(),
+        timeout=5,
+        directory=folder / "run",
+        tell=quiet,
+    )
+
+
+async def perform(bench: Bench, action: str) -> None:
+    # These steps look at no record.
+    record: StepRecord = None  # pyright: ignore[reportAssignmentType]
+    await recovery_actions(bench)[action].perform(STEP, record)
+
+
+async def test_all_members_are_made_of_one_snapshot(tmp_path: Path) -> None:
+    def replaced() -> None:
+        # As a timer does that saves one under the same name each night.
+        (tmp_path / "next").write_bytes(snapshot(b"second"))
+        (tmp_path / "next").replace(tmp_path / "snapshot.db")
+
+    with pytest.raises(EtcdError, match="another snapshot by now"):
+        await perform(bench(tmp_path, replaced), "stage")
+    assert not (tmp_path / "cp2-new").exists()
+
+
+async def test_members_are_staged(tmp_path: Path) -> None:
+    await perform(bench(tmp_path), "stage")
+    assert all((tmp_path / f"{name}-new/member/snap/db").exists() for name in ("cp1", "cp2"))
+
+
+@contextmanager
+def room(size: int) -> Generator[None]:
+    """Let no file of this process become larger: the kernel then writes what still fits."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_no_room_for_an_old_database_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    made = bench(tmp_path)
+    for site in made.outlook.sites:
+        database = Path(site.old_data) / "member/snap/db"
+        database.parent.mkdir(parents=True)
+        database.write_bytes(b"x" * 5000)
+    with room(3000), pytest.raises(EtcdError, match="cannot write"):
+        await perform(made, "save")
+    assert list((tmp_path / "run").iterdir()) == []
+    await perform(made, "save")
+    saved = (tmp_path / "run/before-cp1.db").read_bytes()
+    assert (saved[:-32], saved[-32:]) == (b"x" * 5000, hashlib.sha256(b"x" * 5000).digest())
+
+
+def test_half_a_write_is_an_error(tmp_path: Path) -> None:
+    with (
+        new_private_file(tmp_path / "file") as file,
+        room(3000),
+        pytest.raises(OSError, match="too large"),
+    ):
+        file.write(b"x" * 5000)
