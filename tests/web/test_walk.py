@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World
 from tests.web.chromium import (
     PHONE,
@@ -18,6 +19,7 @@ from tests.web.chromium import (
 from tests.web.served import Served
 from tests.web.test_access import bind
 from tests.web.test_backups import Kept, back, kept, library
+from tests.web.test_snapshots import change, save
 from tests.web.visitors import rule
 
 __all__ = ["kept", "library"]
@@ -68,6 +70,42 @@ async def test_a_backup_is_looked_into_and_one_object_restored(
         await page.reload()
         await expect(page.get_by_text("Removed")).to_be_visible()
         await shoot(page, "backups-compare")
+
+
+async def test_a_snapshot_is_looked_into_and_compared(
+    chromium: Browser, newest: Sandbox, library: Served, kept: Kept
+) -> None:
+    point = f"etcd:{await save(newest, kept.place)}"
+    await change(kept.world)
+    space = kept.world.name
+    async with page_of(chromium, library) as page:
+        await page.goto(f"{library.url}/backups")
+        table = page.get_by_role("table", name="Snapshots of etcd")
+        await expect(table).to_contain_text("https://127.0.0.1")
+        await shoot(page, "snapshots")
+        await table.get_by_role("link", name="Look into").click()
+        await page.get_by_label("Kind").select_option("secrets")
+        await page.get_by_role("button", name="db", exact=True).click()
+        await expect(page.get_by_label("YAML")).to_contain_text("password: <hidden>")
+        await page.get_by_text("Bring it back").click()
+        await expect(page.get_by_label("Command")).to_contain_text("shipkeeper etcd get repo:")
+        await shoot(page, "snapshots-secret")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("checkbox")).to_have_count(0)
+        await page.goto(f"{library.url}/backups/compare?old={point}&namespace={space}")
+        await expect(page.get_by_text("data.page")).to_be_visible()
+        await require_tidy(page)
+        await shoot(page, "snapshots-compare")
+    async with page_of(chromium, library, size=PHONE) as page:
+        for part in ("", "/browse?backup=" + point, f"/compare?old={point}&namespace={space}"):
+            await open_part(page, library, f"backups{part}")
+            await require_tidy(page)
+        await shoot(page, "snapshots-compare-phone")
+        await open_part(page, library, "backups")
+        await shoot(page, "snapshots-phone")
+    async with page_of(chromium, library, audits=True) as page:
+        await open_part(page, library, "backups")
+        await require_accessible(page)
 
 
 async def test_who_can_and_explain(chromium: Browser, console: Served, world: World) -> None:
