@@ -8,6 +8,7 @@ from playwright.async_api import Browser, Page, expect
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World
+from tests.upgrade.test_managed import NEW, OLD, Cloud, cloud
 from tests.web.chromium import (
     PHONE,
     browser,
@@ -16,13 +17,14 @@ from tests.web.chromium import (
     require_tidy,
     shoot,
 )
-from tests.web.served import Served
+from tests.web.served import Served, served
 from tests.web.test_access import bind
 from tests.web.test_backups import Kept, back, kept, library
 from tests.web.test_snapshots import change, save
+from tests.web.test_upgrade import end_driver
 from tests.web.visitors import rule
 
-__all__ = ["kept", "library"]
+__all__ = ["cloud", "kept", "library"]
 
 _EVIL = "<img src=x onerror=window.hacked=1>"
 
@@ -139,12 +141,48 @@ async def test_who_can_and_explain(chromium: Browser, console: Served, world: Wo
             await expect(page.locator(".skeleton")).to_have_count(0)
             await require_tidy(page)
             await shoot(page, f"access-{part}")
-        await page.goto(f"{console.url}/upgrade")
-        await page.get_by_label("Where to").select_option(index=1)
-        await expect(page.locator(".skeleton")).to_have_count(0)
-        await require_tidy(page)
-        await shoot(page, "upgrade")
         assert await page.evaluate("window.hacked") is None
+
+
+async def test_an_upgrade_is_begun(chromium: Browser, cloud: Cloud) -> None:
+    await cloud.world.add_nodes(3, kubelet_version=OLD)
+    await cloud.world.up(cloud.world.bare_pod("alone"))
+    async with served(cloud.proxy.kubeconfig) as console:
+        async with page_of(chromium, console) as page:
+            await choose(page, console)
+            await expect(page.get_by_text("is refused as it is asked for")).to_be_visible()
+            await expect(page.get_by_role("button", name="Start the upgrade")).to_be_disabled()
+            await shoot(page, "upgrade-refused")
+            await page.get_by_label("give up pods without a controller").check()
+            await expect(page.get_by_role("button", name="Start the upgrade")).to_be_enabled()
+            await page.get_by_text("The whole plan, word for word").click()
+            await expect(page.get_by_label("The plan, word for word")).to_contain_text("hops: ")
+            await require_tidy(page)
+            await shoot(page, "upgrade")
+            await page.get_by_role("button", name="Start the upgrade").click()
+            await page.wait_for_url("**/run/*")
+            await expect(page.get_by_text("Running", exact=True)).to_be_visible()
+            await shoot(page, "upgrade-run")
+            end_driver()
+            await expect(page.get_by_role("button", name="Resume")).to_be_visible()
+            await page.get_by_role("button", name="Abort").click()
+            await expect(page.get_by_text("what was upgraded stays upgraded")).to_be_visible()
+            await page.get_by_role("button", name="Give it up").click()
+            await expect(page.get_by_text("Aborted", exact=True)).to_be_visible()
+        async with page_of(chromium, console, size=PHONE) as page:
+            await choose(page, console)
+            await require_tidy(page)
+            await shoot(page, "upgrade-phone")
+        async with page_of(chromium, console, audits=True) as page:
+            await choose(page, console)
+            await require_accessible(page)
+
+
+async def choose(page: Page, console: Served) -> None:
+    """Choose the newest version to upgrade to."""
+    await page.goto(f"{console.url}/upgrade")
+    await page.get_by_label("Where to").select_option(NEW)
+    await expect(page.locator(".skeleton")).to_have_count(0)
 
 
 async def test_every_part_is_for_everybody(chromium: Browser, library: Served) -> None:
