@@ -71,7 +71,7 @@ export function UpgradePlan({ target, versions }: { target: string; versions: Ve
       {!plan && !problem && <Loading what="the plan" />}
       {plan && <Planned plan={plan} />}
       {plan && (
-        <footer class="plan-foot">
+        <footer class="plan-foot resting">
           <code class="command" title="The same from the command line">
             {plan.command}
           </code>
