@@ -19,10 +19,17 @@ export interface Session {
   pages: PageEntry[]
 }
 
+/** How one logs in; `certificate` is whom the browser's client certificate names. */
+export interface Door {
+  way: 'link' | 'token'
+  takesCertificates: boolean
+  certificate: string | null
+}
+
 type State =
   | { kind: 'asking' }
   | { kind: 'in'; session: Session }
-  | { kind: 'out'; way: 'link' | 'token'; was: boolean }
+  | { kind: 'out'; door: Door; was: boolean }
   | { kind: 'away'; problem: ProblemBody }
 
 export const state = signal<State>({ kind: 'asking' })
@@ -43,8 +50,7 @@ export async function begin(): Promise<void> {
 
 export async function out(was: boolean): Promise<void> {
   try {
-    const { way } = await ask<{ way: 'link' | 'token' }>('/api/door')
-    state.value = { kind: 'out', way, was }
+    state.value = { kind: 'out', door: await ask<Door>('/api/door'), was }
   } catch (error) {
     state.value = { kind: 'away', problem: asProblem(error) }
   }
@@ -52,6 +58,11 @@ export async function out(was: boolean): Promise<void> {
 
 export async function logIn(token: string): Promise<void> {
   await act('/api/login', { token })
+  await begin()
+}
+
+export async function logInByCertificate(): Promise<void> {
+  await act('/api/login/certificate', {})
   await begin()
 }
 

@@ -31,7 +31,7 @@ export function Shell() {
         </main>
       )
     case 'out':
-      return <Login way={now.way} was={now.was} />
+      return <Login door={now.door} was={now.was} />
     case 'in':
       return <Inside session={now.session} />
   }

@@ -51,9 +51,10 @@ class ResponseStatus(KubeStruct, frozen=True, kw_only=True):
 
 
 class UserInfo(KubeStruct, frozen=True, kw_only=True):
-    """Who sent it."""
+    """Who sent it, or as whom."""
 
     username: str = ""
+    groups: tuple[str, ...] = ()
 
 
 class AuditLine(KubeStruct, frozen=True, kw_only=True):
@@ -62,6 +63,7 @@ class AuditLine(KubeStruct, frozen=True, kw_only=True):
     verb: str
     request_uri: str = msgspec.field(name="requestURI")
     user: UserInfo = UserInfo()
+    impersonated_user: UserInfo = UserInfo()
     user_agent: str = ""
     object_ref: ObjectReference = ObjectReference()
     response_status: ResponseStatus = ResponseStatus()

@@ -31,8 +31,10 @@ def _program() -> tuple[str, dict[str, str]]:
     if installed:
         return installed, {}
     tree, libraries = unpacked("chromium", ("chromium", "fonts-dejavu-core"), closure=True)
+    # PulseAudio's own libraries lie beside the others, and are looked for where Debian has them.
+    folders = (libraries, libraries / "pulseaudio", tree / "usr/lib/chromium")
     return str(tree / "usr/lib/chromium/chromium"), {
-        "LD_LIBRARY_PATH": f"{libraries}:{tree / 'usr/lib/chromium'}",
+        "LD_LIBRARY_PATH": ":".join(map(str, folders)),
         "FONTCONFIG_SYSROOT": str(tree),
     }
 

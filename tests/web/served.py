@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,6 +43,7 @@ async def served(
     certificate: Path | None = None,
     host: str = "127.0.0.1",
     place: Place | None = None,
+    client_ca: Path | None = None,
 ) -> AsyncGenerator[Served]:
     """Serve a console for the length of the context; no request of it may meet a bug.
 
@@ -59,6 +61,7 @@ async def served(
         flags=(f"--kubeconfig={kubeconfig}",),
         directory=state_dir() / "console",
         place=place,
+        client_ca=client_ca,
     )
     with contextlib.closing(journal):
         async with serving(options, journal, said.append, bugs.append) as url:
@@ -157,6 +160,13 @@ class Tab:
         self._changed.set()
 
 
+def _showing(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(certificate)
+    return context
+
+
 def _body(raw: bytes) -> Any:
     try:
         return json.loads(raw)
@@ -165,10 +175,15 @@ def _body(raw: bytes) -> Any:
 
 
 @asynccontextmanager
-async def tab_of(console: Served, *, logs_in: bool = True) -> AsyncGenerator[Tab]:
-    """A tab of a browser of its own; logged in by the console's link unless told otherwise."""
+async def tab_of(
+    console: Served, *, logs_in: bool = True, shows: Path | None = None
+) -> AsyncGenerator[Tab]:
+    """A tab of a browser of its own; logged in by the console's link unless told otherwise.
+
+    `shows` is a client certificate with its key.
+    """
     jar = aiohttp.CookieJar(unsafe=True)
-    connector = aiohttp.TCPConnector(ssl=False)
+    connector = aiohttp.TCPConnector(ssl=_showing(shows) if shows else False)
     limit = aiohttp.ClientTimeout(total=None, sock_connect=WITHIN)
     async with aiohttp.ClientSession(cookie_jar=jar, connector=connector, timeout=limit) as http:
         tab = Tab(console.url, http)

@@ -1,5 +1,7 @@
 """The upgrade page: versions against the policy, what is found, the hops, and what is missing."""
 
+import os
+import signal
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,11 @@ from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.component import Component, Name
 from shipkeeper.upgrade.versions import ClusterVersions, violations
 from tests.nodes.world import World
-from tests.web.served import Served, Tab, tab_of
+from tests.upgrade.test_managed import NEW, OLD, Cloud, cloud
+from tests.web.served import Served, Tab, served, tab_of
 from tests.web.visitors import served_to_all, token_of, visitor
+
+__all__ = ["cloud"]
 
 
 async def ask(tab: Tab, what: str) -> Any:
@@ -56,11 +61,72 @@ async def test_versions_findings_and_hops_are_shown(console: Served, world: Worl
         minor = seen["targets"][-1]["minor"]
         checked = await ask(tab, f"check?minor={minor}")
         assert checked["findings"]["passed"]
-        planned = await ask(tab, f"plan?minor={minor}")
-        assert planned["target"] == seen["targets"][-1]["version"]
+        target = seen["targets"][-1]["version"]
+        status, planned = await tab.post("/api/upgrade/plan", {"to": target})
+        assert status == 200, planned
+        assert planned["target"] == target
+        assert planned["words"].startswith("hops: ")
         for nonsense in ("0", "-1", "9999", "x", ""):
-            status, _ = await tab.get(f"/api/upgrade/plan?minor={nonsense}")
+            status, _ = await tab.get(f"/api/upgrade/check?minor={nonsense}")
             assert status == 400
+            status, _ = await tab.post("/api/upgrade/plan", {"to": nonsense})
+            assert status == 400
+
+
+async def test_nothing_is_begun_but_the_plan_that_was_shown(console: Served, world: World) -> None:
+    await world.add_nodes(2)
+    form = {"to": "v1.37.2", "wait": True, "backup": False}
+    async with tab_of(console) as tab:
+        status, body = await tab.post("/api/upgrade/start", {"form": form, "digest": "guessed"})
+        assert (status, body["reason"]) == (409, "PlanChanged")
+        _, planned = await tab.post("/api/upgrade/plan", {**form, "to": "v1.20.0"})
+        assert planned["isRefused"]
+        wish = {"form": {**form, "to": "v1.20.0"}, "digest": planned["digest"]}
+        status, body = await tab.post("/api/upgrade/start", wish)
+        assert status == 409
+        assert (body["reason"], body["hint"]) in {
+            (each["reason"], each["remedy"]) for each in planned["verdicts"]
+        }
+    assert console.journal.heads() == []
+
+
+async def test_an_upgrade_is_begun_as_the_command_line_begins_it(cloud: Cloud, state: Path) -> None:
+    (node,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
+    form = {"to": NEW, "via": [OLD], "wait": True, "backup": False}
+    async with served(cloud.proxy.kubeconfig) as console, tab_of(console) as tab:
+        status, planned = await tab.post("/api/upgrade/plan", form)
+        assert status == 200, planned
+        assert planned["missing"] == []
+        assert "--wait" in planned["command"]
+        wish = {"form": form, "digest": planned["digest"]}
+        status, body = await tab.post("/api/upgrade/start", wish)
+        assert status == 201, body
+        async with tab.watching("run", run=body["run"]):
+            await tab.until(lambda tab: tab.items.get("run", {}).get("isDriven", False))
+            head = tab.items["run"]
+            assert (head["procedure"], head["door"]) == ("upgrade", "console")
+            status, refused = await tab.post("/api/run/pause", {"run": body["run"]})
+            assert (status, refused["reason"]) == (400, "NotRunning")
+            status, refused = await tab.post("/api/run/abort", {"run": body["run"]})
+            assert (status, refused["reason"]) == (409, "RunInProgress")
+            end_driver()
+            await tab.until(lambda tab: not tab.items["run"]["isDriven"])
+            assert (await tab.post("/api/run/resume", {"run": body["run"]}))[0] == 200
+            await tab.until(lambda tab: tab.items["run"]["isDriven"])
+            end_driver()
+            await tab.until(lambda tab: not tab.items["run"]["isDriven"])
+            assert (await tab.post("/api/run/abort", {"run": body["run"]}))[0] == 200
+            await tab.until(lambda tab: tab.items["run"]["outcome"] == "Aborted")
+    assert not (await cloud.world.node(node)).spec.unschedulable
+
+
+def end_driver() -> None:
+    """End the command that this process's console started, as if its machine went down."""
+    for path in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
+        for pid in path.read_text().split():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"shipkeeper.cli.main" in words:
+                os.kill(int(pid), signal.SIGKILL)
 
 
 async def test_what_is_missing_is_named(newest: Sandbox, world: World, tmp_path: Path) -> None:
@@ -73,5 +139,7 @@ async def test_what_is_missing_is_named(newest: Sandbox, world: World, tmp_path:
 
 async def test_a_stranger_learns_nothing(console: Served) -> None:
     async with tab_of(console, logs_in=False) as tab:
-        for what in ("versions", "check?minor=37", "plan?minor=37"):
+        for what in ("versions", "check?minor=37"):
             assert (await tab.get(f"/api/upgrade/{what}"))[0] == 401
+        for what in ("plan", "start"):
+            assert (await tab.post(f"/api/upgrade/{what}", {"to": "v1.37.2"}))[0] == 401

@@ -6,7 +6,9 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World
+from tests.upgrade.test_managed import NEW, OLD, Cloud, cloud
 from tests.web.chromium import (
     PHONE,
     browser,
@@ -15,12 +17,14 @@ from tests.web.chromium import (
     require_tidy,
     shoot,
 )
-from tests.web.served import Served
+from tests.web.served import Served, served
 from tests.web.test_access import bind
 from tests.web.test_backups import Kept, back, kept, library
+from tests.web.test_snapshots import change, save
+from tests.web.test_upgrade import end_driver
 from tests.web.visitors import rule
 
-__all__ = ["kept", "library"]
+__all__ = ["cloud", "kept", "library"]
 
 _EVIL = "<img src=x onerror=window.hacked=1>"
 
@@ -70,6 +74,42 @@ async def test_a_backup_is_looked_into_and_one_object_restored(
         await shoot(page, "backups-compare")
 
 
+async def test_a_snapshot_is_looked_into_and_compared(
+    chromium: Browser, newest: Sandbox, library: Served, kept: Kept
+) -> None:
+    point = f"etcd:{await save(newest, kept.place)}"
+    await change(kept.world)
+    space = kept.world.name
+    async with page_of(chromium, library) as page:
+        await page.goto(f"{library.url}/backups")
+        table = page.get_by_role("table", name="Snapshots of etcd")
+        await expect(table).to_contain_text("https://127.0.0.1")
+        await shoot(page, "snapshots")
+        await table.get_by_role("link", name="Look into").click()
+        await page.get_by_label("Kind").select_option("secrets")
+        await page.get_by_role("button", name="db", exact=True).click()
+        await expect(page.get_by_label("YAML")).to_contain_text("password: <hidden>")
+        await page.get_by_text("Bring it back").click()
+        await expect(page.get_by_label("Command")).to_contain_text("shipkeeper etcd get repo:")
+        await shoot(page, "snapshots-secret")
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("checkbox")).to_have_count(0)
+        await page.goto(f"{library.url}/backups/compare?old={point}&namespace={space}")
+        await expect(page.get_by_text("data.page")).to_be_visible()
+        await require_tidy(page)
+        await shoot(page, "snapshots-compare")
+    async with page_of(chromium, library, size=PHONE) as page:
+        for part in ("", "/browse?backup=" + point, f"/compare?old={point}&namespace={space}"):
+            await open_part(page, library, f"backups{part}")
+            await require_tidy(page)
+        await shoot(page, "snapshots-compare-phone")
+        await open_part(page, library, "backups")
+        await shoot(page, "snapshots-phone")
+    async with page_of(chromium, library, audits=True) as page:
+        await open_part(page, library, "backups")
+        await require_accessible(page)
+
+
 async def test_who_can_and_explain(chromium: Browser, console: Served, world: World) -> None:
     binding = await bind(world, "reader", user="carl", rules=[rule("get", "secrets")])
     await bind(world, "hostile", user=_EVIL, rules=[rule("get,list", "secrets")])
@@ -101,12 +141,48 @@ async def test_who_can_and_explain(chromium: Browser, console: Served, world: Wo
             await expect(page.locator(".skeleton")).to_have_count(0)
             await require_tidy(page)
             await shoot(page, f"access-{part}")
-        await page.goto(f"{console.url}/upgrade")
-        await page.get_by_label("Where to").select_option(index=1)
-        await expect(page.locator(".skeleton")).to_have_count(0)
-        await require_tidy(page)
-        await shoot(page, "upgrade")
         assert await page.evaluate("window.hacked") is None
+
+
+async def test_an_upgrade_is_begun(chromium: Browser, cloud: Cloud) -> None:
+    await cloud.world.add_nodes(3, kubelet_version=OLD)
+    await cloud.world.up(cloud.world.bare_pod("alone"))
+    async with served(cloud.proxy.kubeconfig) as console:
+        async with page_of(chromium, console) as page:
+            await choose(page, console)
+            await expect(page.get_by_text("is refused as it is asked for")).to_be_visible()
+            await expect(page.get_by_role("button", name="Start the upgrade")).to_be_disabled()
+            await shoot(page, "upgrade-refused")
+            await page.get_by_label("give up pods without a controller").check()
+            await expect(page.get_by_role("button", name="Start the upgrade")).to_be_enabled()
+            await page.get_by_text("The whole plan, word for word").click()
+            await expect(page.get_by_label("The plan, word for word")).to_contain_text("hops: ")
+            await require_tidy(page)
+            await shoot(page, "upgrade")
+            await page.get_by_role("button", name="Start the upgrade").click()
+            await page.wait_for_url("**/run/*")
+            await expect(page.locator(".run-state")).to_contain_text("Running")
+            await shoot(page, "upgrade-run")
+            end_driver()
+            await expect(page.get_by_role("button", name="Resume")).to_be_visible()
+            await page.get_by_role("button", name="Abort").click()
+            await expect(page.get_by_text("what was upgraded stays upgraded")).to_be_visible()
+            await page.get_by_role("button", name="Give it up").click()
+            await expect(page.locator(".run-state")).to_contain_text("Aborted")
+        async with page_of(chromium, console, size=PHONE) as page:
+            await choose(page, console)
+            await require_tidy(page)
+            await shoot(page, "upgrade-phone")
+        async with page_of(chromium, console, audits=True) as page:
+            await choose(page, console)
+            await require_accessible(page)
+
+
+async def choose(page: Page, console: Served) -> None:
+    """Choose the newest version to upgrade to."""
+    await page.goto(f"{console.url}/upgrade")
+    await page.get_by_label("Where to").select_option(NEW)
+    await expect(page.locator(".skeleton")).to_have_count(0)
 
 
 async def test_every_part_is_for_everybody(chromium: Browser, library: Served) -> None:

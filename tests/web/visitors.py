@@ -17,11 +17,12 @@ _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 @asynccontextmanager
 async def served_to_all(sandbox: Sandbox, directory: Path, **more: Any) -> AsyncGenerator[Served]:
-    """A console with TLS, at which everybody logs in."""
+    """A console with TLS, at which everybody logs in; its own kubeconfig may be another."""
     pair = issue_server(create_authority("console"), "console", ("127.0.0.1",))
     file = directory / "console.pem"
     file.write_bytes(pair.certificate + pair.key)
-    async with served(sandbox.kubeconfig, certificate=file, **more) as found:
+    own = more.pop("kubeconfig", sandbox.kubeconfig)
+    async with served(own, certificate=file, **more) as found:
         yield found
 
 
@@ -31,15 +32,7 @@ async def token_of(world: World, name: str, *rules: dict[str, Any]) -> str:
     await send(
         "POST", f"/api/v1/namespaces/{space}/serviceaccounts", body={"metadata": {"name": name}}
     )
-    role = f"{space}-{name}"
-    body: dict[str, Any] = {"metadata": {"name": role}, "rules": list(rules)}
-    await send("POST", f"{_RBAC}/clusterroles", body=body)
-    binding = {
-        "metadata": {"name": role},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [{"kind": "ServiceAccount", "namespace": space, "name": name}],
-    }
-    await send("POST", f"{_RBAC}/clusterrolebindings", body=binding)
+    await grant(world, name, {"kind": "ServiceAccount", "namespace": space, "name": name}, *rules)
     path = f"/api/v1/namespaces/{space}/serviceaccounts/{name}/token"
     review: dict[str, Any] = {
         "apiVersion": "authentication.k8s.io/v1",
@@ -48,6 +41,19 @@ async def token_of(world: World, name: str, *rules: dict[str, Any]) -> str:
     }
     answer = msgspec.json.decode(await send("POST", path, body=review))
     return answer["status"]["token"]
+
+
+async def grant(world: World, name: str, subject: dict[str, str], *rules: dict[str, Any]) -> None:
+    """A ClusterRole of the world with these rules, bound to somebody."""
+    role, send = f"{world.name}-{name}", world.connection.send
+    body: dict[str, Any] = {"metadata": {"name": role}, "rules": list(rules)}
+    await send("POST", f"{_RBAC}/clusterroles", body=body)
+    binding = {
+        "metadata": {"name": role},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [subject],
+    }
+    await send("POST", f"{_RBAC}/clusterrolebindings", body=binding)
 
 
 @asynccontextmanager

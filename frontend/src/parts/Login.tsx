@@ -1,10 +1,10 @@
 import { useState } from 'preact/hooks'
 import { asProblem, type ProblemBody } from '../api'
-import { begin, logIn } from '../session'
+import { begin, logIn, logInByCertificate, type Door } from '../session'
 import { Icon } from './Icon'
 import { Note } from './Note'
 
-export function Login({ way, was }: { way: 'link' | 'token'; was: boolean }) {
+export function Login({ door, was }: { door: Door; was: boolean }) {
   return (
     <main class="alone">
       <div class="login">
@@ -12,7 +12,7 @@ export function Login({ way, was }: { way: 'link' | 'token'; was: boolean }) {
           <Icon name="wheel" /> shipkeeper
         </p>
         {was && <Note tone="info" title="Your session has ended" />}
-        {way === 'link' ? <ByLink /> : <ByToken />}
+        {door.way === 'link' ? <ByLink /> : <ByToken door={door} />}
       </div>
     </main>
   )
@@ -35,24 +35,41 @@ function ByLink() {
   )
 }
 
-function ByToken() {
+function ByToken({ door }: { door: Door }) {
   const [token, setToken] = useState('')
   const [problem, setProblem] = useState<ProblemBody | null>(null)
   const [isBusy, setBusy] = useState(false)
-  async function submit(event: Event) {
-    event.preventDefault()
+  async function entering(enter: () => Promise<void>) {
     setBusy(true)
     setProblem(null)
     try {
-      await logIn(token)
+      await enter()
     } catch (error) {
       setProblem(asProblem(error))
       setBusy(false)
     }
   }
   return (
-    <form onSubmit={(event) => void submit(event)}>
+    <form
+      onSubmit={(event) => {
+        event.preventDefault()
+        void entering(() => logIn(token))
+      }}
+    >
       <h1>Log in</h1>
+      {door.certificate !== null && (
+        <button
+          type="button"
+          class="button primary"
+          disabled={isBusy}
+          onClick={() => void entering(logInByCertificate)}
+        >
+          As {door.certificate}, by certificate
+        </button>
+      )}
+      {door.takesCertificates && door.certificate === null && (
+        <p class="dim">A client certificate of the cluster would log in, too; this browser showed none.</p>
+      )}
       <p>
         With a token that the cluster knows: a ServiceAccount's, or the one of your identity provider.
         Everything here is then done as you.

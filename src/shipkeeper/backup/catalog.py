@@ -4,13 +4,44 @@ The names of a backup never change: they are read once, and kept with it.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
 from shipkeeper.backup.archive import Archive, ObjectNotInBackupError, Stored
+from shipkeeper.backup.comparing import ArchiveSide, Side, compare
+from shipkeeper.backup.difference import Comparison
 from shipkeeper.backup.kinds import Kind
+from shipkeeper.backup.manifest import Manifest
 from shipkeeper.backup.selection import Selection
+
+
+class Named(Protocol):
+    """An object that lies somewhere; `size` in bytes."""
+
+    @property
+    def kind(self) -> Kind:
+        """Its kind."""
+        ...
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace, empty if it has none."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """How large it is."""
+        ...
+
+
+T = TypeVar("T", bound=Named)
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -20,34 +51,24 @@ class Count(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     objects: int
 
 
-class Leafing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Leafing(msgspec.Struct, Generic[T], frozen=True, kw_only=True, rename="camel"):
     """A page of objects that were asked for, and how many there are beside it."""
 
     total: int
     kinds: tuple[Count, ...]
     namespaces: tuple[Count, ...]
     matching: int
-    rows: tuple[Stored, ...]
+    rows: tuple[T, ...]
 
 
-class Catalog:
-    """The names of one backup."""
+class Names(Generic[T]):
+    """The names of what holds objects; `title` is how it is called in messages."""
 
-    def __init__(self, archive: Archive, stored: tuple[Stored, ...]) -> None:
-        self.archive = archive
+    def __init__(self, title: str, stored: Sequence[T]) -> None:
+        self.title = title
         self.kinds: dict[str, Kind] = {each.kind.name: each.kind for each in stored}
         self._stored = stored
         self._by_key = {(each.kind.name, each.namespace, each.name): each for each in stored}
-
-    @classmethod
-    async def read(cls, archive: Archive) -> "Catalog":
-        """Read every name of a backup."""
-        everything = Selection()
-        stored: list[Stored] = []
-        for of in archive.kinds(everything):
-            async for batch in archive.names(of, everything):
-                stored += batch
-        return cls(archive, tuple(stored))
 
     def places(self) -> frozenset[tuple[Kind, str]]:
         """Every kind with every namespace that it has objects in."""
@@ -62,7 +83,7 @@ class Catalog:
         hidden: Collection[str] = (),
         first: int = 0,
         most: int = 100,
-    ) -> Leafing:
+    ) -> Leafing[T]:
         """Some objects by kind, namespace and words in their names; empty chooses all.
 
         Kinds are counted in the namespace, namespaces in the kind; of hidden kinds nothing is told
@@ -95,17 +116,48 @@ class Catalog:
             rows=tuple(matching[first : first + most]),
         )
 
-    def stored(self, kind: str, namespace: str, name: str) -> Stored:
-        """One object; ObjectNotInBackupError if it is not in the backup."""
+    def stored(self, kind: str, namespace: str, name: str) -> T:
+        """One object; ObjectNotInBackupError if it is not there."""
         found = self._by_key.get((kind, namespace, name))
         if found is None:
             where = f"{namespace}/" if namespace else ""
             raise ObjectNotInBackupError(
-                f"backup {self.archive.backup.name} has no {kind} {where}{name}",
+                f"{self.title} has no {kind} {where}{name}",
                 reason="NotInBackup",
                 hint="look at another backup: it may be older, or newer, than the object",
             )
         return found
+
+
+class Catalog(Names[Stored]):
+    """The names of one backup, and the backup."""
+
+    def __init__(self, archive: Archive, stored: tuple[Stored, ...]) -> None:
+        super().__init__(f"backup {archive.backup.name}", stored)
+        self.archive = archive
+
+    @classmethod
+    async def of(cls, archive: Archive) -> "Catalog":
+        """Read every name of a backup."""
+        everything = Selection()
+        stored: list[Stored] = []
+        for of in archive.kinds(everything):
+            async for batch in archive.names(of, everything):
+                stored += batch
+        return cls(archive, tuple(stored))
+
+    async def read(self, kind: str, namespace: str, name: str) -> Manifest:
+        """One object, whole; ObjectNotInBackupError if it is not there."""
+        (manifest,) = await self.archive.read([self.stored(kind, namespace, name)])
+        return manifest
+
+    async def compare(self, new: Side, selection: Selection, *, everything: bool) -> Comparison:
+        """What changed since, until the other side."""
+        return await compare(self.side(), new, selection, everything=everything)
+
+    def side(self) -> ArchiveSide:
+        """The backup to be compared."""
+        return ArchiveSide(self.archive)
 
 
 def _counts(found: Counter[str]) -> tuple[Count, ...]:

@@ -1,7 +1,7 @@
 """Two backups, or a backup and the cluster, read side by side."""
 
-from collections.abc import AsyncGenerator, Mapping
-from typing import Protocol
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
 
 from shipkeeper.backup.archive import Archive, Stored
 from shipkeeper.backup.contents import Unreadable
@@ -29,12 +29,43 @@ Seen = tuple[Name, Manifest | None]
 """An object by its name; without its manifest if it is, byte for byte, the one it is told as."""
 
 
+class Item(Protocol):
+    """An object that is not read yet; of two with one `id` the contents are the same."""
+
+    @property
+    def kind(self) -> Kind:
+        """Its kind."""
+        ...
+
+    @property
+    def namespace(self) -> str:
+        """Its namespace, empty if it has none."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def id(self) -> ObjectId:
+        """What tells contents apart."""
+        ...
+
+
+ItemT = TypeVar("ItemT", bound=Item)
+
+
 class Side(Protocol):
     """One of the two that are compared."""
 
     name: str
     around: Surroundings
     unreadable: dict[str, str]
+
+    async def prepare(self) -> None:
+        """Read what decides on other objects."""
+        ...
 
     def kinds(self, selection: Selection) -> dict[GroupKind, Kind]:
         """The kinds that are chosen, by what they are called today."""
@@ -44,6 +75,18 @@ class Side(Protocol):
         self, kind: Kind, selection: Selection, known: Mapping[Name, ObjectId]
     ) -> AsyncGenerator[list[Seen]]:
         """The objects of a kind that are chosen; `known` are contents that need not be read."""
+        ...
+
+
+class KeptSide(Side, Protocol[ItemT]):
+    """What holds the objects of one moment: it can be the older of the two."""
+
+    async def stored(self, kind: Kind, selection: Selection) -> dict[Name, ItemT]:
+        """The objects of a kind by their names."""
+        ...
+
+    async def read(self, stored: Sequence[ItemT]) -> list[Manifest]:
+        """The objects, whole, in the order of `stored`."""
         ...
 
 
@@ -88,12 +131,16 @@ class ArchiveSide:
             found = [(name, each) for name, each in found if known.get(name) != each.id]
         for start in range(0, len(found), _BATCH):
             batch = found[start : start + _BATCH]
-            manifests = await self.archive.read([each for _, each in batch])
+            manifests = await self.read([each for _, each in batch])
             yield [
                 (name, manifest)
                 for (name, _), manifest in zip(batch, manifests, strict=True)
                 if selection.has_labels(manifest)
             ]
+
+    async def read(self, stored: Sequence[Stored]) -> list[Manifest]:
+        """The objects, whole, in the order of `stored`."""
+        return await self.archive.read(stored)
 
 
 class LiveSide:
@@ -139,7 +186,7 @@ class LiveSide:
 
 
 async def compare(
-    old: ArchiveSide, new: ArchiveSide | LiveSide, selection: Selection, *, everything: bool = False
+    old: KeptSide[ItemT], new: Side, selection: Selection, *, everything: bool = False
 ) -> Comparison:
     """What changed from a backup to another one, or to the cluster.
 
@@ -165,13 +212,13 @@ async def compare(
     )
 
 
-class _Kind:
+class _Kind(Generic[ItemT]):
     """One kind on both sides."""
 
     def __init__(
         self,
-        old: ArchiveSide,
-        new: ArchiveSide | LiveSide,
+        old: KeptSide[ItemT],
+        new: Side,
         selection: Selection,
         everything: bool,
     ) -> None:
@@ -195,19 +242,19 @@ class _Kind:
         rest = list(left.values())
         for start in range(0, len(rest), _BATCH):
             batch = rest[start : start + _BATCH]
-            for manifest in await self._old.archive.read(batch):
+            for manifest in await self._old.read(batch):
                 if self._selection.has_labels(manifest):
                     found += self._pair(batch[0].kind, manifest, None)
         return found
 
     async def _batch(
-        self, kind: Kind, batch: list[Seen], left: dict[Name, Stored]
+        self, kind: Kind, batch: list[Seen], left: dict[Name, ItemT]
     ) -> list[ObjectChange]:
         """Compare some objects of the new side, and take their counterparts out of what is left."""
         counterparts = {name: left.pop(name) for name, _ in batch if name in left}
         wanted = [(name, manifest) for name, manifest in batch if manifest is not None]
         to_read = [counterparts[name] for name, _ in wanted if name in counterparts]
-        manifests = await self._old.archive.read(to_read)
+        manifests = await self._old.read(to_read)
         old = {
             (each.namespace, each.name): manifest
             for each, manifest in zip(to_read, manifests, strict=True)

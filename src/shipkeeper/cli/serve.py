@@ -27,6 +27,13 @@ async def serve(
         str, Parameter(help="The certificate to serve with (PEM); everybody logs in then.")
     ] = "",
     tls_private_key_file: Annotated[str, Parameter(help="Its key (PEM).")] = "",
+    client_ca_file: Annotated[
+        str,
+        Parameter(
+            help="The cluster's client authority (PEM): whoever shows a certificate of it logs in "
+            "as whom it names, by impersonation."
+        ),
+    ] = "",
     repository: RepositoryFlags = HERE,
     cluster: Cluster = CURRENT,
 ) -> None:
@@ -40,6 +47,7 @@ async def serve(
         flags=spelled(cluster),
         directory=state_dir() / "console",
         place=repository.place() if repository.repo else None,
+        client_ca=Path(client_ca_file) if client_ca_file else None,
     )
     async with serving(options, open_journal(), say, report) as url:
         say(f"the console is at {url} (Ctrl-C ends it; runs that it started go on)")

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,8 +14,9 @@ from shipkeeper.cli.fleet_flags import FleetFlags
 from shipkeeper.errors import UsageError
 from shipkeeper.model.version import Version
 from shipkeeper.nodes.awaited import Aspect, Awaited
+from shipkeeper.upgrade.backup import into
 from shipkeeper.upgrade.catalog import catalog
-from shipkeeper.upgrade.options import BackupInto, UpgradeOptions
+from shipkeeper.upgrade.options import UpgradeOptions
 
 To = Annotated[str, Parameter(help="The target: a minor (v1.37, its latest patch) or a version.")]
 Pinned = Annotated[
@@ -103,21 +103,11 @@ class UpgradeFlags:
             pinned=self.pinned_controllers,
             packages=self.packages or "",
             snapshot=not self.no_snapshot,
-            backup=None if self.no_backup else _into(repository),
+            backup=into(repository.place()) if repository.repo and not self.no_backup else None,
             goes_without_backup=self.no_backup,
             flags=self.kubeadm_flag,
             nodes=nodes,
         )
-
-
-def _into(repository: RepositoryFlags) -> BackupInto | None:
-    """Where to back up to, from whichever folder the run is gone on with."""
-    if not repository.repo:
-        return None
-    place = repository.place()
-    url = place.url if "://" in place.url else str(Path(place.url).absolute())
-    key = str(Path(place.key).absolute()) if place.key else ""
-    return BackupInto(url=url, endpoint=place.endpoint, key=key)
 
 
 # Without flags.

@@ -101,6 +101,10 @@ class Browser:
             for place, row in self._rows(wanted, namespaces)
         ]
 
+    def living(self) -> Iterator[tuple[Place, Row]]:
+        """Every object that there is, with its place."""
+        return self._rows("", frozenset())
+
     def manifests(self, wanted: str) -> Iterator[dict[str, Any]]:
         """Every object of one resource, as the API server shows it."""
         for _, row in self._rows(wanted, frozenset()):
@@ -111,7 +115,7 @@ class Browser:
             place = _place_in(folder)
             if place is None or (namespaces and place.namespace not in namespaces):
                 continue
-            if is_meant(place.resource, wanted):
+            if not wanted or is_meant(place.resource, wanted):
                 for row in self.index.living(folder):
                     name = row.key[len(folder.name) + 1 :].decode(errors="replace")
                     yield Place(place.resource, place.namespace, name), row

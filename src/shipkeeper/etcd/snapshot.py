@@ -73,9 +73,15 @@ class Snapshot:
 @contextmanager
 def open_snapshot(path: Path, *, is_verified: bool = False) -> Generator[Snapshot]:
     """Open a snapshot file; EtcdError when it cannot be read, DamagedError when it is empty."""
+    found = map_snapshot(path, is_verified=is_verified)
+    with found.mapped:
+        yield found
+
+
+def map_snapshot(path: Path, *, is_verified: bool = False) -> Snapshot:
+    """The same for as long as it is held; the file may lose its name meanwhile."""
     mapped, stat = _map(path)
-    with mapped:
-        yield Snapshot(path, mapped, stat, is_verified=is_verified)
+    return Snapshot(path, mapped, stat, is_verified=is_verified)
 
 
 def _map(path: Path) -> tuple[mmap.mmap, os.stat_result]:

@@ -68,6 +68,15 @@ class Credentials:
         return bool(self.configuration.cert_file)
 
     @property
+    def impersonation(self) -> Impersonation:
+        """Whom it acts as; nobody else by default."""
+        return self._impersonation
+
+    def acting_as(self, user: str, groups: tuple[str, ...]) -> "Credentials":
+        """The same login that acts as somebody, by impersonation; it has to log in of its own."""
+        return Credentials(self._login, Impersonation(user=user, groups=groups))
+
+    @property
     def certificate_expiry(self) -> datetime | None:
         """Until when the client certificate is valid, None without one."""
         if not self.uses_client_certificate:

@@ -53,6 +53,8 @@ class Resource(msgspec.Struct, Generic[T_co], frozen=True):
 NODES = Resource("", "v1", "nodes", "Node", Node, namespaced=False)
 PODS = Resource("", "v1", "pods", "Pod", Pod)
 STARTED_PODS = Resource("", "v1", "pods", "Pod", StartedPod)
+USERS = Resource("", "v1", "users", "User", KubeObject, namespaced=False)
+GROUPS = Resource("", "v1", "groups", "Group", KubeObject, namespaced=False)
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", KubeObject, namespaced=False)
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", ConfigMap)
 EVENTS = Resource("", "v1", "events", "Event", KubeObject)

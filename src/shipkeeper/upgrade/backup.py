@@ -1,5 +1,7 @@
 """Before an upgrade changes anything: a backup of every resource, read back and checked."""
 
+from pathlib import Path
+
 from shipkeeper.backup.opening import Place, open_repository
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.take import take
@@ -14,6 +16,13 @@ from shipkeeper.store.verify import names_of, verify_added
 from shipkeeper.upgrade.options import BackupInto
 
 _GO_WITHOUT = "or go without it with --no-backup"
+
+
+def into(place: Place) -> BackupInto:
+    """Where to back up to, from whichever folder the run is gone on with."""
+    url = place.url if "://" in place.url else str(Path(place.url).absolute())
+    key = str(Path(place.key).absolute()) if place.key else ""
+    return BackupInto(url=url, endpoint=place.endpoint, key=key)
 
 
 class Backup(SelfEvident):

@@ -20,7 +20,7 @@ from shipkeeper.web.stream import Streams
 
 
 class Application:
-    """What is served, and how its streams are ended."""
+    """What is served, by which routes, and how its streams are ended."""
 
     def __init__(
         self,
@@ -47,6 +47,7 @@ class Application:
             *(route for page in pages.values() for route in page.routes()),
             Route("/{path:path}", front),
         ]
+        self.routes = routes
         self.asgi: ASGIApp = Guard(
             Starlette(routes=routes, exception_handlers={ShipkeeperError: explain}),
             is_ours,

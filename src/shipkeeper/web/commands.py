@@ -1,6 +1,7 @@
 """Commands that the console starts: they go on when it ends, and act as whoever asked for them.
 
-A token never touches the disk: the command reads its kubeconfig from memory that it inherits.
+A token never touches the disk: the command reads its kubeconfig from memory that it inherits. For
+somebody with a client certificate it stands in as the console does, by impersonation.
 """
 
 import asyncio
@@ -105,6 +106,8 @@ def start(console: Console, person: Person, words: Sequence[str]) -> Command:
     with _closing([output]) as opened:
         if person.is_local:
             arguments += console.settings.flags
+        elif person.certificate:
+            arguments += (*console.settings.flags, *_standing_in(person))
         else:
             opened.append(_kubeconfig(console, person))
             files.append((os.POSIX_SPAWN_DUP2, opened[-1], _INHERITED))
@@ -126,6 +129,12 @@ def _closing(descriptors: list[int]) -> Generator[list[int]]:
     finally:
         for each in descriptors:
             os.close(each)
+
+
+def _standing_in(person: Person) -> list[str]:
+    """The flags to act as somebody whom the console knows by their certificate."""
+    whom = person.connection.credentials.impersonation
+    return [f"--as={whom.user}", *(f"--as-group={each}" for each in whom.groups or ())]
 
 
 def _kubeconfig(console: Console, person: Person) -> int:

@@ -14,11 +14,13 @@ from shipkeeper.web.sessions import Sessions
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How the console was started.
 
-    `is_local`: on this machine alone, for who started it; else everybody logs in with a token.
+    `is_local`: on this machine alone, for who started it; else everybody logs in, with a token or,
+    if it `takes_certificates`, with a client certificate.
     `flags` are the connection flags to give to commands on behalf of who started it.
     """
 
     is_local: bool
+    takes_certificates: bool = False
     cluster: str
     context: str = ""
     flags: tuple[str, ...] = ()

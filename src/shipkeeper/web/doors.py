@@ -1,9 +1,9 @@
-"""Logging in and out: by a link that works once, or with a token that the cluster knows."""
+"""Logging in and out: by a link that works once, with a token, or with a client certificate."""
 
 import asyncio
 import sys
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from starlette.requests import Request
@@ -21,7 +21,9 @@ from shipkeeper.web.answers import json_response, read_body
 from shipkeeper.web.console import Console
 from shipkeeper.web.page import Page
 from shipkeeper.web.person import Person
+from shipkeeper.web.presented import presented
 from shipkeeper.web.problem import RefusedError
+from shipkeeper.web.standing_in import stand_in
 
 _WINDOW = timedelta(minutes=1)
 _LONGEST_TOKEN = 16 * 1024
@@ -39,6 +41,10 @@ class Token(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What somebody logs in with."""
 
     token: str
+
+
+class Nobody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A login that needs no words."""
 
 
 class Doors:
@@ -63,13 +69,21 @@ class Doors:
             Route("/api/door", self.door),
             Route("/api/session", self.session),
             Route("/api/login", self.login, methods=["POST"]),
+            Route("/api/login/certificate", self.certificate, methods=["POST"]),
             Route("/api/logout", self.logout, methods=["POST"]),
         ]
 
     async def door(self, request: Request) -> Response:
-        """How one logs in here; anybody may know."""
-        way = "link" if self._console.settings.is_local else "token"
-        return json_response({"way": way})
+        """How one logs in here; anybody may know, and whom their certificate names."""
+        settings = self._console.settings
+        shown = presented(request) if settings.takes_certificates else None
+        return json_response(
+            {
+                "way": "link" if settings.is_local else "token",
+                "takesCertificates": settings.takes_certificates,
+                "certificate": shown.user if shown else None,
+            }
+        )
 
     async def session(self, request: Request) -> Response:
         """Who is logged in, and what there is for them."""
@@ -125,6 +139,31 @@ class Doors:
         except TooManyFailuresError as error:
             raise _too_often(error) from error
         session = self._console.sessions.open(person)
+        response = json_response({})
+        self._console.sessions.set_cookie(response, session)
+        return response
+
+    async def certificate(self, request: Request) -> Response:
+        """Log in as whom the verified certificate of the connection names."""
+        await read_body(request, Nobody)
+        if not self._console.settings.takes_certificates:
+            raise RefusedError(
+                403,
+                "this console takes no client certificates",
+                reason="NoCertificates",
+                hint="start it with: shipkeeper serve --client-ca-file CA --tls-cert-file …",
+            )
+        shown = presented(request)
+        if shown is None:
+            raise RefusedError(
+                401,
+                "your browser showed no certificate of the cluster's client authority",
+                reason="NoCertificate",
+                hint="import it into the browser as PKCS#12, and choose it when it asks",
+            )
+        person = await stand_in(self._console.connection, shown)
+        lasts = (shown.not_after - datetime.now(UTC)).total_seconds()
+        session = self._console.sessions.open(person, lasts)
         response = json_response({})
         self._console.sessions.set_cookie(response, session)
         return response

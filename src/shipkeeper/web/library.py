@@ -5,6 +5,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -15,14 +16,23 @@ from shipkeeper.backup.opening import Place, open_repository
 from shipkeeper.backup.report import BackupRow, backup_row
 from shipkeeper.backup.verified import Verification, recall, remember
 from shipkeeper.errors import ShipkeeperError
+from shipkeeper.etcd.archive import KIND as SNAPSHOT
 from shipkeeper.store.findings import Finding
 from shipkeeper.store.repository import Repository
 from shipkeeper.store.values import Backup
 from shipkeeper.store.verify import verify
 from shipkeeper.web.problem import RefusedError
+from shipkeeper.web.snapshots import (
+    PREFIX,
+    ListedSnapshot,
+    SnapshotCatalog,
+    listed_snapshot,
+    open_catalog,
+)
 
 # Opened backups: the names of some hundred thousand objects take tens of megabytes.
 _OPEN = 3
+Opened: TypeAlias = Catalog | SnapshotCatalog
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -31,6 +41,14 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     row: BackupRow
     verified_at: datetime | None
     harm: tuple[Finding, ...] = ()
+
+
+class Shelf(msgspec.Struct, frozen=True, kw_only=True):
+    """What a repository holds, the newest first, and the newest verification of it."""
+
+    backups: list[Listed]
+    snapshots: list[ListedSnapshot]
+    verified: Verification | None
 
 
 class Verifying(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +66,7 @@ class Library:
         self._place = place
         self._directory = directory
         self._repository: Repository | None = None
-        self._catalogs: OrderedDict[str, Catalog] = OrderedDict()
+        self._catalogs: OrderedDict[str, Opened] = OrderedDict()
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.verifying: Verifying | None = None
@@ -73,26 +91,49 @@ class Library:
                 self._repository = opened
         return self._repository
 
-    async def backups(self) -> tuple[list[Listed], Verification | None]:
-        """Every backup, the newest first, and the newest verification."""
+    async def shelf(self) -> Shelf:
+        """Every backup and every snapshot of etcd."""
         opened = await self.repository()
         known = recall(self._directory, opened.id)
-        found = [_listed(each, known) for each in await opened.backups()]
-        return found[::-1], known
+        found = (await opened.backups())[::-1]
+        return Shelf(
+            backups=[_listed(each, known) for each in found if each.kind != SNAPSHOT],
+            snapshots=[listed_snapshot(each) for each in found if each.kind == SNAPSHOT],
+            verified=known,
+        )
 
-    async def catalog(self, name: str) -> Catalog:
-        """What is in a backup; NoSuchBackupError, and UsageError without the key that reads."""
+    async def opened(self, name: str) -> Opened:
+        """What is in a backup, or in a snapshot (`etcd:NAME`).
+
+        NoSuchBackupError, and UsageError without the key that reads.
+        """
         async with self._lock:
-            opened = await self._reading()
-            backup = await opened.find(name)
+            repository = await self._reading()
+            snapshot = name.removeprefix(PREFIX)
+            is_snapshot = snapshot != name
+            backup = await repository.find(snapshot, SNAPSHOT if is_snapshot else "")
             found = self._catalogs.get(backup.name)
-            if found is None:
-                found = await Catalog.read(await open_archive(opened, backup.name))
-                self._catalogs[backup.name] = found
+            if found is None and is_snapshot:
+                found = await open_catalog(repository, backup)
+            elif found is None:
+                found = await Catalog.of(await open_archive(repository, backup.name))
+            self._catalogs[backup.name] = found
             self._catalogs.move_to_end(backup.name)
             while len(self._catalogs) > _OPEN:
                 self._catalogs.popitem(last=False)
             return found
+
+    async def catalog(self, name: str) -> Catalog:
+        """The same of a backup; RefusedError for a snapshot."""
+        found = await self.opened(name)
+        if isinstance(found, SnapshotCatalog):
+            raise RefusedError(
+                409,
+                "objects come out of a snapshot of etcd one by one, by the command line",
+                reason="NeedsCommandLine",
+                hint="shipkeeper etcd get repo:NAME KIND NAME -n NAMESPACE | kubectl apply -f -",
+            )
+        return found
 
     async def _reading(self) -> Repository:
         if not self.place.identity:

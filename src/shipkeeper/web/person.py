@@ -22,18 +22,28 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Person:
-    """Whoever is logged in; `token` is empty for who runs the console and uses their kubeconfig."""
+    """Whoever is logged in, with a token or a client certificate (DER).
 
-    def __init__(self, identity: Identity, connection: Connection, token: str = "") -> None:
+    Both are empty for who runs the console and uses their kubeconfig.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        connection: Connection,
+        token: str = "",
+        certificate: bytes = b"",
+    ) -> None:
         self.identity = identity
         self.connection = connection
         self.token = token
+        self.certificate = certificate
         self._asked: dict[Permission, tuple[float, bool]] = {}
 
     @property
     def is_local(self) -> bool:
         """Whether it is the user of this machine who started the console."""
-        return not self.token
+        return not self.token and not self.certificate
 
     async def missing(self, needed: Iterable[Permission]) -> tuple[Missing, ...]:
         """Which of these permissions they lack now, or lacked seconds ago."""

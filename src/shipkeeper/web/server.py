@@ -28,7 +28,9 @@ from shipkeeper.web.console import Console, Settings
 from shipkeeper.web.files import Files
 from shipkeeper.web.guard import IsOurs, Report
 from shipkeeper.web.observer import observing
+from shipkeeper.web.presented import CertifiedProtocol
 from shipkeeper.web.sessions import Sessions
+from shipkeeper.web.standing_in import require_standing_in
 
 _CONNECTIONS = 512
 _LAST_WORDS = 2  # seconds that answers under way may take at the end
@@ -41,6 +43,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `flags` are those of the command line that say which cluster, and as whom. `directory` keeps
     what commands that are started from the console say. `place` is a repository of backups.
+    `client_ca` is the authority whose certificates log in, as whom they name.
     """
 
     host: str
@@ -51,6 +54,7 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     flags: tuple[str, ...]
     directory: Path
     place: Place | None = None
+    client_ca: Path | None = None
 
 
 def require_safe(options: ServeOptions) -> bool:
@@ -58,6 +62,12 @@ def require_safe(options: ServeOptions) -> bool:
     is_tls = options.certificate is not None and options.key is not None
     if is_tls:
         return False
+    if options.client_ca is not None:
+        raise UsageError(
+            "client certificates are shown over TLS alone",
+            reason="NoCertificate",
+            hint="name a certificate with --tls-cert-file and --tls-private-key-file",
+        )
     if (options.certificate is None) != (options.key is None):
         raise UsageError(
             "--tls-cert-file and --tls-private-key-file go together",
@@ -95,10 +105,13 @@ async def serving(
         observing(connection) as observer,
         _listening(options) as (server, url),
     ):
+        if options.client_ca is not None:
+            await require_standing_in(connection, say)
         port = int(url.rpartition(":")[2])
         console = Console(
             settings=Settings(
                 is_local=is_local,
+                takes_certificates=options.client_ca is not None,
                 cluster=connection.credentials.server,
                 context=options.connection.context,
                 flags=options.flags,
@@ -159,7 +172,7 @@ class _Running:
         self._config = uvicorn.Config(
             self._answer,
             host=options.host,
-            http="h11",
+            http=CertifiedProtocol,
             interface="asgi3",
             ws="none",
             loop="none",
@@ -199,7 +212,15 @@ class _Running:
 async def _listening(options: ServeOptions) -> AsyncGenerator[tuple[_Running, str]]:
     tls = None
     if options.certificate is not None and options.key is not None:
-        tls = Certificates(Listen(certificate=options.certificate, key=options.key))
+        # Whoever shows no certificate may still log in with a token.
+        tls = Certificates(
+            Listen(
+                certificate=options.certificate,
+                key=options.key,
+                client_ca=options.client_ca,
+                client_optional=True,
+            )
+        )
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
     try:
         listener = socket.create_server((options.host, options.port), family=family, backlog=512)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import math
 import secrets
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -10,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shipkeeper.web.person import Person
+from shipkeeper.web.presented import certificate_of
 from shipkeeper.web.problem import RefusedError
 
 CSRF_HEADER = "x-shipkeeper-csrf"
@@ -19,11 +21,11 @@ _MOST = 200  # sessions; more of them make the one that was idle longest end
 class Session:
     """One login in one browser."""
 
-    def __init__(self, person: Person, now: float) -> None:
+    def __init__(self, person: Person, now: float, ends: float) -> None:
         self.id = secrets.token_urlsafe(32)
         self.csrf = secrets.token_urlsafe(32)
         self.person = person
-        self.began = now
+        self.ends = ends
         self.used = now
         self.is_over = False
 
@@ -31,7 +33,8 @@ class Session:
 class Sessions:
     """All of them, in memory only: a restart of the console ends every one.
 
-    A session ends `idle` after its last request or open stream, and `longest` after its login.
+    A session ends `idle` after its last request or open stream, and `longest` after its login. That
+    of a client certificate is good on connections with that certificate alone.
     """
 
     def __init__(
@@ -66,13 +69,14 @@ class Sessions:
         self._links.discard(found or "")
         return found is not None
 
-    def open(self, person: Person) -> Session:
-        """Begin a session; those that are over are let go."""
+    def open(self, person: Person, lasts: float = math.inf) -> Session:
+        """Begin a session of at most so many seconds; those that are over are let go."""
         for each in tuple(self._sessions.values()):
             self._still(each)
         while len(self._sessions) >= _MOST:
             self.close(min(self._sessions.values(), key=lambda each: each.used))
-        session = Session(person, self._clock())
+        now = self._clock()
+        session = Session(person, now, now + min(lasts, self._longest))
         self._sessions[session.id] = session
         return session
 
@@ -103,7 +107,10 @@ class Sessions:
     def find(self, request: Request) -> Session | None:
         """The session of a request, or None."""
         session = self._sessions.get(request.cookies.get(self._cookie, ""))
-        return session if session is not None and self.touch(session) else None
+        if session is None or not self.touch(session):
+            return None
+        shown = session.person.certificate
+        return session if not shown or certificate_of(request) == shown else None
 
     def touch(self, session: Session) -> bool:
         """Note that a session is used; False if it is over."""
@@ -146,7 +153,7 @@ class Sessions:
     def _still(self, session: Session) -> bool:
         now = self._clock()
         is_idle = now - session.used > self._idle
-        if session.is_over or is_idle or now - session.began > self._longest:
+        if session.is_over or is_idle or now > session.ends:
             self.close(session)
             return False
         return True

@@ -1,5 +1,5 @@
 import { age } from '../../format'
-import type { BackupList } from './types'
+import { pointOf, type BackupList } from './types'
 
 export function BackupChoice(props: {
   label: string
@@ -8,16 +8,30 @@ export function BackupChoice(props: {
   other?: string
   onChange: (name: string) => void
 }) {
+  const { backups, snapshots } = props.list
   return (
     <label class="inline">
       <span class="label">{props.label}</span>
       <select class="field" value={props.value} onChange={(event) => props.onChange(event.currentTarget.value)}>
         {props.other && <option value="">{props.other}</option>}
-        {props.list.backups.map(({ row }) => (
-          <option value={row.name}>
-            {row.name} ({age(row.created)} ago)
-          </option>
-        ))}
+        {backups.length > 0 && (
+          <optgroup label="Backups">
+            {backups.map(({ row }) => (
+              <option value={row.name}>
+                {row.name} ({age(row.created)} ago)
+              </option>
+            ))}
+          </optgroup>
+        )}
+        {snapshots.length > 0 && (
+          <optgroup label="Snapshots of etcd">
+            {snapshots.map((each) => (
+              <option value={pointOf(each)}>
+                {each.name} ({age(each.created)} ago)
+              </option>
+            ))}
+          </optgroup>
+        )}
       </select>
     </label>
   )

@@ -8,6 +8,7 @@ import { place } from '../../router'
 import { Browse } from './Browse'
 import { Compare } from './Compare'
 import { List } from './List'
+import { SnapshotList } from './SnapshotList'
 import type { BackupList } from './types'
 
 const PARTS: Subpage[] = [
@@ -31,12 +32,12 @@ export function BackupsPage() {
       <Subpages parts={PARTS} now={rest ? `/backups/${rest}` : '/backups'} label="Parts of the backups page" />
       {list.problem && <Problem problem={list.problem} again={() => list.again()} />}
       {!found && !list.problem && <Loading what="the backups" />}
-      {found && found.backups.length === 0 && (
+      {found && found.backups.length === 0 && (!rest || !found.snapshots.length) && (
         <Note tone="info" title="There is no backup in this repository yet" hint="Make the first one with:">
           <code>shipkeeper backup create --repo {found.url}</code>
         </Note>
       )}
-      {found && found.backups.length > 0 && (
+      {found && found.backups.length + found.snapshots.length > 0 && (
         <>
           {!found.isReadable && (
             <Note
@@ -45,7 +46,8 @@ export function BackupsPage() {
               hint="Start it with: shipkeeper serve --repo URL --identity FILE"
             />
           )}
-          {rest === '' && <List list={found} again={() => list.again()} />}
+          {rest === '' && found.backups.length > 0 && <List list={found} again={() => list.again()} />}
+          {rest === '' && <SnapshotList list={found} />}
           {rest === 'browse' && <Browse list={found} />}
           {rest === 'compare' && <Compare list={found} />}
         </>

@@ -11,13 +11,13 @@ import { asked, useAsk } from '../../parts/useAsk'
 import { adjust, place } from '../../router'
 import { BackupChoice } from './BackupChoice'
 import { Restore, type Target } from './Restore'
-import { bytes, keyOf, type BackupList, type Objects, type Row } from './types'
+import { bytes, getCommand, isSnapshot, keyOf, newest, type BackupList, type Objects, type Row } from './types'
 
 const PAGE = 200
 
 export function Browse({ list }: { list: BackupList }) {
   const query = place.value.query
-  const backup = query.get('backup') ?? list.backups[0]?.row.name ?? ''
+  const backup = query.get('backup') ?? newest(list)
   const kind = query.get('kind') ?? ''
   const namespace = query.get('namespace') ?? ''
   const find = query.get('find') ?? ''
@@ -40,7 +40,7 @@ export function Browse({ list }: { list: BackupList }) {
     <>
       <div class="tools">
         <BackupChoice
-          label="Backup"
+          label="In"
           list={list}
           value={backup}
           onChange={(name) => narrow({ backup: name, kind: '', namespace: '', find: '' })}
@@ -64,7 +64,7 @@ export function Browse({ list }: { list: BackupList }) {
         />
       )}
       {found && found.matching === 0 && (
-        <Note tone="info" title={found.total ? 'No object is found by this filter' : 'This backup is empty'}>
+        <Note tone="info" title={found.total ? 'No object is found by this filter' : 'There is nothing in it'}>
           <button class="button" onClick={() => narrow({ kind: '', namespace: '', find: '' })}>
             Show all objects
           </button>
@@ -77,7 +77,7 @@ export function Browse({ list }: { list: BackupList }) {
               {found.matching.toLocaleString()} of {counted(found.total, 'object')}
             </p>
             <span class="grow" />
-            {(kind || namespace) && !find && (
+            {(kind || namespace) && !find && !isSnapshot(backup) && (
               <button
                 class="button"
                 onClick={() =>
@@ -96,7 +96,7 @@ export function Browse({ list }: { list: BackupList }) {
             found={found}
             opened={opened}
             ticked={ticked.value}
-            onTick={(key) => (ticked.value = toggled(ticked.value, key))}
+            onTick={isSnapshot(backup) ? undefined : (key) => (ticked.value = toggled(ticked.value, key))}
           />
           <Pager found={found} />
         </>
@@ -154,15 +154,18 @@ function Table(props: {
   found: Objects
   opened: string
   ticked: ReadonlySet<string>
-  onTick: (key: string) => void
+  onTick: ((key: string) => void) | undefined
 }) {
+  const { onTick } = props
   return (
-    <table class="table objects" aria-label="Objects of the backup">
+    <table class="table objects" aria-label={`Objects of ${props.found.title}`}>
       <thead>
         <tr>
-          <th scope="col" class="tick">
-            <span class="hidden">Restore</span>
-          </th>
+          {onTick && (
+            <th scope="col" class="tick">
+              <span class="hidden">Restore</span>
+            </th>
+          )}
           <th scope="col">Name</th>
           <th scope="col">Kind</th>
           <th scope="col">Namespace</th>
@@ -176,14 +179,16 @@ function Table(props: {
           const key = keyOf(row)
           return (
             <tr key={key} class={`${props.ticked.has(key) ? 'selected' : ''} ${props.opened === key ? 'opened' : ''}`}>
-              <td class="tick">
-                <input
-                  type="checkbox"
-                  aria-label={`Tick ${key}`}
-                  checked={props.ticked.has(key)}
-                  onChange={() => props.onTick(key)}
-                />
-              </td>
+              {onTick && (
+                <td class="tick">
+                  <input
+                    type="checkbox"
+                    aria-label={`Tick ${key}`}
+                    checked={props.ticked.has(key)}
+                    onChange={() => onTick(key)}
+                  />
+                </td>
+              )}
               <th scope="row">
                 <button class="link" onClick={() => adjust({ object: key })} title={row.name}>
                   {row.name}
@@ -267,6 +272,14 @@ function Opened({ backup, row, onClose }: { backup: string; row: Row; onClose: (
         <pre class="code" tabIndex={0} aria-label="YAML">
           {answer.value.yaml}
         </pre>
+      )}
+      {answer.value && isSnapshot(backup) && (
+        <details>
+          <summary>Bring it back</summary>
+          <pre class="code" tabIndex={0} aria-label="Command">
+            {getCommand(backup, row)}
+          </pre>
+        </details>
       )}
     </aside>
   )

@@ -4,7 +4,7 @@ import { Note } from '../../parts/Note'
 import { asked, useAsk } from '../../parts/useAsk'
 import { adjust, place } from '../../router'
 import { BackupChoice } from './BackupChoice'
-import type { BackupList, Change, Diff } from './types'
+import { newest, type BackupList, type Change, type Diff } from './types'
 
 const SIGNS: Record<string, [string, string]> = {
   Added: ['good', '+'],
@@ -14,7 +14,7 @@ const SIGNS: Record<string, [string, string]> = {
 
 export function Compare({ list }: { list: BackupList }) {
   const query = place.value.query
-  const old = query.get('old') ?? list.backups[0]?.row.name ?? ''
+  const old = query.get('old') ?? newest(list)
   const later = query.get('new') ?? ''
   const kind = query.get('kind') ?? ''
   const namespace = query.get('namespace') ?? ''

@@ -32,7 +32,7 @@ export function List({ list, again }: { list: BackupList; again: () => void }) {
         <div>
           <p class="figure">{added === null ? 'sealed' : bytes(added)}</p>
           <p class="dim">
-            stored{content && added ? `, ${(content / added).toFixed(1)} times less` : ''}
+            stored{content && added && content > added ? `, ${(content / added).toFixed(1)} times less` : ''}
           </p>
         </div>
         <div class="grow">

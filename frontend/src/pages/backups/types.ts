@@ -20,10 +20,21 @@ export interface Listed {
   harm: Finding[]
 }
 
+export interface Snapshot {
+  name: string
+  created: string
+  size: number | null
+  addedBytes: number | null
+  version: string | null
+  endpoint: string | null
+  isDamaged: boolean
+}
+
 export interface BackupList {
   url: string
   isReadable: boolean
   backups: Listed[]
+  snapshots: Snapshot[]
   verified: { at: string; depth: string; findings: Finding[] } | null
   verifying: { done: number; total: number; error: ProblemBody | null } | null
 }
@@ -36,7 +47,7 @@ export interface Row {
 }
 
 export interface Objects {
-  backup: string
+  title: string
   total: number
   kinds: { name: string; objects: number }[]
   namespaces: { name: string; objects: number }[]
@@ -82,6 +93,30 @@ export interface Diff {
   changes: Change[]
   notCompared: Record<string, string>
   missing: Missing[]
+}
+
+const SNAPSHOT = 'etcd:'
+
+/** What a snapshot of etcd is called where a backup could be meant as well. */
+export function pointOf(snapshot: Snapshot): string {
+  return SNAPSHOT + snapshot.name
+}
+
+export function isSnapshot(point: string): boolean {
+  return point.startsWith(SNAPSHOT)
+}
+
+/** The newest backup, or where there is none the newest snapshot. */
+export function newest(list: BackupList): string {
+  const snapshot = list.snapshots[0]
+  return list.backups[0]?.row.name ?? (snapshot ? pointOf(snapshot) : '')
+}
+
+/** The command that brings one object back out of a snapshot. */
+export function getCommand(point: string, row: Row): string {
+  const words = ['shipkeeper etcd get', `repo:${point.slice(SNAPSHOT.length)}`, row.kind, row.name]
+  if (row.namespace) words.push('-n', row.namespace)
+  return `${words.join(' ')} --repo URL --identity FILE | kubectl apply -f -`
 }
 
 export function keyOf(row: { kind: string; namespace: string; name: string }): string {

@@ -1,9 +1,9 @@
 // From a selection to a run: what is to be done, the plan, its rehearsal, and the start.
 
-import type { ComponentChildren } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import { act, asProblem, Problem, type ProblemBody } from '../../api'
 import { counted } from '../../format'
+import { Labelled, Text, Tick } from '../../parts/Fields'
 import { Note } from '../../parts/Note'
 import { VerdictList, type Verdict } from '../../parts/Verdicts'
 import { go } from '../../router'
@@ -319,36 +319,4 @@ function WorkFields({ wish, set }: { wish: Wish; set: (changes: Partial<Wish>) =
         </Labelled>
       )
   }
-}
-
-function Labelled({ label, children }: { label: string; children: ComponentChildren }) {
-  return (
-    <label class="labelled">
-      <span class="label">{label}</span>
-      {children}
-    </label>
-  )
-}
-
-function Text(props: { label: string; value: string; hint?: string; onText: (text: string) => void }) {
-  return (
-    <Labelled label={props.label}>
-      <input
-        class="field"
-        value={props.value}
-        placeholder={props.hint ?? ''}
-        spellcheck={false}
-        autocomplete="off"
-        onChange={(event) => props.onText(event.currentTarget.value.trim())}
-      />
-    </Labelled>
-  )
-}
-
-function Tick({ label, is, on }: { label: string; is: boolean; on: (is: boolean) => void }) {
-  return (
-    <label class="tick-label">
-      <input type="checkbox" checked={is} onChange={(event) => on(event.currentTarget.checked)} /> {label}
-    </label>
-  )
 }

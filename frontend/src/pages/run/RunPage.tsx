@@ -140,7 +140,7 @@ function Acts({ head }: { live: Live; head: RunHead }) {
   const busy = useSignal('')
   const isAsking = useSignal(false)
   const isOver = head.outcome !== null && !['Interrupted', 'Aborting'].includes(head.outcome)
-  const isOurs = ['drain', 'maintain'].includes(head.procedure)
+  const isOurs = ['drain', 'maintain', 'upgrade'].includes(head.procedure)
   useEffect(() => {
     problem.value = null
   }, [head.id])
@@ -180,7 +180,10 @@ function Acts({ head }: { live: Live; head: RunHead }) {
       {problem.value && <Note tone="bad" title={problem.value.message} hint={problem.value.hint} />}
       {isAsking.value && (
         <Dialog title="Give this run up?" onClose={() => (isAsking.value = false)}>
-          <p>Nodes that it cordoned, and only those, are uncordoned. Pods that moved stay where they are.</p>
+          <p>
+            Nodes that it cordoned, and only those, are uncordoned. Pods that moved stay where they are
+            {head.procedure === 'upgrade' && ', what was upgraded stays upgraded'}.
+          </p>
           <div class="acts-row">
             <button
               class="button danger"

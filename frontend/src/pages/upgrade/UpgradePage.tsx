@@ -1,60 +1,18 @@
-// Upgrade: what runs against the skew policy, what would stop an upgrade, and its hops.
+// Upgrade: what runs against the skew policy, what would stop an upgrade, its plan, and its start.
 
-import { counted } from '../../format'
-import { AsOf, Loading, MissingNote, ProblemNote } from '../../parts/Asking'
-import { FindingList, type Findings } from '../../parts/Findings'
+import { AsOf, Loading, ProblemNote } from '../../parts/Asking'
+import { FindingList, type Findings as Found } from '../../parts/Findings'
 import { Note } from '../../parts/Note'
-import { VerdictList, type Verdict } from '../../parts/Verdicts'
 import { useAsk } from '../../parts/useAsk'
 import { adjust, place } from '../../router'
-import type { Missing } from '../../stream'
-
-interface Place {
-  text: string
-  minor: number | null
-  count: number
-  nodes: string[]
-  support: string
-}
-
-interface Band {
-  name: string
-  places: Place[]
-  breaks: Record<string, string>
-}
-
-interface Versions {
-  readAt: string
-  server: string
-  isManaged: boolean
-  picture: { minors: number[]; bands: Band[]; others: Band[] }
-  violations: { rule: string; message: string; where: string[]; remedy: string }[]
-  notSeen: string[]
-  endOfLife: string | null
-  minor: number
-  targets: { minor: number; version: string }[]
-}
-
-interface Plan {
-  target: string
-  command: string
-  outlook: {
-    hops: string[]
-    drains: number
-    statesProven: number
-    waves: string[][]
-    returnPoints: { until: string; way: string; why: string }[]
-  } | null
-  verdicts: Verdict[]
-  steps: { id: string; action: string; target: string; effect: string }[]
-  stepCount: number
-  missing: Missing[]
-}
+import { UpgradePlan } from './UpgradePlan'
+import type { Band, Versions } from './types'
 
 export function UpgradePage() {
   const answer = useAsk<Versions>('/api/upgrade/versions')
   const found = answer.value
   const to = place.value.query.get('to') ?? ''
+  const target = found?.targets.find((each) => String(each.minor) === to)
   return (
     <div class="page">
       <div class="title-row">
@@ -90,10 +48,13 @@ export function UpgradePage() {
               </select>
             </label>
           </div>
-          {to ? (
-            <Target minor={to} />
+          {target ? (
+            <>
+              <UpgradePlan key={target.version} target={target.version} versions={found} />
+              <Findings minor={to} />
+            </>
           ) : (
-            <Note tone="info" title="Choose a version" hint="It shows what would stop the upgrade, and its hops." />
+            <Note tone="info" title="Choose a version" hint="It shows the plan of the upgrade, and what would stop it." />
           )}
         </>
       )}
@@ -166,74 +127,14 @@ function Cell({ band, minor }: { band: Band; minor: number }) {
   )
 }
 
-function Target({ minor }: { minor: string }) {
-  const plan = useAsk<Plan>(`/api/upgrade/plan?minor=${encodeURIComponent(minor)}`)
-  const check = useAsk<{ findings: Findings }>(`/api/upgrade/check?minor=${encodeURIComponent(minor)}`)
+function Findings({ minor }: { minor: string }) {
+  const check = useAsk<{ findings: Found }>(`/api/upgrade/check?minor=${encodeURIComponent(minor)}`)
   return (
-    <>
-      <section class="card hops-card" aria-label="Hops">
-        <h2>Hops</h2>
-        {plan.problem && <ProblemNote problem={plan.problem} again={() => plan.again()} />}
-        {!plan.value && !plan.problem && <Loading what="the plan" />}
-        {plan.value && <Hops plan={plan.value} />}
-      </section>
-      <section class="card" aria-label="What would stop it">
-        <h2>What would stop or break it</h2>
-        {check.problem && <ProblemNote problem={check.problem} again={() => check.again()} />}
-        {!check.value && !check.problem && <Loading what="the check" />}
-        {check.value && <FindingList found={check.value.findings} />}
-      </section>
-    </>
-  )
-}
-
-function Hops({ plan }: { plan: Plan }) {
-  const outlook = plan.outlook
-  return (
-    <>
-      {outlook && outlook.hops.length > 0 && (
-        <>
-          <ol class="path" aria-label="Hops of the upgrade">
-            {outlook.hops.map((hop, index) => (
-              <li class={`leg ${index === outlook.hops.length - 1 ? 'good' : ''}`}>
-                <span class="leg-name">{hop}</span>
-              </li>
-            ))}
-          </ol>
-          <p class="dim">
-            {counted(outlook.drains, 'drain')}, no order has fewer; {counted(outlook.statesProven, 'state')} looked at,
-            all inside the skew policy; {counted(plan.stepCount, 'step')}
-          </p>
-        </>
-      )}
-      {plan.stepCount === 0 && plan.verdicts.length === 0 && <p>Everything is at {plan.target} already.</p>}
-      <VerdictList verdicts={plan.verdicts} withTarget />
-      <MissingNote title="You may not run this upgrade" missing={plan.missing} />
-      {plan.steps.length > 0 && (
-        <details>
-          <summary>{counted(plan.stepCount, 'step')}</summary>
-          <ol class="steps">
-            {plan.steps.map((step) => (
-              <li>
-                <span class="kind">{step.action}</span> <span class="strong">{step.target}</span> {step.effect}
-              </li>
-            ))}
-          </ol>
-        </details>
-      )}
-      {plan.stepCount > 0 &&
-        outlook?.returnPoints.map((each) => (
-        <p>
-          <span class="strong">Until {each.until || 'the first step'}</span>{' '}
-          <span class="dim">{each.way || `no way back: ${each.why}`}</span>
-        </p>
-      ))}
-      <details>
-        <summary>The whole plan, with the words that each host runs</summary>
-        <pre class="code" tabIndex={0} aria-label="Command">
-          {plan.command}
-        </pre>
-      </details>
-    </>
+    <section class="card" aria-label="What would stop it">
+      <h2>What would stop or break it</h2>
+      {check.problem && <ProblemNote problem={check.problem} again={() => check.again()} />}
+      {!check.value && !check.problem && <Loading what="the check" />}
+      {check.value && <FindingList found={check.value.findings} />}
+    </section>
   )
 }

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from shipkeeper.backup.assess import Prepared
 from shipkeeper.backup.catalog import Catalog
-from shipkeeper.backup.comparing import ArchiveSide, LiveSide, compare
+from shipkeeper.backup.comparing import LiveSide
 from shipkeeper.backup.difference import Comparison, ObjectChange
 from shipkeeper.backup.kinds import Kind
 from shipkeeper.backup.manifest import is_list, is_map
@@ -29,7 +29,7 @@ from shipkeeper.kube.resources import NAMESPACES
 from shipkeeper.web.answers import json_response, read_body, read_query
 from shipkeeper.web.commands import start
 from shipkeeper.web.console import Console
-from shipkeeper.web.library import Library
+from shipkeeper.web.library import Library, Opened
 from shipkeeper.web.page import PageInfo, Query
 from shipkeeper.web.person import Missing, Person
 from shipkeeper.web.problem import RefusedError
@@ -63,7 +63,7 @@ class ObjectQuery(msgspec.Struct, frozen=True):
 
 
 class DiffQuery(msgspec.Struct, frozen=True):
-    """Two backups, or one and (`new` empty) the cluster."""
+    """Two backups or snapshots, or one and (`new` empty) the cluster."""
 
     old: str
     new: str = ""
@@ -124,17 +124,18 @@ class BackupsPage:
         return View()
 
     async def list(self, request: Request) -> Response:
-        """Every backup, with its size, what it added, and when it was verified."""
+        """Every backup and snapshot, with its size, what it added, and when it was verified."""
         person = self._console.sessions.of(request).person
         await _require(person, _SEES_BACKUPS)
         place = self._library.place
-        found, verified = await self._library.backups()
+        shelf = await self._library.shelf()
         return json_response(
             {
                 "url": place.url,
                 "isReadable": bool(place.identity),
-                "backups": found,
-                "verified": verified,
+                "backups": shelf.backups,
+                "snapshots": shelf.snapshots,
+                "verified": shelf.verified,
                 "verifying": self._library.verifying,
             }
         )
@@ -151,7 +152,7 @@ class BackupsPage:
         """Names by kind and namespace, as far as this person may list the same in the cluster."""
         person = self._console.sessions.of(request).person
         query = read_query(request, ObjectsQuery)
-        catalog = await self._catalog(person, query.backup)
+        catalog = await self._opened(person, query.backup)
         missing = await _unlisted(person, catalog.kinds.values(), query.namespace)
         found = catalog.leaf(
             kind=query.kind,
@@ -163,8 +164,7 @@ class BackupsPage:
         )
         return json_response(
             {
-                "backup": catalog.archive.backup.name,
-                "contents": catalog.archive.contents,
+                "title": catalog.title,
                 "total": found.total,
                 "kinds": found.kinds,
                 "namespaces": found.namespaces,
@@ -187,10 +187,10 @@ class BackupsPage:
         """One object as YAML; of a Secret its keys alone."""
         person = self._console.sessions.of(request).person
         query = read_query(request, ObjectQuery)
-        catalog = await self._catalog(person, query.backup)
+        catalog = await self._opened(person, query.backup)
         stored = catalog.stored(query.kind, query.namespace, query.name)
         await _require(person, [_listing(stored.kind, query.namespace)])
-        (manifest,) = await catalog.archive.read([stored])
+        manifest = await catalog.read(query.kind, query.namespace, query.name)
         text = yaml.dump(
             masked(manifest), Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True
         )
@@ -200,8 +200,8 @@ class BackupsPage:
         """What is different between two backups, or a backup and the cluster."""
         person = self._console.sessions.of(request).person
         query = read_query(request, DiffQuery)
-        old = await self._catalog(person, query.old)
-        new = await self._catalog(person, query.new) if query.new else None
+        old = await self._opened(person, query.old)
+        new = await self._opened(person, query.new) if query.new else None
         kinds = {**old.kinds, **(new.kinds if new else {})}
         missing = await _unlisted(person, kinds.values(), query.namespace)
         selection = Selection(
@@ -209,12 +209,8 @@ class BackupsPage:
             namespaces=(query.namespace,) if query.namespace else (),
             not_kinds=tuple(missing),
         )
-        found = await compare(
-            ArchiveSide(old.archive),
-            ArchiveSide(new.archive) if new else LiveSide(person.connection),
-            selection,
-            everything=query.everything,
-        )
+        side = new.side() if new else LiveSide(person.connection)
+        found = await old.compare(side, selection, everything=query.everything)
         return json_response({**_comparison(found), "missing": tuple(missing.values())})
 
     async def plan(self, request: Request) -> Response:
@@ -256,6 +252,10 @@ class BackupsPage:
         words = ("backup", "restore", *wish.form.arguments(), *self._repository_flags())
         command = start(self._console, person, words)
         return json_response({"run": await command.begun()}, status=201)
+
+    async def _opened(self, person: Person, name: str) -> Opened:
+        await _require(person, _SEES_BACKUPS)
+        return await self._library.opened(name)
 
     async def _catalog(self, person: Person, backup: str) -> Catalog:
         await _require(person, _SEES_BACKUPS)

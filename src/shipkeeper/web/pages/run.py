@@ -29,7 +29,7 @@ from shipkeeper.web.problem import RefusedError
 from shipkeeper.web.view import View
 
 # What can be resumed and given up without anything but the journal.
-_ALONE = frozenset({"drain", "maintain"})
+_ALONE = frozenset({"drain", "maintain", "upgrade"})
 _NOTES = 200
 _AT_REST = frozenset({"Pending", "Done", "Undone"})
 
@@ -148,6 +148,7 @@ class RunPage:
     async def resume(self, request: Request) -> Response:
         """Let a paused run begin further nodes, or go on with one that nobody drives."""
         person, record = await self._wanted(request)
+        _require_own_machine(person, record)
         await require_permissions(person.connection, permissions_of(record.plan))
         Brake(run_directory(self._console.journal, record.id)).let_go()
         if not is_driven(self._console.journal, record.id):
@@ -165,6 +166,8 @@ class RunPage:
                 reason="RunInProgress",
                 hint="pause it here, or stop it with Ctrl-C where it was begun",
             )
+        if record.procedure == "upgrade":
+            _require_own_machine(person, record)
         await require_permissions(person.connection, permissions_of(record.plan))
         command = start(self._console, person, ("abort", record.id))
         if await command.ended() != 0:
@@ -212,6 +215,18 @@ class RunPage:
         if record.outcome in (Outcome.SUCCEEDED, Outcome.ABORTED):
             raise UsageError(f"run {record.id} has ended: {record.outcome}", reason="RunEnded")
         return person, record
+
+
+def _require_own_machine(person: Person, record: RunRecord) -> None:
+    """RefusedError if a run works from the console's own machine, and that is not theirs."""
+    options = record.plan.request.get("options", {})
+    if not person.is_local and (options.get("ssh") or options.get("command")):
+        raise RefusedError(
+            403,
+            f"run {record.id} is done from the console's own machine, which is not yours",
+            reason="LocalOnly",
+            hint=f"whoever has that machine goes on with: shipkeeper resume {record.id}",
+        )
 
 
 def _gauges(run: FollowedRun) -> list[Gauge]:

@@ -1,5 +1,6 @@
-"""Upgrade: what runs against the skew policy, what would stop an upgrade, and its hops."""
+"""Upgrade: versions against the skew policy, what would stop an upgrade, its plan, its start."""
 
+import hashlib
 import shlex
 from collections.abc import Hashable
 from datetime import UTC, datetime
@@ -11,24 +12,28 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shipkeeper.engine.plan import Plan
+from shipkeeper.engine.report import Format, render
+from shipkeeper.errors import BlockedError
+from shipkeeper.kube.access import require_permissions
 from shipkeeper.kube.reader import Reader
 from shipkeeper.model.version import Version
-from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, SshAccess
 from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.upgrade.bands import picture
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.check.judge import judge
 from shipkeeper.upgrade.check.observe import Wanted, gather_evidence
 from shipkeeper.upgrade.observe import observe_versions
-from shipkeeper.upgrade.options import UpgradeOptions
 from shipkeeper.upgrade.outlook import outlook_of
+from shipkeeper.upgrade.plan_report import upgrade_report
 from shipkeeper.upgrade.procedure import prepare
 from shipkeeper.upgrade.versions import violations
-from shipkeeper.web.answers import json_response, read_query
+from shipkeeper.web.answers import json_response, read_body, read_query
+from shipkeeper.web.commands import start
 from shipkeeper.web.console import Console
 from shipkeeper.web.page import PageInfo, Query
 from shipkeeper.web.person import Person
 from shipkeeper.web.problem import RefusedError
+from shipkeeper.web.upgrade_form import UpgradeForm
 from shipkeeper.web.view import View
 
 _NEWEST = 200  # no minor of Kubernetes is asked about beyond this one
@@ -41,6 +46,13 @@ class TargetQuery(msgspec.Struct, frozen=True):
     minor: int
 
 
+class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be begun: what was asked for, and the digest of the plan that was shown."""
+
+    form: UpgradeForm
+    digest: str
+
+
 class UpgradePage:
     """The page: it has no stream, every answer tells of when it is."""
 
@@ -50,11 +62,12 @@ class UpgradePage:
         self._console = console
 
     def routes(self) -> list[Route]:
-        """The questions."""
+        """The questions, and the act."""
         return [
             Route("/api/upgrade/versions", self.versions),
             Route("/api/upgrade/check", self.check),
-            Route("/api/upgrade/plan", self.plan),
+            Route("/api/upgrade/plan", self.plan, methods=["POST"]),
+            Route("/api/upgrade/start", self.start, methods=["POST"]),
         ]
 
     def parse(self, query: Query) -> None:
@@ -81,6 +94,7 @@ class UpgradePage:
                 "readAt": now,
                 "server": seen.server,
                 "isManaged": seen.is_managed,
+                "repository": self._console.place.url if self._console.place else None,
                 "picture": picture(seen, known, now.date()),
                 "violations": violations(seen),
                 "notSeen": seen.not_seen,
@@ -103,20 +117,22 @@ class UpgradePage:
         return json_response({"readAt": now, "findings": judge(evidence, minor, known, now)})
 
     async def plan(self, request: Request) -> Response:
-        """The hops, as `shipkeeper upgrade plan` proves them; it is run from the command line."""
-        person = self._console.sessions.of(request).person
-        target = _target(_minor(request))
-        nodes = MaintenanceOptions(drain=DrainOptions(ignore_daemonsets=True), ssh=SshAccess())
-        options = UpgradeOptions(target=str(target), goes_without_backup=True, nodes=nodes)
-        planned = await prepare(person.connection, options, catalog())
-        words = ("shipkeeper", "upgrade", "plan", f"--to={target}", "--ignore-daemonsets")
+        """The plan, word for word as `shipkeeper upgrade plan` proves it; nothing is written."""
+        person = self._console.sessions.require_csrf(request).person
+        form = await read_body(request, UpgradeForm)
+        planned = await self._prepare(person, form)
+        now = datetime.now(UTC)
+        words = ("shipkeeper", "upgrade", "run", *form.arguments(self._console.place))
         return json_response(
             {
-                "readAt": datetime.now(UTC),
-                "target": str(target),
-                "command": shlex.join((*words, "--no-backup")),
+                "readAt": now,
+                "target": form.to,
+                "digest": _digest(planned),
+                "command": shlex.join(words),
+                "words": render(upgrade_report(planned, now), Format.TEXT),
                 "outlook": _told(planned),
                 "verdicts": planned.verdicts,
+                "isRefused": bool(planned.blockers),
                 "steps": [
                     {
                         "id": step.id,
@@ -130,6 +146,49 @@ class UpgradePage:
                 "missing": await person.missing(permissions_of(planned)),
             }
         )
+
+    async def start(self, request: Request) -> Response:
+        """Begin it, unless its plan is by now another than the one that was shown."""
+        person = self._console.sessions.require_csrf(request).person
+        wish = await read_body(request, Start)
+        planned = await self._prepare(person, wish.form)
+        if _digest(planned) != wish.digest:
+            raise RefusedError(
+                409,
+                "the cluster has changed, and the plan with it; nothing was begun",
+                reason="PlanChanged",
+                hint="look at the new plan, and start that",
+            )
+        if planned.blockers:
+            first = planned.blockers[0]
+            raise BlockedError(
+                f"{first.target}: {first.message}", reason=first.reason, hint=first.remedy
+            )
+        if not planned.steps:
+            raise RefusedError(409, f"everything is {wish.form.to} already", reason="NothingToDo")
+        await require_permissions(person.connection, permissions_of(planned))
+        words = ("upgrade", "run", *wish.form.arguments(self._console.place))
+        command = start(self._console, person, words)
+        return json_response({"run": await command.begun()}, status=201)
+
+    async def _prepare(self, person: Person, form: UpgradeForm) -> Plan:
+        form.require_fitting(is_local=person.is_local)
+        return await prepare(person.connection, form.options(self._console.place), catalog())
+
+
+def _digest(planned: Plan) -> str:
+    """What tells plans apart that do something else, in another order, or are refused otherwise.
+
+    Pods come and go all the time; a run looks at them again before it moves any.
+    """
+    outlook = outlook_of(planned)
+    told = (
+        [(step.id, step.effect, step.after, step.claims, step.releases) for step in planned.steps],
+        {name: limit for name, limit in planned.limits.items() if not name.startswith("budget/")},
+        outlook.commands if outlook else {},
+        sorted((each.target, each.reason) for each in planned.blockers),
+    )
+    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]
 
 
 def _told(planned: Plan) -> dict[str, Any] | None:

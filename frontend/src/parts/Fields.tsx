@@ -1,0 +1,35 @@
+// Fields of a form, each with its label.
+
+import type { ComponentChildren } from 'preact'
+
+export function Labelled({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    <label class="labelled">
+      <span class="label">{label}</span>
+      {children}
+    </label>
+  )
+}
+
+export function Text(props: { label: string; value: string; hint?: string; onText: (text: string) => void }) {
+  return (
+    <Labelled label={props.label}>
+      <input
+        class="field"
+        value={props.value}
+        placeholder={props.hint ?? ''}
+        spellcheck={false}
+        autocomplete="off"
+        onChange={(event) => props.onText(event.currentTarget.value.trim())}
+      />
+    </Labelled>
+  )
+}
+
+export function Tick({ label, is, on }: { label: string; is: boolean; on: (is: boolean) => void }) {
+  return (
+    <label class="tick-label">
+      <input type="checkbox" checked={is} onChange={(event) => on(event.currentTarget.checked)} /> {label}
+    </label>
+  )
+}

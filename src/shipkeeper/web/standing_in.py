@@ -1,0 +1,59 @@
+"""Somebody with a client certificate: the console acts as them, by impersonation, if it may."""
+
+from collections.abc import Callable
+
+from shipkeeper.errors import UsageError
+from shipkeeper.kube.access import Permission, is_permitted
+from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.identity import Identity, who_am_i
+from shipkeeper.kube.resources import GROUPS, USERS
+from shipkeeper.web.person import Person
+from shipkeeper.web.presented import Presented
+from shipkeeper.web.problem import RefusedError
+
+_EVERYBODY = "system:authenticated"
+
+
+async def require_standing_in(own: Connection, say: Callable[[str], None]) -> None:
+    """UsageError if the console acts as somebody else itself; what it may not do is said."""
+    if own.credentials.impersonation.user:
+        raise UsageError(
+            "a console that acts as somebody (--as) cannot act as others for their certificates",
+            reason="AlreadyImpersonating",
+            hint="leave out --as, or --client-ca-file",
+        )
+    for resource in (USERS, GROUPS):
+        permission = Permission(verb="impersonate", resource=resource)
+        if not await is_permitted(own, permission):
+            say(
+                f"the console may not {permission.request}: certificates log in only if it may do "
+                f"so by name (kubectl auth can-i impersonate {resource.plural}/NAME)"
+            )
+
+
+async def stand_in(own: Connection, shown: Presented) -> Person:
+    """Whom a certificate names; RefusedError if the console may not act as them."""
+    needed = (
+        Permission(verb="impersonate", resource=USERS, name=shown.user),
+        *(Permission(verb="impersonate", resource=GROUPS, name=each) for each in shown.groups),
+    )
+    for permission in needed:
+        if not await is_permitted(own, permission):
+            raise RefusedError(
+                403,
+                f"the console may not act as {permission.resource.kind.lower()} {permission.name}, "
+                "so your certificate does not log in here",
+                reason="MayNotImpersonate",
+                hint=f"the console's own account needs: kubectl auth can-i {permission.question}; "
+                "or log in with a token",
+            )
+    credentials = own.credentials.acting_as(shown.user, shown.groups)
+    await credentials.log_in()
+    connection = Connection(credentials, page_size=own.page_size)
+    known = Identity(username=shown.user, groups=(*shown.groups, _EVERYBODY))
+    try:
+        identity = await who_am_i(connection) or known
+    except BaseException:
+        await connection.close()
+        raise
+    return Person(identity, connection, certificate=shown.content)
