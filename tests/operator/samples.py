@@ -15,5 +15,28 @@ GOOD: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "AccessReport": ({"schedule": {"cron": "0 6 * * mon", "timeZone": "UTC"}, "failOn": "high"},),
     "CertificateReport": ({"schedule": {"cron": "0 6 * * *"}, "horizonDays": 14},),
+    "BackupRepository": (
+        {
+            "url": "s3://backups/prod",
+            "endpoint": "https://s3.example.com",
+            "keySecret": {"name": "writer"},
+            "identitySecret": {"name": "reader"},
+            "storeSecret": {"name": "s3"},
+        },
+        {"url": "/backups", "keySecret": {"name": "writer"}},
+    ),
+    "Backup": (
+        {
+            "repository": "prod",
+            "objects": {
+                "namespaces": ["shop"],
+                "excludeKinds": ["events", "deployments.apps"],
+                "selector": "tier=web",
+                "names": ["secret/shop/db"],
+            },
+            "deletionPolicy": "Delete",
+        },
+        {"repository": "prod"},
+    ),
     "MaintenanceWindow": ({"cron": "0 22 * * sat", "length": "4h", "timeZone": "Europe/Berlin"},),
 }

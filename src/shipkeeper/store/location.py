@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from obstore.exceptions import BaseError
@@ -101,19 +101,21 @@ def _opened(
     client: ClientConfig = {**CLIENT, "allow_http": endpoint.startswith("http://")}
     match parts.scheme:
         case "s3" | "s3a":
-            s3: S3Config = {**profile(environment), **given}
+            s3 = cast("S3Config", {**profile(environment), **given})
             if endpoint:
                 s3["endpoint"] = endpoint
             return S3Store(
                 bucket, config=s3, prefix=prefix, client_options=client, retry_config=RETRIES
             )
         case "gs":
-            gs: GCSConfig = {**given, **({"base_url": endpoint} if endpoint else {})}
+            at: GCSConfig = {"base_url": endpoint} if endpoint else {}
+            gs = cast("GCSConfig", {**given, **at})
             return GCSStore(
                 bucket, config=gs, prefix=prefix, client_options=client, retry_config=RETRIES
             )
         case "az" | "abfs" | "abfss" | "azure":
-            az: AzureConfig = {**given, **({"endpoint": endpoint} if endpoint else {})}
+            place: AzureConfig = {"endpoint": endpoint} if endpoint else {}
+            az = cast("AzureConfig", {**given, **place})
             return AzureStore(
                 bucket, config=az, prefix=prefix, client_options=client, retry_config=RETRIES
             )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shipkeeper.operator.api.backups import BACKUP_KINDS
 from shipkeeper.operator.api.kind import Kind
 from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
@@ -11,4 +12,5 @@ KINDS: tuple[Kind[Any], ...] = (
     MAINTENANCE_WINDOW,
     ACCESS_REPORT,
     CERTIFICATE_REPORT,
+    *BACKUP_KINDS,
 )

@@ -1,0 +1,35 @@
+"""The controllers of everything around backups, and how they wake each other."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from shipkeeper.operator.api.backups import BACKUP, BACKUP_REPOSITORY
+from shipkeeper.operator.api.kind import Kind
+from shipkeeper.operator.backups.repositories import RepositoryReconciler
+from shipkeeper.operator.backups.taking import BackupReconciler
+from shipkeeper.operator.controller import Controller, Reconciler
+from shipkeeper.operator.scene import Scene
+
+OpenController = Callable[[Kind[Any]], Awaitable[Controller]]
+
+
+async def backup_controllers(
+    scene: Scene, open_controller: OpenController
+) -> list[tuple[Controller, Reconciler]]:
+    """Each controller of backups, and what it has its objects reconciled by."""
+    repositories = await open_controller(BACKUP_REPOSITORY)
+    backups = await open_controller(BACKUP)
+
+    def wake() -> None:
+        for key in backups.following.objects:
+            backups.queue.add(key)
+
+    places = RepositoryReconciler(scene, repositories.queue, wake)
+    taking = BackupReconciler(
+        scene,
+        backups.queue,
+        backups.following.objects,
+        repositories.following.objects,
+        places.look_again,
+    )
+    return [(repositories, places), (backups, taking)]
