@@ -38,5 +38,17 @@ GOOD: dict[str, tuple[dict[str, Any], ...]] = {
         },
         {"repository": "prod"},
     ),
+    "BackupSchedule": (
+        {
+            "schedule": {"cron": "0 3 * * *", "timeZone": "Europe/Berlin"},
+            "repository": "prod",
+            "objects": {"excludeKinds": ["events"]},
+            "missed": "skip",
+            "jitter": "10m",
+            "keep": {"daily": 14, "within": "72h"},
+            "verify": {"cron": "0 5 * * sun", "timeZone": "UTC"},
+        },
+        {"schedule": {"cron": "0 3 * * *"}, "repository": "prod", "keep": {"last": 3}},
+    ),
     "MaintenanceWindow": ({"cron": "0 22 * * sat", "length": "4h", "timeZone": "Europe/Berlin"},),
 }

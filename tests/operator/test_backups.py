@@ -8,7 +8,6 @@ import pytest
 
 from shipkeeper.backup.archive import open_archive
 from shipkeeper.backup.opening import open_repository
-from shipkeeper.kube.resources import CONFIG_MAPS
 from shipkeeper.operator.api.backups import (
     BACKUP,
     BACKUP_REPOSITORY,
@@ -17,6 +16,7 @@ from shipkeeper.operator.api.backups import (
 )
 from tests.cli.run import run_cli
 from tests.nodes.world import World
+from tests.operator.harbour import NAMESPACE as OPERATOR
 from tests.operator.harbour import Harbour
 from tests.operator.vault import Vault, stands
 
@@ -81,7 +81,7 @@ async def test_a_backup_holds_what_the_command_would_take(
     )
     assert looked.newest is not None
     assert (looked.newest.id, looked.newest.complete) == (status.id, True)
-    key = Path(vault.place.key).read_text()
+    key = await asyncio.to_thread(Path(vault.place.key).read_text)
     everything = replica.said + await harbour.kubectl("get", "br,bk,events", "-A", "-o", "yaml")
     for secret in (CANARY, msgspec.json.decode(key)["secret"]):
         assert secret not in everything
@@ -119,13 +119,16 @@ async def test_only_what_is_chosen_is_in_it(world: World, harbour: Harbour, vaul
 
 async def test_what_may_not_be_read_is_named(harbour: Harbour, vault: Vault) -> None:
     role = "shipkeeper-operator-backups"
-    rule = [{"op": "replace", "path": "/rules/0", "value": _list("configmaps", "pods")}]
+    rule = [{"op": "replace", "path": "/rules/0", "value": _list("configmaps", "namespaces")}]
     await harbour.kubectl(
         "patch", "clusterrole", role, "--type=json", f"-p={msgspec.json.encode(rule).decode()}"
     )
     harbour.start()
     await vault.back_up("blind")
-    status = await vault.ended("blind")
+    try:
+        status = await vault.ended("blind")
+    finally:
+        await harbour.kubectl("delete", "clusterrole", role)
     assert status.phase == "Incomplete"
     assert condition(status, "Succeeded") == ("False", "Forbidden")
     assert "secrets" in {each.what for each in status.missing} | {status.message}
@@ -140,10 +143,7 @@ def _list(*resources: str) -> dict[str, list[str]]:
 async def test_without_the_permission_nothing_is_begun(harbour: Harbour, tmp_path: Path) -> None:
     for kind in ("clusterrolebinding", "rolebinding"):
         await harbour.kubectl(
-            "delete",
-            kind,
-            "shipkeeper-operator-backups",
-            "-n=shipkeeper-system",
+            *("delete", kind, "shipkeeper-operator-backups", f"-n={OPERATOR}"),
             "--ignore-not-found",
         )
     vault = await Vault(harbour, tmp_path).build()
@@ -217,6 +217,7 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_backup(
     harbour: Harbour, vault: Vault, *, is_sent: bool
 ) -> None:
     """The number of writes is not known before: it dies later and later, until it does not."""
+    dies_at = 0
     for dies_at in range(1, 30):
         name = f"run-{dies_at}"
         before = len(await vault.backups())
@@ -242,4 +243,3 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_backup(
             break
     assert dies_at > 3
     assert [each for each in (await vault.verified()).findings if not each.harmless] == []
-    assert (await harbour.reader.list(CONFIG_MAPS)).items

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,8 +21,9 @@ from tests.nodes.storage import add_claim, attacher, with_claim
 from tests.nodes.world import World, audit_lines
 from tests.operator.harbour import NAMESPACE as OPERATOR
 from tests.operator.harbour import USER, Harbour
+from tests.operator.vault import Vault
 
-_REPORTS = ("access-reports", "certificate-reports")
+_ALLOWED = ("access-reports", "certificate-reports", "backups")
 # A driver is asked about only while its volume is not attached again yet, which may be never seen.
 _BY_CHANCE = {"get storage.k8s.io/csidrivers  in all"}
 
@@ -70,7 +72,7 @@ def _use(verb: str, uri: str) -> Use:
 
 
 def _rules() -> Iterator[tuple[str, dict[str, Any]]]:
-    options = ManifestOptions(version=Version(1, 37, 2), image="x", lease=LEASE, allowed=_REPORTS)
+    options = ManifestOptions(version=Version(1, 37, 2), image="x", lease=LEASE, allowed=_ALLOWED)
     for each in permissions(options):
         for rule in each.get("rules", ()):
             yield each["metadata"].get("namespace", ""), rule
@@ -84,8 +86,8 @@ def _unused(done: set[Use]) -> Iterator[str]:
                     for name in rule.get("resourceNames", [""]):
                         if not any(
                             use.verb == verb
-                            and use.group == group
-                            and use.resource == resource
+                            and group in ("*", use.group)
+                            and resource in ("*", use.resource)
                             and (not namespace or use.namespace == namespace)
                             and (not name or use.name == name)
                             for use in done
@@ -93,8 +95,10 @@ def _unused(done: set[Use]) -> Iterator[str]:
                             yield f"{verb} {group}/{resource} {name} in {namespace or 'all'}"
 
 
-async def test_every_permission_is_used_and_none_is_missing(world: World, harbour: Harbour) -> None:
-    await harbour.set_up(allowed=_REPORTS)
+async def test_every_permission_is_used_and_none_is_missing(
+    world: World, harbour: Harbour, tmp_path: Path
+) -> None:
+    await harbour.set_up(allowed=_ALLOWED)
     for name, namespace in ((LEASE, OPERATOR), (LOCK, "kube-system")):
         with suppress(NotFoundError):
             await harbour.writer.delete(LEASES, name, namespace=namespace)
@@ -112,6 +116,9 @@ async def test_every_permission_is_used_and_none_is_missing(world: World, harbou
         await other.says("standing by")
         for kind in (ACCESS_REPORT, CERTIFICATE_REPORT):
             await harbour.create(kind, "monthly", {"schedule": {"cron": "0 0 1 * *"}})
+        vault = await Vault(harbour, tmp_path).build()
+        await vault.back_up("all", deletionPolicy="Delete")
+        assert (await vault.ended("all")).phase == "Completed"
         window = {"cron": "0 0 * * *", "length": "24h"}
         await harbour.create(MAINTENANCE_WINDOW, "always", window)
         await harbour.maintain("all", nodes, order={"canary": ["1"]}, windows=["always"])

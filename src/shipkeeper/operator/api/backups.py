@@ -93,7 +93,7 @@ class BackupRepositoryStatus(KubeStruct, frozen=True, kw_only=True):
     observed_generation: Annotated[
         int, Meta(description="The generation of the spec that this is about.")
     ] = 0
-    phase: Annotated[str, Meta(description="Pending, Ready or Failed.")] = ""
+    phase: Annotated[str, Meta(description="Ready or Failed.")] = ""
     message: Annotated[str, Meta(description="The same in a sentence.")] = ""
     id: Annotated[str, Meta(description="What tells it from all other repositories.")] = ""
     format: Annotated[int, Meta(description="The version of its format.")] = 0
@@ -328,7 +328,7 @@ class BackupScheduleStatus(KubeStruct, frozen=True, kw_only=True):
     observed_generation: Annotated[
         int, Meta(description="The generation of the spec that this is about.")
     ] = 0
-    phase: Annotated[str, Meta(description="Pending, Active, Failing or Suspended.")] = ""
+    phase: Annotated[str, Meta(description="Active, Failing or Suspended.")] = ""
     message: Annotated[str, Meta(description="The same in a sentence.")] = ""
     last_schedule_at: Annotated[
         datetime | None, Meta(description="The last time that was heeded.")
@@ -366,4 +366,4 @@ BACKUP_SCHEDULE = Kind(
     ),
     text="Backups again and again: when, of what, which are kept, and when all are checked.",
 )
-BACKUP_KINDS: tuple[Kind[Any], ...] = (BACKUP_REPOSITORY, BACKUP)
+BACKUP_KINDS: tuple[Kind[Any], ...] = (BACKUP_REPOSITORY, BACKUP, BACKUP_SCHEDULE)

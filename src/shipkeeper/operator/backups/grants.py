@@ -18,6 +18,12 @@ BACKUP_EXTRAS: dict[str, tuple[Grant, ...]] = {
             verbs=("patch",),
             why="hold a Backup until what is stored is forgotten (deletionPolicy Delete)",
         ),
+        Grant(
+            group=GROUP,
+            resources=("backups",),
+            verbs=("create", "delete"),
+            why="create Backups by schedule, and remove those that retention let go of",
+        ),
     ),
 }
 # In the operator's own namespace, for those of the same name.
