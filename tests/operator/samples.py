@@ -38,6 +38,16 @@ GOOD: dict[str, tuple[dict[str, Any], ...]] = {
         },
         {"repository": "prod"},
     ),
+    "Restore": (
+        {
+            "repository": "prod",
+            "backup": "latest",
+            "objects": {"namespaces": ["shop"]},
+            "existing": "update",
+            "namespaceMap": {"shop": "shop-2"},
+            "approved": True,
+        },
+    ),
     "BackupSchedule": (
         {
             "schedule": {"cron": "0 3 * * *", "timeZone": "Europe/Berlin"},

@@ -6,6 +6,7 @@ from shipkeeper.operator.api.backups import BACKUP_KINDS
 from shipkeeper.operator.api.kind import Kind
 from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
+from shipkeeper.operator.api.restores import RESTORE
 
 KINDS: tuple[Kind[Any], ...] = (
     NODE_MAINTENANCE,
@@ -13,4 +14,5 @@ KINDS: tuple[Kind[Any], ...] = (
     ACCESS_REPORT,
     CERTIFICATE_REPORT,
     *BACKUP_KINDS,
+    RESTORE,
 )

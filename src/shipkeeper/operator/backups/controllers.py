@@ -5,7 +5,9 @@ from typing import Any
 
 from shipkeeper.operator.api.backups import BACKUP, BACKUP_REPOSITORY, BACKUP_SCHEDULE
 from shipkeeper.operator.api.kind import CustomObject, Kind
+from shipkeeper.operator.api.restores import RESTORE
 from shipkeeper.operator.backups.repositories import RepositoryReconciler
+from shipkeeper.operator.backups.restoring import RestoreReconciler
 from shipkeeper.operator.backups.scheduling import ScheduleReconciler
 from shipkeeper.operator.backups.taking import BackupReconciler
 from shipkeeper.operator.controller import Controller, Reconciler
@@ -47,4 +49,13 @@ async def backup_controllers(
         backups.following.objects,
         repositories.following.objects,
     )
-    return [(repositories, places), (backups, taking), (schedules, scheduling)]
+    restores = await open_controller(RESTORE)
+    restoring = RestoreReconciler(
+        scene, restores.queue, restores.following.objects, repositories.following.objects
+    )
+    return [
+        (repositories, places),
+        (backups, taking),
+        (schedules, scheduling),
+        (restores, restoring),
+    ]

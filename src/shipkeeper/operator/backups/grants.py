@@ -25,15 +25,26 @@ BACKUP_EXTRAS: dict[str, tuple[Grant, ...]] = {
             why="create Backups by schedule, and remove those that retention let go of",
         ),
     ),
-}
-# In the operator's own namespace, for those of the same name.
-OWN_EXTRAS: dict[str, tuple[Grant, ...]] = {
-    "backups": (
+    "restores": (
         Grant(
-            group="",
-            resources=("secrets",),
-            verbs=("get",),
-            why="open BackupRepositories with the keys in Secrets beside the operator",
+            group="*",
+            resources=("*",),
+            verbs=("get", "list", "create", "patch", "delete"),
+            why="compare with what is there, and write what a Restore brings back",
+        ),
+        Grant(
+            group="rbac.authorization.k8s.io",
+            resources=("clusterroles", "roles"),
+            verbs=("bind", "escalate"),
+            why="bring roles and bindings back that allow more than the operator is allowed",
         ),
     ),
 }
+_KEYS = Grant(
+    group="",
+    resources=("secrets",),
+    verbs=("get",),
+    why="open BackupRepositories with the keys in Secrets beside the operator",
+)
+# In the operator's own namespace, for those of the same name.
+OWN_EXTRAS: dict[str, tuple[Grant, ...]] = {"backups": (_KEYS,), "restores": (_KEYS,)}
