@@ -110,12 +110,6 @@ def test_failures_are_kept_for_a_while() -> None:
     assert backup_name("x" * 253, NOON).endswith("-202611261200")
 
 
-@pytest.fixture
-async def vault(harbour: Harbour, tmp_path: Path) -> Vault:
-    await harbour.set_up(allowed=("backups",))
-    return await Vault(harbour, tmp_path).build()
-
-
 async def _due(harbour: Harbour, name: str, **spec: Any) -> datetime:
     """Create a schedule with one time in a year, which was a while ago."""
     at = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=1)

@@ -8,6 +8,7 @@ import pytest
 
 from shipkeeper.backup.archive import open_archive
 from shipkeeper.backup.opening import open_repository
+from shipkeeper.kube.errors import ApiError
 from shipkeeper.operator.api.backups import (
     BACKUP,
     BACKUP_REPOSITORY,
@@ -16,17 +17,10 @@ from shipkeeper.operator.api.backups import (
 )
 from tests.cli.run import run_cli
 from tests.nodes.world import World
-from tests.operator.harbour import NAMESPACE as OPERATOR
 from tests.operator.harbour import Harbour
 from tests.operator.vault import Vault, stands
 
 CANARY = "canary-of-the-operator-7f3a"
-
-
-@pytest.fixture
-async def vault(harbour: Harbour, tmp_path: Path) -> Vault:
-    await harbour.set_up(allowed=("backups",))
-    return await Vault(harbour, tmp_path).build()
 
 
 def condition(status: BackupStatus | BackupRepositoryStatus, type_: str) -> tuple[str, str]:
@@ -110,6 +104,8 @@ async def test_only_what_is_chosen_is_in_it(world: World, harbour: Harbour, vaul
         ]
     assert "kept" in found
     assert "left-out" not in found
+    with pytest.raises(ApiError, match="create another Backup"):
+        await harbour.writer.patch(BACKUP.resource, "some", {"spec": {"repository": "other"}})
     await vault.back_up("unknown", objects={"kinds": ["widgets"]})
     status = await vault.ended("unknown")
     assert status.phase == "Failed"
@@ -118,17 +114,14 @@ async def test_only_what_is_chosen_is_in_it(world: World, harbour: Harbour, vaul
 
 
 async def test_what_may_not_be_read_is_named(harbour: Harbour, vault: Vault) -> None:
-    role = "shipkeeper-operator-backups"
     rule = [{"op": "replace", "path": "/rules/0", "value": _list("configmaps", "namespaces")}]
     await harbour.kubectl(
-        "patch", "clusterrole", role, "--type=json", f"-p={msgspec.json.encode(rule).decode()}"
+        *("patch", "clusterrole", "shipkeeper-operator-backups", "--type=json"),
+        f"-p={msgspec.json.encode(rule).decode()}",
     )
     harbour.start()
     await vault.back_up("blind")
-    try:
-        status = await vault.ended("blind")
-    finally:
-        await harbour.kubectl("delete", "clusterrole", role)
+    status = await vault.ended("blind")
     assert status.phase == "Incomplete"
     assert condition(status, "Succeeded") == ("False", "Forbidden")
     assert "secrets" in {each.what for each in status.missing} | {status.message}
@@ -140,13 +133,8 @@ def _list(*resources: str) -> dict[str, list[str]]:
     return {"apiGroups": [""], "resources": list(resources), "verbs": ["list"]}
 
 
-async def test_without_the_permission_nothing_is_begun(harbour: Harbour, tmp_path: Path) -> None:
-    for kind in ("clusterrolebinding", "rolebinding"):
-        await harbour.kubectl(
-            *("delete", kind, "shipkeeper-operator-backups", f"-n={OPERATOR}"),
-            "--ignore-not-found",
-        )
-    vault = await Vault(harbour, tmp_path).build()
+async def test_without_the_permission_nothing_is_begun(harbour: Harbour, vault: Vault) -> None:
+    await vault.forbid()
     harbour.start()
     found = await repository(harbour, vault.name, "Failed")
     assert condition(found, "Reachable") == ("False", "NotPermitted")

@@ -19,10 +19,9 @@ APPROVED = {"spec": {"approved": True}}
 ENDS = ("Succeeded", "Incomplete", "Blocked", "Failed", "Aborted")
 
 
-@pytest.fixture
-async def vault(harbour: Harbour, tmp_path: Path) -> Vault:
-    await harbour.set_up(allowed=("backups", "restores"))
-    return await Vault(harbour, tmp_path).build()
+@pytest.fixture(autouse=True)
+async def _allowed(vault: Vault) -> None:  # pyright: ignore[reportUnusedFunction]
+    await vault.harbour.set_up(allowed=("backups", "restores"))
 
 
 async def _lost(world: World, harbour: Harbour, vault: Vault, *names: str) -> dict[str, Any]:
@@ -101,7 +100,6 @@ async def test_roles_come_back_that_allow_more_than_the_operator_is_allowed(
 
 
 async def test_what_cannot_be_planned_says_why(harbour: Harbour, tmp_path: Path) -> None:
-    await harbour.set_up(allowed=("backups", "restores"))
     vault = await Vault(harbour, tmp_path, "sealed").build(with_identity=False)
     harbour.start()
     await harbour.create(RESTORE, "blind", {"repository": vault.name, "backup": "latest"})

@@ -11,10 +11,11 @@ from shipkeeper.backup.opening import Place, create_repository, open_repository
 from shipkeeper.kube.reflector import Reflector
 from shipkeeper.operator.api.backups import BACKUP, BACKUP_REPOSITORY, BackupStatus
 from shipkeeper.operator.api.kind import CustomObject, Kind
+from shipkeeper.operator.backups.grants import OWN_EXTRAS
 from shipkeeper.store.findings import Report
 from shipkeeper.store.values import Backup
 from shipkeeper.store.verify import verify
-from tests.operator.harbour import NAMESPACE, Harbour
+from tests.operator.harbour import ACCOUNT, NAMESPACE, Harbour
 
 Status = TypeVar("Status")
 
@@ -41,6 +42,12 @@ class Vault:
             spec["identitySecret"] = {"name": f"{self.name}-identity"}
         await self.harbour.create(BACKUP_REPOSITORY, self.name, spec)
         return self
+
+    async def forbid(self) -> None:
+        """Take back what the operator was allowed for backups and restores."""
+        names = [f"{ACCOUNT}-{each}" for each in OWN_EXTRAS]
+        for kinds in ("clusterrole,clusterrolebinding", f"-n={NAMESPACE} role,rolebinding"):
+            await self.harbour.kubectl("delete", *kinds.split(), *names, "--ignore-not-found")
 
     async def secret(self, suffix: str, *content: str) -> None:
         """Make a Secret beside the operator."""
