@@ -215,3 +215,40 @@ async def test_nonsense_is_told_and_a_suspended_schedule_rests(
     )
     assert status.phase == "Suspended"
     assert (await harbour.reader.list(BACKUP.resource)).items == []
+
+
+async def test_a_leader_that_dies_at_any_write_makes_one_backup_of_a_time(
+    harbour: Harbour, vault: Vault
+) -> None:
+    dies_at = 0
+    for dies_at in range(1, 40, 2):
+        name = f"s{dies_at}"
+        mortal = harbour.start(dies_at=dies_at)
+        await mortal.says("leads")
+        at = await _due(harbour, name)
+        dying = asyncio.create_task(mortal.ends())
+        ending = asyncio.create_task(
+            stands(
+                harbour,
+                BACKUP_SCHEDULE,
+                BackupScheduleStatus,
+                name,
+                lambda seen: seen.last_success_at is not None,
+            )
+        )
+        await asyncio.wait((dying, ending), return_when=asyncio.FIRST_COMPLETED)
+        is_dead = dying.done()
+        if is_dead:
+            harbour.start()
+        else:
+            mortal.kill()
+            await dying
+        status = await ending
+        assert (status.last_schedule_at, status.last_backup) == (at, backup_name(name, at))
+        found = (await harbour.reader.list(BACKUP.resource)).items
+        assert len([each for each in found if each.name.startswith(f"{name}-")]) == 1
+        harbour.end_all()
+        if not is_dead:
+            break
+    assert dies_at > 3
+    assert len(await vault.backups()) == (dies_at + 1) // 2

@@ -139,3 +139,21 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_restore(
         if not is_dead:
             break
     assert dies_at > 5
+
+
+@pytest.mark.parametrize("dies_at", [4, 7, 10, 13])
+async def test_a_deleted_restore_is_let_go_of_wherever_its_leader_died(
+    world: World, harbour: Harbour, vault: Vault, dies_at: int
+) -> None:
+    asked = await _lost(world, harbour, vault, "one", "two")
+    mortal = harbour.start(dies_at=dies_at)
+    await mortal.says("leads")
+    await harbour.create(RESTORE, "back", {**asked, "approved": True})
+    dying = asyncio.create_task(mortal.ends())
+    ending = asyncio.create_task(_stands(harbour, "back", lambda seen: seen.phase in ENDS))
+    await asyncio.wait((dying, ending), return_when=asyncio.FIRST_COMPLETED)
+    assert dying.done(), "it has fewer writes than that"
+    await harbour.kubectl("delete", "rst", "back", "--wait=false")
+    harbour.start()
+    await harbour.kubectl("wait", "--for=delete", "rst/back", "--timeout=120s")
+    ending.cancel()
