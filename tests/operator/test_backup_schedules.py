@@ -195,7 +195,7 @@ async def test_damage_is_found_on_a_schedule(harbour: Harbour, vault: Vault) -> 
         lambda seen: seen.verified is not None and seen.verified.findings > 0,
     )
     assert status.phase == "Failing"
-    assert "packs/" in status.message
+    assert "finding" in status.message
     assert next(each.reason for each in status.conditions if each.type == "Verified") == "Damaged"
 
 

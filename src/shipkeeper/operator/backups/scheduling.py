@@ -151,10 +151,13 @@ class ScheduleReconciler:
     ) -> BackupScheduleStatus:
         """Let a time pass, with a backup or without."""
         heeded = msgspec.structs.replace(before, last_schedule_at=whole(at))
+        name = backup_name(found.name, at)
+        if name in self._backups:
+            # A leader before us created it, and did not write that down any more.
+            return msgspec.structs.replace(heeded, last_backup=name)
         if not is_made:
             self._scene.say(f"BackupSchedule {found.name}: {at:%F %T}Z passes without a backup")
             return heeded
-        name = backup_name(found.name, at)
         with suppress(ConflictError):
             await self._scene.writer.create(BACKUP.resource, _manifest(found, spec, name))
         return msgspec.structs.replace(heeded, last_backup=name)
