@@ -204,9 +204,9 @@ async def test_a_stored_backup_stays_unless_it_is_wished_otherwise(
 async def test_a_leader_that_dies_at_any_write_leaves_one_backup(
     harbour: Harbour, vault: Vault, *, is_sent: bool
 ) -> None:
-    """The number of writes is not known before: it dies later and later, until it does not."""
-    dies_at = 0
-    for dies_at in range(1, 30):
+    """How many writes there are depends on what is gathered: some leaders live on."""
+    deaths = 0
+    for dies_at in range(1, 7):
         name = f"run-{dies_at}"
         before = len(await vault.backups())
         mortal = harbour.start(dies_at=dies_at, is_sent=is_sent)
@@ -216,6 +216,7 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_backup(
         ending = asyncio.create_task(vault.ended(name))
         await asyncio.wait((dying, ending), return_when=asyncio.FIRST_COMPLETED)
         is_dead = dying.done()
+        deaths += is_dead
         if is_dead:
             harbour.start()
         else:
@@ -227,7 +228,5 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_backup(
         assert len(names) == before + 1, (dies_at, names)
         assert status.id in names
         harbour.end_all()
-        if not is_dead:
-            break
-    assert dies_at > 3
+    assert deaths >= 2
     assert [each for each in (await vault.verified()).findings if not each.harmless] == []
