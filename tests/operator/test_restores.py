@@ -9,6 +9,7 @@ import pytest
 
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.resources import CONFIG_MAPS
+from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
 from tests.cli.run import run_cli
 from tests.nodes.world import World
@@ -47,6 +48,25 @@ async def _stands(
 
 async def _approve(harbour: Harbour, name: str) -> None:
     await harbour.writer.patch(RESTORE.resource, name, APPROVED)
+
+
+async def test_a_restore_waits_for_a_maintenance(
+    world: World, harbour: Harbour, vault: Vault
+) -> None:
+    asked = await _lost(world, harbour, vault, "one")
+    [node] = await world.add_nodes(1)
+    harbour.start()
+    await harbour.maintain("long", (node,), action={"wait": "10m"})
+    await harbour.reaches("long", "Running")
+    await harbour.writer.patch(NODE_MAINTENANCE.resource, "long", {"spec": {"paused": True}})
+    await harbour.create(RESTORE, "back", {**asked, "approved": True})
+    status = await _stands(harbour, "back", lambda seen: "lock" in seen.message.lower())
+    assert status.phase == "Waiting", status
+    with pytest.raises(NotFoundError):
+        await harbour.reader.get(CONFIG_MAPS, "one", world.name)
+    await harbour.delete("long")
+    status = await _stands(harbour, "back", lambda seen: seen.phase in ENDS)
+    assert status.phase == "Succeeded", status
 
 
 async def test_nothing_is_written_before_the_plan_is_approved(
