@@ -7,6 +7,7 @@ from shipkeeper.kube.connection import connect
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World, options_of
 from tests.operator.harbour import Harbour
+from tests.operator.vault import Vault
 
 
 @pytest.fixture
@@ -26,3 +27,12 @@ async def harbour(world: World, tmp_path: Path) -> AsyncIterator[Harbour]:
     await found.set_up()
     yield found
     await found.clear()
+
+
+@pytest.fixture
+async def vault(harbour: Harbour, tmp_path: Path) -> AsyncIterator[Vault]:
+    """A repository that the operator may back everything up to; the permission ends with it."""
+    await harbour.set_up(allowed=("backups",))
+    found = await Vault(harbour, tmp_path).build()
+    yield found
+    await found.forbid()

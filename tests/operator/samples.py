@@ -15,5 +15,50 @@ GOOD: dict[str, tuple[dict[str, Any], ...]] = {
     ),
     "AccessReport": ({"schedule": {"cron": "0 6 * * mon", "timeZone": "UTC"}, "failOn": "high"},),
     "CertificateReport": ({"schedule": {"cron": "0 6 * * *"}, "horizonDays": 14},),
+    "BackupRepository": (
+        {
+            "url": "s3://backups/prod",
+            "endpoint": "https://s3.example.com",
+            "keySecret": {"name": "writer"},
+            "identitySecret": {"name": "reader"},
+            "storeSecret": {"name": "s3"},
+        },
+        {"url": "/backups", "keySecret": {"name": "writer"}},
+    ),
+    "Backup": (
+        {
+            "repository": "prod",
+            "objects": {
+                "namespaces": ["shop"],
+                "excludeKinds": ["events", "deployments.apps"],
+                "selector": "tier=web",
+                "names": ["secret/shop/db"],
+            },
+            "deletionPolicy": "Delete",
+        },
+        {"repository": "prod"},
+    ),
+    "Restore": (
+        {
+            "repository": "prod",
+            "backup": "latest",
+            "objects": {"namespaces": ["shop"]},
+            "existing": "update",
+            "namespaceMap": {"shop": "shop-2"},
+            "approved": True,
+        },
+    ),
+    "BackupSchedule": (
+        {
+            "schedule": {"cron": "0 3 * * *", "timeZone": "Europe/Berlin"},
+            "repository": "prod",
+            "objects": {"excludeKinds": ["events"]},
+            "missed": "skip",
+            "jitter": "10m",
+            "keep": {"daily": 14, "within": "72h"},
+            "verify": {"cron": "0 5 * * sun", "timeZone": "UTC"},
+        },
+        {"schedule": {"cron": "0 3 * * *"}, "repository": "prod", "keep": {"last": 3}},
+    ),
     "MaintenanceWindow": ({"cron": "0 22 * * sat", "length": "4h", "timeZone": "Europe/Berlin"},),
 }

@@ -143,6 +143,9 @@ def exposed() -> str:
     measures.depth("NodeMaintenance", 1)
     measures.gauges["shipkeeper_maintenance_nodes_done"] = {"a": 1}
     measures.gauges["shipkeeper_maintenance_nodes_total"] = {"a": 2}
+    measures.gauges["shipkeeper_backup_repository_reachable"] = {"a": 1}
+    last_success = "shipkeeper_backup_schedule_last_success_timestamp_seconds"
+    measures.gauges[last_success] = {"a": 1}
     measures.count("NodeMaintenance", {"a": _object()})
     return measures.expose()
 

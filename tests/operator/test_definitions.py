@@ -7,11 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from shipkeeper.backup.skip import why_never
 from shipkeeper.kube.connection import connect
 from shipkeeper.kube.errors import ApiError
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.version import Version
-from shipkeeper.operator.api.kind import Kind
+from shipkeeper.operator.api.kind import GROUP, Kind
 from shipkeeper.operator.api.kinds import KINDS
 from shipkeeper.operator.manifests import ManifestOptions, as_text, manifests
 from shipkeeper.sandbox.sandbox import Sandbox
@@ -105,3 +106,12 @@ def test_definitions_of_old_servers_hold_nothing_that_they_do_not_know() -> None
         assert b"x-kubernetes-validations" not in msgspec.json.encode(
             kind.definition(Version(1, 20, 2))
         )
+
+
+def test_what_was_asked_for_once_does_not_come_back_to_be_done_again() -> None:
+    """Objects come back without their status: the operator would take them for new ones."""
+    schedules = {"AccessReport", "BackupRepository", "BackupSchedule", "CertificateReport"}
+    for kind in KINDS:
+        manifest = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "x"}}
+        is_lasting = kind.kind in {*schedules, "MaintenanceWindow"}
+        assert (why_never(manifest, GROUP) == "") == is_lasting, kind.kind

@@ -14,7 +14,8 @@ from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.kube.writer import Writer
 from shipkeeper.operator import grants
 from shipkeeper.operator.api.kinds import KINDS
-from shipkeeper.operator.grants import Grant
+from shipkeeper.operator.backups.grants import OWN_EXTRAS
+from shipkeeper.operator.grant import Grant
 from shipkeeper.operator.run import LEASE
 from tests.operator.harbour import Harbour
 from tests.operator.test_chart import exposed
@@ -65,6 +66,7 @@ def permissions_table() -> str:
         (NAMESPACE, grants.cluster_lock(NAME)),
         ("default", grants.events()),
         *((f"`--allow {name}`", found) for name, found in grants.EXTRAS.items()),
+        *((f"`--allow {name}`, its own namespace", found) for name, found in OWN_EXTRAS.items()),
         ("`--host-pods NAMESPACE`", grants.HOST_PODS),
     ]
     lines = ["| where | what | for what |", "|---|---|---|"]

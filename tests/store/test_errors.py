@@ -183,6 +183,28 @@ async def test_credentials_of_a_profile(
         open_location(url, environment={**environment, "AWS_PROFILE": "theirs"})
 
 
+async def test_settings_by_hand_come_before_the_environment(
+    s3_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    given = {
+        "AWS_ACCESS_KEY_ID": s3.ACCESS,
+        "AWS_SECRET_ACCESS_KEY": s3.SECRET,
+        "AWS_ENDPOINT_URL": s3_endpoint,
+    }
+    place = open_location(f"s3://{s3.BUCKET}/by-hand", environment={}, settings=given)
+    await place.create("one", b"1")
+    assert await place.read("one") == b"1"
+
+
+def test_settings_that_make_no_sense_are_named_without_their_values() -> None:
+    given = {"AWS_SECRET_ACES_KEY": "hush", "OTHER": "hush"}
+    with pytest.raises(errors.LocationError, match="aws_secret_aces_key") as caught:
+        open_location("s3://bucket/x", environment={}, settings=given)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_a_key_out_of_a_secret_belongs_to_root_and_the_group_reads_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,11 +28,11 @@ from shipkeeper.backup.volumes.saving import OpenHosts
 from shipkeeper.backup.volumes.world import observe
 from shipkeeper.backup.webhooks import MUTATING, VALIDATING
 from shipkeeper.backup.writing import ObjectWriter
-from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.journal import Journal, Ledger, Outcome, RunRecord
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.run import Circumstances, Run, RunResult
-from shipkeeper.engine.session import cluster_identity, drive, open_session
+from shipkeeper.engine.session import Session, cluster_identity, drive, open_session
 from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import Permission, require_permissions
@@ -118,10 +118,21 @@ async def execute(
     NotPermittedError, before anything is written, if the user may not do a part of it.
     """
     await require_permissions(connection, permissions_of(prepared))
+    async with open_session(connection, journal, prepared.plan, tell) as session:
+        return await carry_out(connection, archive, journal, session, tell, count, open_hosts)
+
+
+async def carry_out(
+    connection: Connection,
+    archive: Archive,
+    journal: Ledger,
+    session: Session,
+    tell: Sink,
+    count: Callable[[int], None],
+    open_hosts: OpenHosts | None = None,
+) -> RunResult:
+    """Execute the run of a session that is open already."""
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(
-            open_session(connection, journal, prepared.plan, tell)
-        )
         plan = session.run.plan
         options = msgspec.convert(plan.request["options"], RestoreOptions)
         steady = SteadyConnection(connection, session.tenure)
@@ -160,12 +171,17 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
             reason="OtherCluster",
             hint="choose that cluster with --context",
         )
-    quieted = [step for step in run.plan.steps if step.items and step.undo]
-    plan = msgspec.structs.replace(run.plan, steps=tuple(quieted))
     async with drive(connection, journal, run, tell) as session:
-        steady = SteadyConnection(connection, session.tenure)
-        actions = webhook_actions(Reader(steady), Writer(steady))
-        await Run(session.run.id, plan, actions, journal, tell).abort()
+        await take_back(connection, journal, session, tell)
+
+
+async def take_back(connection: Connection, journal: Ledger, session: Session, tell: Sink) -> None:
+    """Give up the run of a session that is open already."""
+    quieted = [step for step in session.run.plan.steps if step.items and step.undo]
+    plan = msgspec.structs.replace(session.run.plan, steps=tuple(quieted))
+    steady = SteadyConnection(connection, session.tenure)
+    actions = webhook_actions(Reader(steady), Writer(steady))
+    await Run(session.run.id, plan, actions, journal, tell).abort()
 
 
 def _data_sources(plan: Plan, filler: Filler | None) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from shipkeeper.backup.manifest import Manifest, part, parts
 from shipkeeper.backup.volumes.record import BACKUP_LABEL
 
 _NODES = "belongs to a node of the old cluster; kubelets and their controllers make it again"
+_ONCE = "asks the operator for something once, and would be done again"
 _REPORTS = "is told by the node's own drivers"
 # Source: facts of the field, Velero's pkg/restore nonRestorableResources, and what each kind is.
 _KINDS: dict[GroupKind, str] = {
@@ -28,6 +29,10 @@ _KINDS: dict[GroupKind, str] = {
     ("certificates.k8s.io", "CertificateSigningRequest"): "a request of the old cluster's clients",
     ("certificates.k8s.io", "PodCertificateRequest"): "a request of the old cluster's kubelets",
     ("internal.apiserver.k8s.io", "StorageVersion"): "API servers tell it of themselves",
+    ("shipkeeper.dev", "Backup"): _ONCE,
+    ("shipkeeper.dev", "ClusterUpgrade"): _ONCE,
+    ("shipkeeper.dev", "NodeMaintenance"): _ONCE,
+    ("shipkeeper.dev", "Restore"): _ONCE,
     ("metrics.k8s.io", "NodeMetrics"): "is measured, not stored",
     ("metrics.k8s.io", "PodMetrics"): "is measured, not stored",
 }
@@ -37,6 +42,7 @@ _SLICE_MAKER = "endpointslice.kubernetes.io/managed-by"
 _SLICE_CONTROLLERS = frozenset(
     {"endpointslice-controller.k8s.io", "endpointslicemirroring-controller.k8s.io"}
 )
+_JOURNAL = "shipkeeper.dev/journal"
 _TRIGGER = "endpoints.kubernetes.io/last-change-trigger-time"
 
 
@@ -125,6 +131,8 @@ def _config_map(manifest: Manifest, _around: Surroundings) -> str:
         return "the API server writes it; it holds this cluster's authorities"
     if _key(metadata) == "kube-system/kube-apiserver-legacy-service-account-token-tracking":
         return "the API server writes it"
+    if _JOURNAL in part(metadata, "labels"):
+        return "is the journal of a run of the operator in the old cluster"
     return ""
 
 

@@ -27,7 +27,15 @@ async def manifests_(
     replicas: Annotated[int, Parameter(help="How many run; one of them leads.")] = 2,
     allow: Annotated[
         tuple[
-            Literal["delete-pods", "surge", "other-tools", "access-reports", "certificate-reports"],
+            Literal[
+                "delete-pods",
+                "surge",
+                "other-tools",
+                "access-reports",
+                "certificate-reports",
+                "backups",
+                "restores",
+            ],
             ...,
         ],
         Parameter(help="What it may do beside the usual; may be repeated."),

@@ -3,32 +3,10 @@
 Pure. Roles of namespaces come first: what is allowed in one namespace is not allowed in all.
 """
 
-from typing import Any
-
-import msgspec
-
 from shipkeeper.nodes.outside import MEDIK8S_NAMESPACE
 from shipkeeper.operator.api.kind import GROUP
-
-
-class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule of a role, and what it is for."""
-
-    group: str
-    resources: tuple[str, ...]
-    verbs: tuple[str, ...]
-    names: tuple[str, ...] = ()
-    why: str
-
-    @property
-    def rule(self) -> dict[str, Any]:
-        """The rule as RBAC has it."""
-        found: dict[str, Any] = {
-            "apiGroups": [self.group],
-            "resources": list(self.resources),
-            "verbs": list(self.verbs),
-        }
-        return {**found, "resourceNames": list(self.names)} if self.names else found
+from shipkeeper.operator.backups.grants import BACKUP_EXTRAS
+from shipkeeper.operator.grant import Grant
 
 
 def own_namespace(lease: str) -> tuple[Grant, ...]:
@@ -280,6 +258,7 @@ EXTRAS: dict[str, tuple[Grant, ...]] = {
             why="hold medik8s' leases on nodes",
         ),
     ),
+    **BACKUP_EXTRAS,
 }
 # In the namespace of the pods through which hosts are entered: that is root on every node.
 HOST_PODS = (

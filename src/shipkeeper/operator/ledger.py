@@ -69,6 +69,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
     revision: int = 0
     finished_at: datetime | None = None
     outcome: Outcome | None = None
+    door: str = ""
 
 
 class ClusterLedger:
@@ -102,6 +103,7 @@ class ClusterLedger:
             started_at=self._head.started_at,
             finished_at=self._head.finished_at,
             outcome=self._head.outcome,
+            door=self._head.door,
         )
 
     def entries(self, run: str, *, step: str = "") -> list[Entry]:
@@ -272,6 +274,7 @@ async def begin_ledger(reader: Reader, writer: Writer, home: Home, run: RunRecor
         cluster=run.cluster,
         started_at=run.started_at,
         plan=pieces,
+        door=run.door,
     )
     data = {"run": msgspec.json.encode(head).decode()}
     await writer.create(CONFIG_MAPS, home.manifest(home.name, data=data), namespace=home.namespace)

@@ -9,7 +9,8 @@ from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.model.version import Version
 from shipkeeper.operator import grants
 from shipkeeper.operator.api.kinds import KINDS
-from shipkeeper.operator.grants import Grant
+from shipkeeper.operator.backups.grants import OWN_EXTRAS
+from shipkeeper.operator.grant import Grant
 
 Manifest = dict[str, Any]
 
@@ -80,8 +81,10 @@ def _permissions(options: ManifestOptions) -> Iterator[Manifest]:
 
 
 def extra(options: ManifestOptions, name: str) -> Iterator[Manifest]:
-    """The role, and its binding, of what is allowed beside the usual."""
+    """The roles, and their bindings, of what is allowed beside the usual."""
     yield from _bound(options, "", grants.EXTRAS[name], suffix=f"-{name}")
+    if name in OWN_EXTRAS:
+        yield from _bound(options, options.namespace, OWN_EXTRAS[name], suffix=f"-{name}")
 
 
 def host_pods(options: ManifestOptions) -> Iterator[Manifest]:

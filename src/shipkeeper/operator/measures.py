@@ -142,6 +142,10 @@ class Measures:
 
 
 _GAUGES = {
+    "shipkeeper_backup_repository_reachable": "Whether a repository could be opened at last.",
+    "shipkeeper_backup_schedule_last_success_timestamp_seconds": (
+        "When a schedule's last complete backup was made."
+    ),
     "shipkeeper_maintenance_nodes_done": "Nodes of a maintenance that are done.",
     "shipkeeper_maintenance_nodes_total": "Nodes of a maintenance.",
 }

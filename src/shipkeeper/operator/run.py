@@ -25,6 +25,7 @@ from shipkeeper.kube.writer import Writer
 from shipkeeper.metrics.server import serving
 from shipkeeper.operator.api.kind import Kind
 from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
+from shipkeeper.operator.backups.controllers import backup_controllers
 from shipkeeper.operator.controller import Controller, Reconciler
 from shipkeeper.operator.maintenance.reconcile import MaintenanceReconciler
 from shipkeeper.operator.maintenance.windows import WindowReconciler
@@ -147,6 +148,9 @@ async def _lead(scene: Scene) -> None:
         for kind, look_at in LOOKS:
             reports = await stack.enter_async_context(_controller(scene, kind))
             work.append((reports, ReportReconciler(scene, reports.queue, kind, look_at)))
+        work += await backup_controllers(
+            scene, lambda kind: stack.enter_async_context(_controller(scene, kind))
+        )
         async with asyncio.TaskGroup() as group:
             for controller, reconciler in work:
                 group.create_task(controller.work(reconciler))

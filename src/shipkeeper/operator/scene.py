@@ -22,6 +22,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     `namespace` is where the operator lives, `node` where this process runs (empty if unknown), and
     `directory` what its runs keep on this machine: nothing of that is needed by the next leader.
+    `driven` are runs that this process carries out now, and whose lock is theirs.
     """
 
     connection: Connection
@@ -32,6 +33,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     times: LeaseTimes
     measures: Measures
     say: Callable[[str], None]
+    driven: set[str] = msgspec.field(default_factory=set[str])
 
     @property
     def steady(self) -> SteadyConnection:
@@ -58,7 +60,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
         That one began its last change before its leadership ran out, and we lead only since then.
         """
         found = _HOLDER.match(holder)
-        return found is not None and found[2] == self.namespace
+        if found is None or found[2] != self.namespace:
+            return False
+        return found[1] not in self.driven
 
     def complain(self, what: str, error: ShipkeeperError) -> None:
         """Say what went wrong with an object."""

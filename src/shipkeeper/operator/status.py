@@ -28,6 +28,17 @@ async def write_status(
     return True
 
 
+async def claim_status(
+    writer: Writer, kind: Kind[Any], found: CustomObject, status: msgspec.Struct
+) -> CustomObject:
+    """Write a status onto the object just as it was found; ConflictError if it is another now."""
+    before = cast("dict[str, Any]", msgspec.json.decode(found.status))
+    now = cast("dict[str, Any]", msgspec.json.decode(msgspec.json.encode(status)))
+    metadata = {"uid": found.uid, "resourceVersion": found.metadata.resource_version}
+    body = {"metadata": metadata, "status": difference(before, now)}
+    return await writer.patch(kind.resource, found.name, body, subresource="status")
+
+
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON merge patch that makes one of the other; empty if they are the same."""
     patch: dict[str, Any] = {key: None for key in before if key not in now}

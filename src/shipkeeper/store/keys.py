@@ -94,12 +94,18 @@ def save_reader_key(path: Path, key: ReaderKey, passphrase: str = "") -> None:
 
 def load_writer_key(path: Path) -> WriterKey:
     """Read a writer's key file; KeyFileError when it is none or others may read it."""
+    return read_writer_key(_read_private(path), str(path))
+
+
+def read_writer_key(content: bytes, source: str) -> WriterKey:
+    """A writer's key out of its file's bytes; KeyFileError, which names the source, for others."""
     try:
-        found = msgspec.json.decode(_read_private(path), type=_WriterFile)
-    except msgspec.MsgspecError as error:
-        raise KeyFileError(f"{path} is not a writer's key file") from error
+        found = msgspec.json.decode(content, type=_WriterFile)
+    except msgspec.MsgspecError:
+        # Without its cause, which may quote the key.
+        raise KeyFileError(f"{source} is not a writer's key file") from None
     if found.kind != _KIND or {len(found.secret), len(found.signing_seed)} != {_SECRET_BYTES}:
-        raise KeyFileError(f"{path} is not a writer's key file")
+        raise KeyFileError(f"{source} is not a writer's key file")
     return WriterKey(
         repository=found.repository, secret=found.secret, signing_seed=found.signing_seed
     )
@@ -107,25 +113,29 @@ def load_writer_key(path: Path) -> WriterKey:
 
 def load_reader_key(path: Path, passphrase: str = "") -> ReaderKey:
     """Read an age identity file (age-keygen's own are fine); KeyFileError when it is none."""
-    content = _read_private(path)
+    return read_reader_key(_read_private(path), str(path), passphrase)
+
+
+def read_reader_key(content: bytes, source: str, passphrase: str = "") -> ReaderKey:
+    """An age identity out of its file's bytes; KeyFileError, which names the source, for others."""
     if content.startswith(_AGE_HEADER):
-        content = _decrypt(path, content, passphrase)
+        content = _decrypt(source, content, passphrase)
     lines = content.decode(errors="replace").splitlines()
     identity = next((line.strip() for line in lines if line.startswith(_IDENTITY_LINE)), "")
     try:
         pyrage.x25519.Identity.from_str(identity)
     except pyrage.IdentityError as error:
-        raise KeyFileError(f"{path} holds no age identity (AGE-SECRET-KEY-1…)") from error
+        raise KeyFileError(f"{source} holds no age identity (AGE-SECRET-KEY-1…)") from error
     return ReaderKey(identity=identity)
 
 
-def _decrypt(path: Path, content: bytes, passphrase: str) -> bytes:
+def _decrypt(source: str, content: bytes, passphrase: str) -> bytes:
     if not passphrase:
-        raise KeyFileError(f"{path} needs its passphrase", hint="Give the passphrase.")
+        raise KeyFileError(f"{source} needs its passphrase", hint="Give the passphrase.")
     try:
         return pyrage.passphrase.decrypt(content, passphrase)
     except pyrage.DecryptError as error:
-        raise WrongKeyError(f"the passphrase does not open {path}", hint="Try again.") from error
+        raise WrongKeyError(f"the passphrase does not open {source}", hint="Try again.") from error
 
 
 def _write_new(path: Path, content: bytes) -> None:

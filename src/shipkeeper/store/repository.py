@@ -93,13 +93,17 @@ class Repository:
         return fitting[0]
 
     @asynccontextmanager
-    async def writing(self) -> AsyncGenerator[BackupWriter]:
-        """Start a backup; it becomes visible by `commit` alone. Needs the writer's key."""
+    async def writing(self, name: str = "") -> AsyncGenerator[BackupWriter]:
+        """Start a backup; it becomes visible by `commit` alone. Needs the writer's key.
+
+        Who gives it a name (`documents.new_name`) finds out later whether it became visible: of two
+        writers with one name the second `commit` meets BlobExistsError.
+        """
         self.access.writing  # noqa: B018 - asked for before anything is read
         # Marks before the index: what is doomed later is still there for a whole grace.
         marks = await records.read_marks(self.access)
         doomed = {blob for mark in marks for blob in mark.document.blobs}
-        writer = BackupWriter(self.access, await load_index(self.access, doomed))
+        writer = BackupWriter(self.access, await load_index(self.access, doomed), name)
         try:
             yield writer
         finally:

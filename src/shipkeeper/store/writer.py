@@ -88,8 +88,8 @@ class BackupWriter:
     Nothing is visible before `commit`; leaving the context without it abandons the backup.
     """
 
-    def __init__(self, access: Access, index: Index) -> None:
-        self.name = new_name()
+    def __init__(self, access: Access, index: Index, name: str = "") -> None:
+        self.name = name or new_name()
         self._access = access
         self._where = index.where
         self._used: set[Segment] = set()

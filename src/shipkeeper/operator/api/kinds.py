@@ -2,13 +2,17 @@
 
 from typing import Any
 
+from shipkeeper.operator.api.backups import BACKUP_KINDS
 from shipkeeper.operator.api.kind import Kind
 from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
+from shipkeeper.operator.api.restores import RESTORE
 
 KINDS: tuple[Kind[Any], ...] = (
     NODE_MAINTENANCE,
     MAINTENANCE_WINDOW,
     ACCESS_REPORT,
     CERTIFICATE_REPORT,
+    *BACKUP_KINDS,
+    RESTORE,
 )

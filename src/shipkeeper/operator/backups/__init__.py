@@ -1,0 +1,1 @@
+"""Backups that are declared instead of commanded: repositories, backups, schedules, restores."""

@@ -1,0 +1,146 @@
+"""Opening a BackupRepository: its place, and the keys out of the Secrets that it names.
+
+A Secret is read each time anew, and nothing of it is kept: who changes a key changes it at once.
+"""
+
+from base64 import b64decode
+from collections.abc import Mapping
+
+import msgspec
+
+from shipkeeper.errors import ShipkeeperError, UsageError
+from shipkeeper.kube.errors import ForbiddenError, NotFoundError
+from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.resources import Resource
+from shipkeeper.model.meta import KubeObject
+from shipkeeper.operator.api.backups import BACKUP_REPOSITORY, BackupRepositorySpec, SecretRef
+from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.scene import Scene
+from shipkeeper.store.keys import ReaderKey, WriterKey, read_reader_key, read_writer_key
+from shipkeeper.store.location import open_location
+from shipkeeper.store.repository import Repository
+
+WRITER_KEY = "writer.key"
+IDENTITY = "reader.age"
+PASSPHRASE = "passphrase"  # noqa: S105 (the name of a key in a Secret)
+
+
+class NotReadyError(ShipkeeperError):
+    """The repository cannot be opened as things are; nothing was begun."""
+
+
+class _Secret(KubeObject, frozen=True, kw_only=True):
+    """A Secret; its values are in base64."""
+
+    data: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"_Secret({self.key!r})"
+
+
+_SECRETS = Resource("", "v1", "secrets", "Secret", _Secret)
+
+
+async def open_named(
+    scene: Scene, repositories: Mapping[str, CustomObject], name: str, *, reads: bool = False
+) -> Repository:
+    """Open the BackupRepository of a name; NotReadyError with the reason if that cannot be."""
+    found = repositories.get(name)
+    if found is None:
+        raise NotReadyError(
+            f"there is no BackupRepository {name}",
+            reason="RepositoryNotFound",
+            hint="create it, or name another in spec.repository",
+        )
+    try:
+        spec = BACKUP_REPOSITORY.read(found)
+    except msgspec.DecodeError as error:
+        raise NotReadyError(
+            f"the spec of BackupRepository {name} makes no sense: {error}",
+            reason="RepositoryMalformed",
+            hint="mend it",
+        ) from error
+    try:
+        return await open_repository(scene, spec, reads=reads)
+    except ShipkeeperError as error:
+        raise NotReadyError(
+            f"BackupRepository {name}: {error.message}", reason=error.reason, hint=error.hint
+        ) from error
+
+
+async def open_repository(
+    scene: Scene, spec: BackupRepositorySpec, *, reads: bool = False
+) -> Repository:
+    """Open a repository with the keys that it names; one that `reads` needs the identity."""
+    if reads and spec.identity_secret is None:
+        raise UsageError(
+            "it has no identitySecret, without which backups cannot be read",
+            reason="NoIdentity",
+            hint=f"put the identity into a Secret as {IDENTITY}, and name that there",
+        )
+    secrets = _Secrets(scene.reader, scene.namespace)
+    store = await secrets.values(spec.store_secret) if spec.store_secret else {}
+    blobs = open_location(
+        spec.url,
+        endpoint=spec.endpoint or "",
+        settings={name: _text(value) for name, value in store.items()},
+    )
+    writer = await secrets.writer_key(spec.key_secret)
+    reader = await secrets.identity(spec.identity_secret) if spec.identity_secret else None
+    return await Repository.open(blobs, writer=writer, reader=reader)
+
+
+class _Secrets:
+    """The Secrets of the operator's namespace."""
+
+    def __init__(self, reader: Reader, namespace: str) -> None:
+        self._reader = reader
+        self._namespace = namespace
+
+    async def writer_key(self, secret: SecretRef) -> WriterKey:
+        content = await self._value(secret, WRITER_KEY)
+        return read_writer_key(content, self._called(secret, WRITER_KEY))
+
+    async def identity(self, secret: SecretRef) -> ReaderKey:
+        values = await self.values(secret)
+        content = self._present(values, secret, IDENTITY)
+        passphrase = _text(values.get(PASSPHRASE, b"")).rstrip("\n")
+        return read_reader_key(content, self._called(secret, IDENTITY), passphrase)
+
+    async def _value(self, secret: SecretRef, key: str) -> bytes:
+        return self._present(await self.values(secret), secret, key)
+
+    async def values(self, secret: SecretRef) -> dict[str, bytes]:
+        """What a Secret holds."""
+        called = f"Secret {self._namespace}/{secret.name}"
+        try:
+            found = await self._reader.get(_SECRETS, secret.name, self._namespace)
+        except NotFoundError:
+            raise UsageError(
+                f"there is no {called}", reason="SecretNotFound", hint="create it"
+            ) from None
+        except ForbiddenError:
+            raise UsageError(
+                f"the operator may not get {called}",
+                reason="NotPermitted",
+                hint="allow it backups: `operator manifests --allow backups`, or "
+                "permissions.backups of the chart",
+            ) from None
+        return {key: b64decode(value) for key, value in found.data.items()}
+
+    def _present(self, values: Mapping[str, bytes], secret: SecretRef, key: str) -> bytes:
+        if key not in values:
+            raise UsageError(
+                f"{self._called(secret, key)} is not there",
+                reason="KeyNotFound",
+                hint=f"put the file into it: kubectl create secret generic {secret.name} "
+                f"-n {self._namespace} --from-file={key}",
+            )
+        return values[key]
+
+    def _called(self, secret: SecretRef, key: str) -> str:
+        return f"{key} of Secret {self._namespace}/{secret.name}"
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")

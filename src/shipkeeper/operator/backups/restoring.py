@@ -1,0 +1,304 @@
+"""Reconciling Restores: plan, wait for approval, run, and stop safely when deleted."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from shipkeeper.backup.archive import open_archive
+from shipkeeper.backup.restore import permissions_of, prepare
+from shipkeeper.backup.selection import require_known_kinds
+from shipkeeper.engine.journal import JournalError, RunRecord
+from shipkeeper.engine.plan import Plan
+from shipkeeper.engine.session import cluster_identity
+from shipkeeper.errors import LockHeldError, ShipkeeperError, UsageError
+from shipkeeper.kube.access import require_permissions
+from shipkeeper.kube.errors import ConflictError, NotFoundError
+from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
+from shipkeeper.operator.backups.guarding import guarded
+from shipkeeper.operator.backups.opening import open_named
+from shipkeeper.operator.backups.restore_driver import RestoreDriver
+from shipkeeper.operator.backups.restore_standing import (
+    PLAN_LIMIT,
+    Shown,
+    Situation,
+    plan_text,
+    restore_options,
+    standing,
+    unplanned,
+)
+from shipkeeper.operator.backups.told import explained
+from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.ledger import ClusterLedger, Home, begin_ledger, load_ledger
+from shipkeeper.operator.queue import WorkQueue
+from shipkeeper.operator.scene import Scene
+from shipkeeper.operator.status import hold, let_go, tell_event, write_status
+
+_KIND = RESTORE
+_GATHERING = timedelta(seconds=1)
+_LOOK_AGAIN = timedelta(minutes=1)
+_LOCK_AGAIN = timedelta(seconds=10)
+
+
+class RestoreReconciler:
+    """Reconciles Restores; one run at a time goes on beside, as in the whole cluster."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        queue: WorkQueue,
+        everything: Mapping[str, CustomObject],
+        repositories: Mapping[str, CustomObject],
+    ) -> None:
+        self._scene = scene
+        self._queue = queue
+        self._repositories = repositories
+        self._plans: Errands[ClusterLedger] = Errands(queue.add)
+        self._ledgers: dict[str, ClusterLedger] = {}
+        self._drivers: dict[str, RestoreDriver] = {}
+        self._rests: dict[str, tuple[float, Situation]] = {}
+        self._shown: dict[str, tuple[Plan, Shown]] = {}
+        scene.measures.count(_KIND.kind, everything)
+
+    async def stop(self) -> None:
+        """Stop every run where it is."""
+        await self._plans.stop()
+        for driver in self._drivers.values():
+            await driver.stop()
+
+    async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
+        """Look at a restore, and do what is next."""
+        if found is None:
+            self._plans.drop(key)
+            return None
+        status = msgspec.json.decode(found.status, type=RestoreStatus)
+        if found.metadata.deletion_timestamp is not None:
+            return await self._end(found, status)
+        if status.finished_at is not None:
+            self._forget(found.uid)
+            await let_go(self._scene.writer, _KIND, found)
+            return None
+        try:
+            spec = _KIND.read(found)
+        except msgspec.DecodeError as error:
+            refused = UsageError(str(error), reason="Malformed", hint="mend spec")
+            return await self._refuse(found, status, refused)
+        try:
+            ledger = await self._ledger(found) or self._plans.outcome(
+                key, lambda: guarded(self._scene, self._plan(found, spec))
+            )
+        except (ConflictError, NotFoundError):
+            raise
+        except ShipkeeperError as error:
+            return await self._refuse(found, status, error)
+        return await self._go_on(found, status, spec, ledger) if ledger else None
+
+    async def _ledger(self, found: CustomObject) -> ClusterLedger | None:
+        if found.uid not in self._ledgers:
+            loaded = await load_ledger(self._scene.reader, self._scene.writer, self._home(found))
+            if loaded is None:
+                return None
+            self._ledgers[found.uid] = loaded
+        return self._ledgers[found.uid]
+
+    async def _plan(self, found: CustomObject, spec: RestoreSpec) -> ClusterLedger:
+        """Make a plan and write it down."""
+        scene, options = self._scene, restore_options(spec)
+        opened = await open_named(scene, self._repositories, spec.repository, reads=True)
+        archive = await open_archive(opened, spec.backup)
+        require_known_kinds(options.selection, [each.kind for each in archive.contents.kinds])
+        prepared = await prepare(scene.connection, archive, opened.id, options)
+        await require_permissions(scene.steady, permissions_of(prepared))
+        await hold(scene.writer, _KIND, found)
+        run = RunRecord(
+            id=f"{prepared.plan.procedure}-{secrets.token_hex(4)}",
+            procedure=prepared.plan.procedure,
+            cluster=await cluster_identity(scene.reader),
+            plan=prepared.plan,
+            started_at=datetime.now(UTC),
+            door="operator",
+        )
+        ledger = await begin_ledger(scene.reader, scene.writer, self._home(found), run)
+        self._ledgers[found.uid] = ledger
+        await self._say(found, "Planned", f"run {run.id}")
+        return ledger
+
+    async def _go_on(
+        self,
+        found: CustomObject,
+        status: RestoreStatus,
+        spec: RestoreSpec,
+        ledger: ClusterLedger,
+    ) -> timedelta | None:
+        driver = self._drivers.get(found.uid)
+        situation, again = await self._advance(found, spec, ledger, driver)
+        await self._write(found, status, ledger, situation)
+        if driver is not None and driver.is_over and driver.has_ended:
+            self._forget(found.uid)
+            await self._say(found, str(ledger.record.outcome), f"run {ledger.record.id} ended")
+        return again
+
+    async def _advance(
+        self,
+        found: CustomObject,
+        spec: RestoreSpec,
+        ledger: ClusterLedger,
+        driver: RestoreDriver | None,
+    ) -> tuple[Situation, timedelta | None]:
+        """Start or restart the run; how it stands then, and when to look again."""
+        if driver is not None and driver.is_over and not driver.has_ended:
+            return self._after(found, driver)
+        if resting := self._resting(found.uid):
+            return resting
+        if driver is not None or not ledger.record.is_unfinished:
+            return Situation("Running", "Running"), None
+        if not spec.approved:
+            message = "see status.plan, then set spec.approved to true"
+            return Situation("AwaitingApproval", "AwaitingApproval", message), None
+        if any(not each.is_over for each in self._drivers.values()):
+            return Situation("Waiting", "OtherRestore", "another restore is under way"), _LOCK_AGAIN
+        self._drive(found, ledger, spec.repository, is_given_up=False)
+        await self._say(found, "Started", f"run {ledger.record.id}")
+        return Situation("Running", "Running"), None
+
+    def _drive(
+        self, found: CustomObject, ledger: ClusterLedger, repository: str, *, is_given_up: bool
+    ) -> None:
+        def changed() -> None:
+            self._queue.add_after(found.key, _GATHERING)
+
+        self._drivers[found.uid] = driver = RestoreDriver(
+            self._scene, ledger, self._repositories, repository, changed, is_given_up=is_given_up
+        )
+        driver.start()
+
+    def _after(self, found: CustomObject, driver: RestoreDriver) -> tuple[Situation, timedelta]:
+        """A driver ended before its run did: say why, and have another start later."""
+        del self._drivers[found.uid]
+        error = driver.error
+        if error is None or isinstance(error, JournalError):
+            self._ledgers.pop(found.uid, None)
+            return Situation("Waiting", "Interrupted"), _GATHERING
+        self._scene.complain(f"run {driver.ledger.record.id}", error)
+        pause = _LOCK_AGAIN if isinstance(error, LockHeldError) else _LOOK_AGAIN
+        situation = Situation("Waiting", error.reason, explained(error))
+        until = asyncio.get_running_loop().time() + pause.total_seconds()
+        self._rests[found.uid] = (until, situation)
+        return situation, pause
+
+    def _resting(self, uid: str) -> tuple[Situation, timedelta] | None:
+        """How a run stands that failed a moment ago, and is not to be begun again yet."""
+        until, situation = self._rests.get(uid, (0.0, None))
+        left = until - asyncio.get_running_loop().time()
+        if situation is None or left <= 0:
+            self._rests.pop(uid, None)
+            return None
+        return situation, timedelta(seconds=left)
+
+    async def _end(self, found: CustomObject, status: RestoreStatus) -> timedelta | None:
+        """The object is deleted: stop its run, put webhooks back, and let the object go."""
+        self._plans.drop(found.key)
+        driver = self._drivers.get(found.uid)
+        if driver is not None and not driver.is_given_up:
+            await driver.stop()
+            del self._drivers[found.uid]
+            driver = None
+        ledger = None if status.finished_at else await self._ledger(found)
+        is_done = (
+            ledger is None
+            or not ledger.record.is_unfinished
+            or (ledger.record.outcome is None and not ledger.entries(ledger.record.id))
+        )
+        if ledger is None or is_done:
+            self._forget(found.uid)
+            with suppress(ConflictError):
+                await let_go(self._scene.writer, _KIND, found)
+            return None
+        situation, again = Situation("Stopping", "Stopping", "it was deleted"), None
+        if driver is None and (resting := self._resting(found.uid)):
+            situation, again = resting
+        elif driver is None:
+            self._drive(found, ledger, "", is_given_up=True)
+            await self._say(found, "Stopping", f"run {ledger.record.id} is taken back")
+        elif driver.is_over:
+            situation, again = self._after(found, driver)
+        await self._write(
+            found, status, ledger, msgspec.structs.replace(situation, phase="Stopping")
+        )
+        return again
+
+    async def _refuse(
+        self, found: CustomObject, status: RestoreStatus, error: ShipkeeperError
+    ) -> timedelta | None:
+        """It cannot be planned as it is, or as things are."""
+        is_nonsense = isinstance(error, UsageError)
+        now = datetime.now(UTC)
+        judged = unplanned(status, found.metadata.generation, error, now, is_nonsense=is_nonsense)
+        if await write_status(self._scene.writer, _KIND, found, judged):
+            await self._say(found, error.reason, error.message, is_warning=True)
+        return _LOOK_AGAIN
+
+    async def _write(
+        self,
+        found: CustomObject,
+        status: RestoreStatus,
+        ledger: ClusterLedger,
+        situation: Situation,
+    ) -> None:
+        record, home = ledger.record, ledger.home
+        judged = standing(
+            status,
+            found.metadata.generation,
+            record,
+            ledger.entries(record.id),
+            situation,
+            ObjectRef(namespace=home.namespace, name=home.name),
+            await self._show(found.uid, ledger),
+            datetime.now(UTC),
+        )
+        await write_status(self._scene.writer, _KIND, found, judged)
+
+    async def _show(self, uid: str, ledger: ClusterLedger) -> Shown:
+        """The plan's text, made once for each plan: it may be long."""
+        plan = ledger.record.plan
+        known = self._shown.get(uid)
+        if known is not None and known[0] is plan:
+            return known[1]
+        shown = Shown(text=plan_text(plan))
+        if len(shown.text) > PLAN_LIMIT:
+            names = await ledger.show(shown.text)
+            namespace = ledger.home.namespace
+            places = tuple(ObjectRef(namespace=namespace, name=name) for name in names)
+            shown = Shown(places=places)
+        self._shown[uid] = (plan, shown)
+        return shown
+
+    def _forget(self, uid: str) -> None:
+        self._ledgers.pop(uid, None)
+        self._drivers.pop(uid, None)
+        self._rests.pop(uid, None)
+        self._shown.pop(uid, None)
+
+    def _home(self, found: CustomObject) -> Home:
+        return Home(
+            namespace=self._scene.namespace,
+            name=f"restore-{found.uid}",
+            owner={
+                "apiVersion": _KIND.api_version,
+                "kind": _KIND.kind,
+                "name": found.name,
+                "uid": found.uid,
+            },
+        )
+
+    async def _say(
+        self, found: CustomObject, reason: str, message: str, *, is_warning: bool = False
+    ) -> None:
+        self._scene.say(f"Restore {found.name}: {reason}: {message}")
+        writer = self._scene.writer
+        await tell_event(writer, _KIND, found, reason, message, is_warning=is_warning)

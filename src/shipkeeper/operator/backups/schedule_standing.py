@@ -1,0 +1,214 @@
+"""What a BackupSchedule has to do at a moment, and how it stands. Pure."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import msgspec
+
+from shipkeeper.backup.schedule import PUNCTUAL, Schedule, next_due, require_sense
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.model.cron import parse_schedule
+from shipkeeper.model.duration import parse_duration
+from shipkeeper.operator.api.backups import (
+    BackupScheduleSpec,
+    BackupScheduleStatus,
+    BackupStatus,
+    BackupTimes,
+    Retention,
+)
+from shipkeeper.operator.api.conditions import StatusCondition, settled
+from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.backups.standing import Phase, has_ended
+from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.store import retention
+
+_FAILED_KEPT = 5
+
+
+class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+    """A time of the schedule: when it is, and whether a backup is made at it now."""
+
+    at: datetime | None
+    is_over: bool = False
+    is_made: bool = False
+
+
+class OwnBackup(msgspec.Struct, frozen=True):
+    """A Backup that the schedule created, and how it stands."""
+
+    object: CustomObject
+    status: BackupStatus
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return self.object.name
+
+
+def own_backups(schedule: CustomObject, found: Iterable[CustomObject]) -> list[OwnBackup]:
+    """The Backups that a schedule created, oldest first."""
+    own = (
+        each
+        for each in found
+        if any(owner.uid == schedule.uid for owner in each.metadata.owner_references)
+    )
+    read = (OwnBackup(each, msgspec.json.decode(each.status, type=BackupStatus)) for each in own)
+    return sorted(read, key=lambda each: (str(each.object.metadata.creation_timestamp), each.name))
+
+
+def schedule_of(spec: BackupScheduleSpec, now: datetime) -> Schedule:
+    """The schedule as the engine has it; UsageError for nonsense."""
+    made = Schedule(
+        cron=parse_schedule(spec.schedule.cron, spec.schedule.time_zone),
+        jitter=parse_duration(spec.jitter),
+        missed=spec.missed,
+    )
+    require_sense(made, now)
+    return made
+
+
+def policy_of(keep: Retention) -> retention.Policy:
+    """What is kept, as the store takes it; UsageError for nonsense."""
+    return retention.Policy(
+        last=keep.last,
+        hourly=keep.hourly,
+        daily=keep.daily,
+        weekly=keep.weekly,
+        monthly=keep.monthly,
+        yearly=keep.yearly,
+        within=parse_duration(keep.within) if keep.within else None,
+    )
+
+
+def delay_of(schedule: Schedule, uid: str) -> timedelta:
+    """How much later than its times a schedule is: the same for every leader."""
+    share = int.from_bytes(sha256(uid.encode()).digest()[:4], "big") / 2**32
+    return schedule.jitter * share
+
+
+def occasion(
+    schedule: Schedule, uid: str, last: datetime, now: datetime, *, is_busy: bool
+) -> Occasion:
+    """The time that is due, or else the next one."""
+    delay = delay_of(schedule, uid)
+    due = next_due(schedule, last, now)
+    if due is None:
+        return Occasion(at=None)
+    at = due.at + delay
+    if at > now:
+        return Occasion(at=at)
+    is_late = now - at > PUNCTUAL
+    is_made = not is_busy and (schedule.missed == "run" or not is_late)
+    return Occasion(at=due.at, is_over=True, is_made=is_made)
+
+
+def next_check(times: BackupTimes | None, last: datetime, now: datetime) -> Occasion:
+    """When the repository is checked next, and whether that is due; UsageError for nonsense."""
+    if times is None:
+        return Occasion(at=None)
+    cron = parse_schedule(times.cron, times.time_zone)
+    due = next_due(Schedule(cron=cron), last, now)
+    if due is None:
+        return Occasion(at=None)
+    return Occasion(at=due.at, is_over=due.at <= now, is_made=due.at <= now)
+
+
+def backup_name(schedule: str, at: datetime) -> str:
+    """The name of a time's Backup: every leader gives it the same, so that it is made once."""
+    return f"{schedule[:200]}-{at:%Y%m%d%H%M}"
+
+
+def surplus(own: Sequence[OwnBackup]) -> list[OwnBackup]:
+    """Backups that failed, but for the newest of them: nothing is stored of them."""
+    failures = [each for each in own if each.status.phase == Phase.FAILED]
+    return failures[:-_FAILED_KEPT]
+
+
+def newest_complete(own: Sequence[OwnBackup]) -> OwnBackup | None:
+    """The last backup that lacks nothing."""
+    return next((each for each in reversed(own) if each.status.phase == Phase.COMPLETED), None)
+
+
+def rejected(
+    before: BackupScheduleStatus, generation: int, error: ShipkeeperError, now: datetime
+) -> BackupScheduleStatus:
+    """The status when the spec is nonsense."""
+    message = explained(error)
+    conditions = (condition("Accepted", False, error.reason, message),)
+    return msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        phase="Failing",
+        message=message,
+        next_at=None,
+        conditions=settled(before.conditions, conditions, generation, now),
+    )
+
+
+def suspended(before: BackupScheduleStatus, generation: int, now: datetime) -> BackupScheduleStatus:
+    """The status while no backups are made."""
+    others = (each for each in before.conditions if each.type != "Accepted")
+    return msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        phase="Suspended",
+        message="spec.suspend is true",
+        next_at=None,
+        conditions=settled(before.conditions, (accepted(), *others), generation, now),
+    )
+
+
+def standing(
+    before: BackupScheduleStatus,
+    generation: int,
+    own: Sequence[OwnBackup],
+    next_at: datetime | None,
+    troubles: dict[str, ShipkeeperError],
+    now: datetime,
+) -> BackupScheduleStatus:
+    """The status while backups are made; `troubles` are what failed last, by condition type."""
+    complete = newest_complete(own)
+    finished = complete.status.finished_at if complete else None
+    known = [each for each in (before.last_success_at, finished) if each is not None]
+    conditions = [accepted(), _succeeding(own)]
+    if "Pruned" in troubles or before.pruned_after:
+        conditions.append(_trouble("Pruned", troubles) or condition("Pruned", True, "Pruned"))
+    verified = _verified(before, troubles)
+    conditions += [verified] if verified else []
+    bad = [each for each in conditions if each.status == "False"]
+    return msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        phase="Failing" if bad else "Active",
+        message=bad[0].message if bad else "",
+        last_success_at=max(known, default=None),
+        next_at=whole(next_at) if next_at else None,
+        conditions=settled(before.conditions, conditions, generation, now),
+    )
+
+
+def _succeeding(own: Sequence[OwnBackup]) -> StatusCondition:
+    last = next((each for each in reversed(own) if has_ended(each.status)), None)
+    if last is None:
+        return condition("Succeeding", "Unknown", "NoBackupYet")
+    is_so = last.status.phase == Phase.COMPLETED
+    message = f"Backup {last.name}: {last.status.message}"
+    return condition("Succeeding", is_so, last.status.phase, message)
+
+
+def _verified(
+    before: BackupScheduleStatus, troubles: dict[str, ShipkeeperError]
+) -> StatusCondition | None:
+    if trouble := _trouble("Verified", troubles):
+        return trouble
+    if before.verified is None:
+        return None
+    if before.verified.findings:
+        return condition("Verified", False, "Damaged", before.verified.message)
+    return condition("Verified", True, "Whole")
+
+
+def _trouble(type_: str, troubles: dict[str, ShipkeeperError]) -> StatusCondition | None:
+    error = troubles.get(type_)
+    return condition(type_, False, error.reason, explained(error)) if error else None

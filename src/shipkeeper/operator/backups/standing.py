@@ -1,0 +1,183 @@
+"""How a Backup stands, as its status tells it. Pure."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from shipkeeper.backup.contents import Contents, Unreadable
+from shipkeeper.backup.selection import Selection
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.model.words import counted
+from shipkeeper.operator.api.backups import BackupStatus, MissingPart, Objects
+from shipkeeper.operator.api.conditions import settled
+from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.store.values import Backup
+
+_NAMED = 20
+_FIRST_PAUSE = timedelta(minutes=1)
+_LONGEST_PAUSE = timedelta(minutes=30)
+
+
+class Phase(StrEnum):
+    """What a Backup is at."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    COMPLETED = "Completed"
+    INCOMPLETE = "Incomplete"
+    FAILED = "Failed"
+
+
+ENDED = frozenset({Phase.COMPLETED, Phase.INCOMPLETE, Phase.FAILED})
+
+
+def has_ended(status: BackupStatus) -> bool:
+    """Whether nothing more comes of it."""
+    return status.phase in ENDED
+
+
+def selection_of(objects: Objects) -> Selection:
+    """What is asked for, as the engine takes it."""
+    return Selection(
+        namespaces=objects.namespaces,
+        not_namespaces=objects.exclude_namespaces,
+        kinds=objects.kinds,
+        not_kinds=objects.exclude_kinds,
+        selector=objects.selector,
+        names=objects.names,
+        not_names=objects.exclude_names,
+        cluster_scoped={"auto": None, "yes": True, "no": False}[objects.cluster_scoped],
+    )
+
+
+def begun(before: BackupStatus, generation: int, id_: str, now: datetime) -> BackupStatus:
+    """The status that is on record before an attempt begins."""
+    conditions = (
+        accepted(),
+        condition("Progressing", True, "Running"),
+        condition("Succeeded", "Unknown", "NotEnded"),
+    )
+    return msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        phase=Phase.RUNNING,
+        message="",
+        id=id_,
+        attempts=before.attempts + 1,
+        started_at=before.started_at or whole(now),
+        retry_at=None,
+        conditions=settled(before.conditions, conditions, generation, now),
+    )
+
+
+def waiting(
+    before: BackupStatus, generation: int, reason: str, message: str, now: datetime
+) -> BackupStatus:
+    """The status while it cannot be begun, or waits for its turn."""
+    conditions = (
+        accepted(),
+        condition("Progressing", False, reason, message),
+        condition("Succeeded", "Unknown", "NotEnded"),
+    )
+    return msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        phase=Phase.WAITING,
+        message=message,
+        conditions=settled(before.conditions, conditions, generation, now),
+    )
+
+
+def to_be_retried(
+    before: BackupStatus, generation: int, error: ShipkeeperError, now: datetime
+) -> BackupStatus:
+    """The status after an attempt that failed and is not the last."""
+    pause = min(_FIRST_PAUSE * 2 ** max(before.attempts - 1, 0), _LONGEST_PAUSE)
+    again = whole(now + pause)
+    message = f"attempt {before.attempts} failed: {explained(error)}"
+    status = waiting(before, generation, error.reason, message, now)
+    return msgspec.structs.replace(status, retry_at=again)
+
+
+def failed(
+    before: BackupStatus,
+    generation: int,
+    error: ShipkeeperError,
+    now: datetime,
+    *,
+    is_nonsense: bool = False,
+) -> BackupStatus:
+    """The status once it is given up."""
+    message = explained(error)
+    conditions = (
+        condition("Accepted", False, error.reason, message) if is_nonsense else accepted(),
+        condition("Progressing", False, "Failed"),
+        condition("Succeeded", False, error.reason, message),
+    )
+    return msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        phase=Phase.FAILED,
+        message=message,
+        finished_at=whole(now),
+        retry_at=None,
+        conditions=settled(before.conditions, conditions, generation, now),
+    )
+
+
+def made(
+    before: BackupStatus, generation: int, backup: Backup, contents: Contents, now: datetime
+) -> BackupStatus:
+    """The status once it is visible in the repository."""
+    missing = missing_of(contents)
+    phase = Phase.INCOMPLETE if missing else Phase.COMPLETED
+    reason = next((each.reason for each in missing), "Completed")
+    message = _sentence(contents, missing)
+    conditions = (
+        accepted(),
+        condition("Progressing", False, "Ended"),
+        condition("Succeeded", not missing, reason, message),
+    )
+    figures = backup.figures
+    return msgspec.structs.replace(
+        before,
+        observed_generation=generation,
+        phase=phase,
+        message=message,
+        objects=contents.objects,
+        content_bytes=figures.content_bytes if figures else 0,
+        added_bytes=figures.added_bytes if figures else 0,
+        revision=contents.revision,
+        missing=tuple(
+            MissingPart(what=each.what, reason=each.reason, message=each.message[:1024])
+            for each in missing[:_NAMED]
+        ),
+        missing_count=len(missing),
+        finished_at=whole(backup.created),
+        retry_at=None,
+        conditions=settled(before.conditions, conditions, generation, now),
+    )
+
+
+def missing_of(contents: Contents) -> tuple[Unreadable, ...]:
+    """What a backup lacks, by name."""
+    scattered = tuple(
+        Unreadable(
+            what=each.kind.name,
+            reason="OwnMoment",
+            message="is of a moment of its own, as the server kept none for long enough",
+        )
+        for each in contents.scattered
+    )
+    return (*contents.unreadable, *scattered)
+
+
+def _sentence(contents: Contents, missing: tuple[Unreadable, ...]) -> str:
+    said = f"{counted(contents.objects, 'object')} of {counted(len(contents.kinds), 'kind')}"
+    if not missing:
+        return said
+    named = ", ".join(each.what for each in missing[:5])
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    why = next(each.message for each in missing)
+    return f"{said}; it lacks {named}{more}: {why}"

@@ -1,0 +1,301 @@
+"""Reconciling Backups: each is made once, and found again by its name when a leader was lost.
+
+The name is on record before anything is stored under it. Whoever leads next looks whether a backup
+of that name is visible: if it is, it was made; if not, it is made anew under the same name, and the
+store lets one backup only have it.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from shipkeeper.backup.contents import Contents, decode_contents
+from shipkeeper.backup.take import Progress, take
+from shipkeeper.backup.volumes.saving import VolumeOptions, VolumeProgress, VolumeSaving
+from shipkeeper.errors import ShipkeeperError, UsageError
+from shipkeeper.kube.errors import ConflictError, ForbiddenError, NotFoundError
+from shipkeeper.operator.api.backups import BACKUP, BackupSpec, BackupStatus
+from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.backups.guarding import guarded
+from shipkeeper.operator.backups.hostless import no_hosts
+from shipkeeper.operator.backups.opening import NotReadyError, open_named
+from shipkeeper.operator.backups.standing import (
+    Phase,
+    begun,
+    failed,
+    has_ended,
+    made,
+    selection_of,
+    to_be_retried,
+    waiting,
+)
+from shipkeeper.operator.backups.told import explained
+from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.queue import WorkQueue
+from shipkeeper.operator.scene import Scene
+from shipkeeper.operator.status import claim_status, hold, let_go, tell_event, write_status
+from shipkeeper.store.documents import new_name
+from shipkeeper.store.errors import BlobExistsError, OutlivedError
+from shipkeeper.store.repository import Repository
+from shipkeeper.store.values import Backup
+
+_KIND = BACKUP
+_LOOK_AGAIN = timedelta(minutes=1)
+# Progress is written no more often than this.
+_GATHERING = timedelta(seconds=2)
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A backup that is visible now."""
+
+    backup: Backup
+    contents: Contents
+
+
+class BackupReconciler:
+    """Reconciles Backups; one is made at a time. `ended` hears of the repository of each."""
+
+    def __init__(
+        self,
+        scene: Scene,
+        queue: WorkQueue,
+        everything: Mapping[str, CustomObject],
+        repositories: Mapping[str, CustomObject],
+        ended: Callable[[str], None],
+    ) -> None:
+        self._scene = scene
+        self._queue = queue
+        self._everything = everything
+        self._repositories = repositories
+        self._ended = ended
+        self._takes: Errands[Taken] = Errands(queue.add)
+        self._forgets: Errands[bool] = Errands(queue.add)
+        self._progress: dict[str, Progress] = {}
+        self._begun: dict[str, CustomObject] = {}
+        scene.measures.count(_KIND.kind, everything)
+
+    async def stop(self) -> None:
+        """Stop where it is: nothing of a backup that is cut short is visible."""
+        await self._takes.stop()
+        await self._forgets.stop()
+
+    async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
+        """Make a backup if that is not done yet; when to look again."""
+        if found is None:
+            self._drop(key)
+            return None
+        status = msgspec.json.decode(found.status, type=BackupStatus)
+        if found.metadata.deletion_timestamp is not None:
+            return await self._end(found, status)
+        try:
+            spec = _KIND.read(found)
+        except msgspec.DecodeError as error:
+            refused = UsageError(str(error), reason="Malformed", hint="create another Backup")
+            await self._fail(found, status, refused, is_nonsense=True)
+            return None
+        try:
+            await self._hold(found, spec)
+        except ForbiddenError as error:
+            return await self._wait(found, status, error)
+        if has_ended(status):
+            self._drop(key)
+            return None
+        return await self._go_on(found, spec, status)
+
+    async def _hold(self, found: CustomObject, spec: BackupSpec) -> None:
+        """Only a backup that is to be forgotten with its object keeps it from going."""
+        if spec.deletion_policy == "Delete":
+            await hold(self._scene.writer, _KIND, found)
+        else:
+            await let_go(self._scene.writer, _KIND, found)
+
+    async def _go_on(
+        self, found: CustomObject, spec: BackupSpec, status: BackupStatus
+    ) -> timedelta | None:
+        now, generation, key = datetime.now(UTC), found.metadata.generation, found.key
+        if not self._takes.is_under_way(key):
+            if status.retry_at is not None and status.retry_at > now:
+                return status.retry_at - now
+            if status.phase == "":
+                status = waiting(status, generation, "Queued", "waits for its turn", now)
+                await claim_status(self._scene.writer, _KIND, found, status)
+                return None
+        try:
+            taken = self._takes.outcome(key, lambda: guarded(self._scene, self._take(key)))
+        except (ConflictError, NotFoundError):
+            raise  # The object is another by now: it is looked at again.
+        except ShipkeeperError as error:
+            self._progress.pop(key, None)
+            found, status = self._latest(found, status)
+            return await self._after_failure(found, spec, status, error)
+        if taken is None:
+            return await self._tell_progress(found, status)
+        self._progress.pop(key, None)
+        found, status = self._latest(found, status)
+        ended = made(status, generation, taken.backup, taken.contents, now)
+        await write_status(self._scene.writer, _KIND, found, ended)
+        await self._say(found, ended.phase, ended.message)
+        self._ended(spec.repository)
+        return None
+
+    async def _take(self, key: str) -> Taken:
+        """Make it, or find that it was made; NotReadyError if it cannot be begun."""
+        found = self._everything[key]
+        spec, status = _KIND.read(found), msgspec.json.decode(found.status, type=BackupStatus)
+        opened = await open_named(self._scene, self._repositories, spec.repository)
+        if status.id and (known := await _visible(opened, status.id)):
+            return known
+        if status.attempts > spec.retries:
+            raise _GaveUpError(
+                f"it was begun {status.attempts} times and never came to its end",
+                reason="CutShort",
+                hint="see why the operator's pods ended (memory?), then create another Backup",
+            )
+        id_ = status.id or new_name()
+        now = datetime.now(UTC)
+        status = begun(status, found.metadata.generation, id_, now)
+        self._begun[key] = await claim_status(self._scene.writer, _KIND, found, status)
+        try:
+            return await self._store(opened, key, id_, spec)
+        except BlobExistsError:
+            # A leader before us was not quite gone yet.
+            if known := await _visible(opened, id_):
+                return known
+            raise
+
+    async def _store(self, opened: Repository, key: str, id_: str, spec: BackupSpec) -> Taken:
+        def tell(progress: Progress | VolumeProgress) -> None:
+            if isinstance(progress, Progress):
+                self._progress[key] = progress
+                self._queue.add_after(key, _GATHERING)
+
+        # Volumes are listed, so that nobody believes them saved; their files are not read.
+        volumes = VolumeSaving(self._scene.connection, no_hosts, VolumeOptions())
+        async with opened.writing(id_) as writer:
+            backup, contents = await take(
+                self._scene.steady, writer, selection_of(spec.objects), tell, volumes
+            )
+        return Taken(backup, contents)
+
+    async def _after_failure(
+        self, found: CustomObject, spec: BackupSpec, status: BackupStatus, error: ShipkeeperError
+    ) -> timedelta | None:
+        now, generation = datetime.now(UTC), found.metadata.generation
+        if isinstance(error, NotReadyError):
+            return await self._wait(found, status, error)
+        if isinstance(error, OutlivedError):
+            # The repository was told that no backup of that name will come.
+            status = msgspec.structs.replace(status, id="")
+        is_final = isinstance(error, UsageError | _GaveUpError) or status.attempts > spec.retries
+        if is_final:
+            await self._fail(found, status, error)
+            return None
+        judged = to_be_retried(status, generation, error, now)
+        await write_status(self._scene.writer, _KIND, found, judged)
+        await self._say(found, error.reason, judged.message, is_warning=True)
+        return judged.retry_at - now if judged.retry_at else _LOOK_AGAIN
+
+    async def _wait(
+        self, found: CustomObject, status: BackupStatus, error: ShipkeeperError
+    ) -> timedelta:
+        """It cannot be begun as things are, which may change."""
+        generation, now = found.metadata.generation, datetime.now(UTC)
+        judged = waiting(status, generation, error.reason, explained(error), now)
+        if await write_status(self._scene.writer, _KIND, found, judged):
+            await self._say(found, error.reason, error.message, is_warning=True)
+        return _LOOK_AGAIN
+
+    def _latest(
+        self, found: CustomObject, status: BackupStatus
+    ) -> tuple[CustomObject, BackupStatus]:
+        """The object as its attempt was begun, if the watch did not bring that yet."""
+        known = self._begun.get(found.key)
+        if known is None or known.uid != found.uid:
+            return found, status
+        begun_status = msgspec.json.decode(known.status, type=BackupStatus)
+        return (known, begun_status) if begun_status.attempts > status.attempts else (found, status)
+
+    async def _fail(
+        self,
+        found: CustomObject,
+        status: BackupStatus,
+        error: ShipkeeperError,
+        *,
+        is_nonsense: bool = False,
+    ) -> None:
+        now = datetime.now(UTC)
+        judged = failed(status, found.metadata.generation, error, now, is_nonsense=is_nonsense)
+        if has_ended(status) and judged.message == status.message:
+            return
+        if await write_status(self._scene.writer, _KIND, found, judged):
+            await self._say(found, error.reason, judged.message, is_warning=True)
+
+    async def _tell_progress(self, found: CustomObject, status: BackupStatus) -> timedelta | None:
+        progress = self._progress.get(found.key)
+        if progress is None or status.phase != Phase.RUNNING:
+            return None
+        now = msgspec.structs.replace(
+            status,
+            objects=progress.objects,
+            message=f"{progress.objects} of about {progress.of_objects} objects",
+        )
+        await write_status(self._scene.writer, _KIND, found, now)
+        return None
+
+    async def _end(self, found: CustomObject, status: BackupStatus) -> timedelta | None:
+        """The object is deleted: stop, forget the stored backup if that is wished, let it go."""
+        self._takes.drop(found.key)
+        self._progress.pop(found.key, None)
+        try:
+            spec = _KIND.read(found)
+        except msgspec.DecodeError:
+            spec = None
+        if spec is not None and spec.deletion_policy == "Delete" and status.id:
+            try:
+                done = self._forgets.outcome(
+                    found.key, lambda: guarded(self._scene, self._forget(spec, status.id))
+                )
+            except ShipkeeperError as error:
+                message = f"the stored backup cannot be forgotten: {explained(error)}"
+                told = msgspec.structs.replace(status, message=message)
+                if await write_status(self._scene.writer, _KIND, found, told):
+                    await self._say(found, error.reason, message, is_warning=True)
+                return _LOOK_AGAIN
+            if done is None:
+                return None
+        await let_go(self._scene.writer, _KIND, found)
+        if spec is not None:
+            self._ended(spec.repository)
+        return None
+
+    async def _forget(self, spec: BackupSpec, id_: str) -> bool:
+        opened = await open_named(self._scene, self._repositories, spec.repository)
+        if await _visible(opened, id_):
+            await opened.forget([id_])
+        return True
+
+    def _drop(self, key: str) -> None:
+        self._takes.drop(key)
+        self._forgets.drop(key)
+        self._progress.pop(key, None)
+        self._begun.pop(key, None)
+
+    async def _say(
+        self, found: CustomObject, reason: str, message: str, *, is_warning: bool = False
+    ) -> None:
+        self._scene.say(f"Backup {found.name}: {reason}: {message}")
+        writer = self._scene.writer
+        await tell_event(writer, _KIND, found, reason, message, is_warning=is_warning)
+
+
+class _GaveUpError(ShipkeeperError):
+    """It is not begun again."""
+
+
+async def _visible(opened: Repository, id_: str) -> Taken | None:
+    """The backup of a name, if it is visible."""
+    found = next((each for each in await opened.backups() if each.name == id_), None)
+    if found is None:
+        return None
+    return Taken(found, decode_contents(found.summary, found.name))

@@ -1,0 +1,27 @@
+"""Words and conditions that the statuses of all kinds around backups share. Pure."""
+
+from datetime import UTC, datetime
+
+from shipkeeper.errors import ShipkeeperError
+from shipkeeper.operator.api.conditions import StatusCondition, Truth
+
+
+def explained(error: ShipkeeperError) -> str:
+    """What went wrong, and what to do about it."""
+    return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
+def condition(type_: str, status: Truth | bool, reason: str, message: str = "") -> StatusCondition:
+    """A condition whose moment is settled later."""
+    truth: Truth = status if isinstance(status, str) else "True" if status else "False"
+    return StatusCondition(type=type_, status=truth, reason=reason, message=message)
+
+
+def accepted() -> StatusCondition:
+    """The spec makes sense."""
+    return condition("Accepted", True, "Valid")
+
+
+def whole(moment: datetime) -> datetime:
+    """Kubernetes' own times have no fractions of seconds."""
+    return moment.astimezone(UTC).replace(microsecond=0)

@@ -1,0 +1,254 @@
+"""BackupSchedules: each time one Backup, whoever leads; what is kept, and when all is checked."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from shipkeeper.errors import UsageError
+from shipkeeper.kube.writer import Writer
+from shipkeeper.operator.api.backups import (
+    BACKUP,
+    BACKUP_SCHEDULE,
+    BackupScheduleSpec,
+    BackupScheduleStatus,
+    BackupStatus,
+    BackupTimes,
+    Retention,
+)
+from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.backups.schedule_standing import (
+    OwnBackup,
+    backup_name,
+    delay_of,
+    next_check,
+    occasion,
+    policy_of,
+    schedule_of,
+    standing,
+    surplus,
+)
+from tests.operator.harbour import Harbour
+from tests.operator.vault import Vault, stands
+
+NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
+NIGHTS = BackupScheduleSpec(schedule=BackupTimes(cron="0 3 * * *"), repository="x")
+SOME = {"kinds": ["configmaps"]}
+
+
+def own(number: int, phase: str) -> OwnBackup:
+    body = {"metadata": {"name": f"b{number}", "creationTimestamp": NOON.isoformat()}}
+    found = msgspec.json.decode(msgspec.json.encode(body), type=CustomObject)
+    return OwnBackup(found, BackupStatus(phase=phase, message=f"m{number}", finished_at=NOON))
+
+
+def test_a_missed_time_is_made_up_for_once_or_left_out() -> None:
+    days_ago = NOON - timedelta(days=5)
+    run = occasion(schedule_of(NIGHTS, NOON), "u", days_ago, NOON, is_busy=False)
+    assert (run.at, run.is_over, run.is_made) == (NOON.replace(hour=3), True, True)
+    skipping = msgspec.structs.replace(NIGHTS, missed="skip")
+    skip = occasion(schedule_of(skipping, NOON), "u", days_ago, NOON, is_busy=False)
+    assert (skip.at, skip.is_over, skip.is_made) == (run.at, True, False)
+    assert run.at is not None
+    later = occasion(schedule_of(NIGHTS, NOON), "u", run.at, NOON, is_busy=False)
+    assert (later.at, later.is_over) == (NOON.replace(day=27, hour=3), False)
+
+
+def test_a_time_passes_while_the_last_backup_goes_on() -> None:
+    due = occasion(schedule_of(NIGHTS, NOON), "u", NOON - timedelta(days=1), NOON, is_busy=True)
+    assert (due.is_over, due.is_made) == (True, False)
+
+
+def test_the_jitter_is_the_same_for_every_leader_and_differs_between_schedules() -> None:
+    spec = msgspec.structs.replace(NIGHTS, jitter="1h")
+    schedule = schedule_of(spec, NOON)
+    delays = {delay_of(schedule, str(number)) for number in range(20)}
+    assert len(delays) == 20
+    assert all(timedelta(0) <= each < timedelta(hours=1) for each in delays)
+    assert delay_of(schedule, "a") == delay_of(schedule_of(spec, NOON), "a")
+    with pytest.raises(UsageError, match="jitter"):
+        schedule_of(msgspec.structs.replace(NIGHTS, jitter="24h"), NOON)
+
+
+def test_a_clock_that_was_ahead_does_not_stop_the_schedule() -> None:
+    ahead = NOON + timedelta(days=400)
+    due = occasion(schedule_of(NIGHTS, NOON), "u", ahead, NOON, is_busy=False)
+    assert due.at == NOON.replace(day=27, hour=3)
+
+
+def test_checks_have_times_of_their_own() -> None:
+    assert next_check(None, NOON, NOON).at is None
+    sundays = BackupTimes(cron="0 5 * * sun")
+    assert not next_check(sundays, NOON, NOON).is_over
+    assert next_check(sundays, NOON - timedelta(days=8), NOON).is_over
+
+
+def test_a_schedule_fails_when_its_last_backup_lacks_something() -> None:
+    status = standing(
+        BackupScheduleStatus(), 1, [own(1, "Completed"), own(2, "Incomplete")], None, {}, NOON
+    )
+    assert (status.phase, status.last_success_at) == ("Failing", NOON)
+    assert "b2" in status.message
+    error = UsageError("no", reason="Away", hint="wait")
+    troubled = standing(
+        BackupScheduleStatus(), 1, [own(1, "Completed")], None, {"Pruned": error}, NOON
+    )
+    assert (troubled.phase, troubled.message) == ("Failing", "no (wait)")
+    assert (
+        standing(BackupScheduleStatus(), 1, [own(3, "Running")], None, {}, NOON).phase == "Active"
+    )
+
+
+def test_failures_are_kept_for_a_while() -> None:
+    failures = [own(number, "Failed") for number in range(8)]
+    assert [each.name for each in surplus([*failures, own(9, "Completed")])] == ["b0", "b1", "b2"]
+    assert policy_of(Retention(last=2, within="1h")).last == 2
+    assert backup_name("x" * 253, NOON).endswith("-202611261200")
+
+
+async def _due(harbour: Harbour, name: str, **spec: Any) -> datetime:
+    """Create a schedule with one time in a year, which was a while ago."""
+    at = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=1)
+    asked = {
+        "schedule": {"cron": f"{at.minute} {at.hour} {at.day} {at.month} *"},
+        "repository": "vault",
+        "objects": SOME,
+        **spec,
+    }
+    await harbour.create(BACKUP_SCHEDULE, name, asked)
+    await _heeded(harbour, name, at - timedelta(hours=1))
+    return at
+
+
+async def _heeded(harbour: Harbour, name: str, last: datetime) -> None:
+    body = {"status": {"lastScheduleAt": last.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+    await Writer(harbour.connection).patch(
+        BACKUP_SCHEDULE.resource, name, body, subresource="status"
+    )
+
+
+async def test_backups_are_made_pruned_and_checked(harbour: Harbour, vault: Vault) -> None:
+    at = await _due(harbour, "nightly", keep={"last": 1})
+    weekly = {"cron": f"{at.minute} {at.hour} {at.day} {at.month} *"}
+    harbour.start()
+    name = backup_name("nightly", at)
+    first = await vault.ended(name)
+    assert first.phase == "Completed"
+
+    async def reaches(predicate: Callable[[BackupScheduleStatus], bool]) -> BackupScheduleStatus:
+        return await stands(harbour, BACKUP_SCHEDULE, BackupScheduleStatus, "nightly", predicate)
+
+    status = await reaches(lambda seen: seen.pruned_after == name)
+    assert (status.phase, status.last_backup) == ("Active", name)
+    assert status.last_success_at == first.finished_at
+    # The same time again: its Backup is there already, and no second one comes.
+    await _heeded(harbour, "nightly", at - timedelta(hours=1))
+    await reaches(lambda seen: seen.last_schedule_at == at)
+    assert len(await vault.backups()) == 1
+    # Another complete one lets the first go, and its object with it.
+    await harbour.kubectl("delete", "bs", "nightly")
+    await vault.back_up("by-hand", objects=SOME)
+    hand = await vault.ended("by-hand")
+    at = await _due(harbour, "second", keep={"last": 1}, verify=weekly)
+    second = await vault.ended(backup_name("second", at))
+    await stands(
+        harbour,
+        BACKUP_SCHEDULE,
+        BackupScheduleStatus,
+        "second",
+        lambda seen: seen.pruned_after != "",
+    )
+    assert [each.name for each in await vault.backups()] == [second.id]
+    assert second.id not in (first.id, hand.id)
+
+
+def _flip_a_byte(repository: Path) -> None:
+    pack = next(each for each in sorted(repository.rglob("packs/*/*")) if each.is_file())
+    content = bytearray(pack.read_bytes())
+    content[len(content) // 2] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(bytes(content))
+
+
+async def test_damage_is_found_on_a_schedule(harbour: Harbour, vault: Vault) -> None:
+    harbour.start()
+    await vault.back_up("first", objects=SOME)
+    await vault.ended("first")
+    await asyncio.to_thread(_flip_a_byte, Path(vault.place.url))
+    at = datetime.now(UTC) - timedelta(hours=1)
+    yearly = {"cron": f"{at.minute} {at.hour} {at.day} {at.month} *"}
+    spec = {"schedule": {"cron": "0 0 29 2 *"}, "repository": "vault", "verify": yearly}
+    await harbour.create(BACKUP_SCHEDULE, "watch", spec)
+    old = {"at": (at - timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    await Writer(harbour.connection).patch(
+        BACKUP_SCHEDULE.resource, "watch", {"status": {"verified": old}}, subresource="status"
+    )
+    status = await stands(
+        harbour,
+        BACKUP_SCHEDULE,
+        BackupScheduleStatus,
+        "watch",
+        lambda seen: seen.verified is not None and seen.verified.findings > 0,
+    )
+    assert status.phase == "Failing"
+    assert "finding" in status.message
+    assert next(each.reason for each in status.conditions if each.type == "Verified") == "Damaged"
+
+
+async def test_nonsense_is_told_and_a_suspended_schedule_rests(
+    harbour: Harbour, vault: Vault
+) -> None:
+    harbour.start()
+    times = {"cron": "0 26 * * *"}
+    await harbour.create(BACKUP_SCHEDULE, "odd", {"schedule": times, "repository": "vault"})
+    odd = await stands(
+        harbour, BACKUP_SCHEDULE, BackupScheduleStatus, "odd", lambda seen: seen.phase == "Failing"
+    )
+    assert odd.conditions[0].status == "False"
+    await _due(harbour, "asleep", suspend=True)
+    status = await stands(
+        harbour, BACKUP_SCHEDULE, BackupScheduleStatus, "asleep", lambda seen: seen.phase != ""
+    )
+    assert status.phase == "Suspended"
+    assert (await harbour.reader.list(BACKUP.resource)).items == []
+
+
+async def test_a_leader_that_dies_at_any_write_makes_one_backup_of_a_time(
+    harbour: Harbour, vault: Vault
+) -> None:
+    dies_at = 0
+    for dies_at in range(1, 40, 2):
+        name = f"s{dies_at}"
+        mortal = harbour.start(dies_at=dies_at)
+        await mortal.says("leads")
+        at = await _due(harbour, name)
+        dying = asyncio.create_task(mortal.ends())
+        ending = asyncio.create_task(
+            stands(
+                harbour,
+                BACKUP_SCHEDULE,
+                BackupScheduleStatus,
+                name,
+                lambda seen: seen.last_success_at is not None,
+            )
+        )
+        await asyncio.wait((dying, ending), return_when=asyncio.FIRST_COMPLETED)
+        is_dead = dying.done()
+        if is_dead:
+            harbour.start()
+        else:
+            mortal.kill()
+            await dying
+        status = await ending
+        assert (status.last_schedule_at, status.last_backup) == (at, backup_name(name, at))
+        found = (await harbour.reader.list(BACKUP.resource)).items
+        assert len([each for each in found if each.name.startswith(f"{name}-")]) == 1
+        harbour.end_all()
+        if not is_dead:
+            break
+    assert dies_at > 3
+    assert len(await vault.backups()) == (dies_at + 1) // 2

@@ -1,0 +1,179 @@
+"""Restores: planned first, done once approved, and once only whoever leads."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.kube.resources import CONFIG_MAPS
+from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
+from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
+from tests.cli.run import run_cli
+from tests.nodes.world import World
+from tests.operator.harbour import NAMESPACE, Harbour
+from tests.operator.vault import Vault, stands
+
+APPROVED = {"spec": {"approved": True}}
+ENDS = ("Succeeded", "Incomplete", "Blocked", "Failed", "Aborted")
+
+
+@pytest.fixture(autouse=True)
+async def _allowed(vault: Vault) -> None:  # pyright: ignore[reportUnusedFunction]
+    await vault.harbour.set_up(allowed=("backups", "restores"))
+
+
+async def _lost(world: World, harbour: Harbour, vault: Vault, *names: str) -> dict[str, Any]:
+    """Back ConfigMaps up and delete them; what a Restore asks for to have them back."""
+    for name in names:
+        await harbour.kubectl("create", "configmap", name, "-n", world.name, "--from-literal=a=1")
+    replica = harbour.start()
+    objects = {"namespaces": [world.name], "kinds": ["configmaps"]}
+    await vault.back_up("before", objects=objects)
+    made = await vault.ended("before")
+    assert made.phase == "Completed"
+    harbour.end_all()
+    assert replica.process.poll() is not None
+    await harbour.kubectl("delete", "configmap", *names, "-n", world.name)
+    return {"repository": vault.name, "backup": made.id, "objects": objects}
+
+
+async def _stands(
+    harbour: Harbour, name: str, predicate: Callable[[RestoreStatus], bool]
+) -> RestoreStatus:
+    return await stands(harbour, RESTORE, RestoreStatus, name, predicate)
+
+
+async def _approve(harbour: Harbour, name: str) -> None:
+    await harbour.writer.patch(RESTORE.resource, name, APPROVED)
+
+
+async def test_a_restore_waits_for_a_maintenance(
+    world: World, harbour: Harbour, vault: Vault
+) -> None:
+    asked = await _lost(world, harbour, vault, "one")
+    [node] = await world.add_nodes(1)
+    harbour.start()
+    await harbour.maintain("long", (node,), action={"wait": "10m"})
+    await harbour.reaches("long", "Running")
+    await harbour.writer.patch(NODE_MAINTENANCE.resource, "long", {"spec": {"paused": True}})
+    await harbour.create(RESTORE, "back", {**asked, "approved": True})
+    status = await _stands(harbour, "back", lambda seen: "lock" in seen.message.lower())
+    assert status.phase == "Waiting", status
+    with pytest.raises(NotFoundError):
+        await harbour.reader.get(CONFIG_MAPS, "one", world.name)
+    await harbour.delete("long")
+    status = await _stands(harbour, "back", lambda seen: seen.phase in ENDS)
+    assert status.phase == "Succeeded", status
+
+
+async def test_nothing_is_written_before_the_plan_is_approved(
+    world: World, harbour: Harbour, vault: Vault
+) -> None:
+    asked = await _lost(world, harbour, vault, "one", "two")
+    harbour.start()
+    await harbour.create(RESTORE, "back", asked)
+    status = await _stands(harbour, "back", lambda seen: seen.phase == "AwaitingApproval")
+    assert (status.counts.create, status.backup) == (2, asked["backup"])
+    said = await run_cli(
+        world.sandbox,
+        *("backup", "restore", asked["backup"], "--dry-run=client", "--repo", vault.place.url),
+        *("--key", vault.place.key, "--identity", vault.place.identity),
+        *("--namespace", world.name, "--kind", "configmaps"),
+    )
+    assert said.stdout.rstrip() == status.plan.rstrip()
+    with pytest.raises(NotFoundError):
+        await harbour.reader.get(CONFIG_MAPS, "one", world.name)
+    await _approve(harbour, "back")
+    status = await _stands(harbour, "back", lambda seen: seen.phase in ENDS)
+    assert status.phase == "Succeeded", status
+    assert (await harbour.reader.get(CONFIG_MAPS, "one", world.name)).data == {"a": "1"}
+    assert status.journal is not None
+    head = await harbour.reader.get(CONFIG_MAPS, status.journal.name, NAMESPACE)
+    assert '"door":"operator"' in head.data["run"]
+    # A second one finds everything there.
+    await harbour.create(RESTORE, "again", {**asked, "approved": True})
+    again = await _stands(harbour, "again", lambda seen: seen.phase in ENDS)
+    assert (again.phase, again.counts.create) == ("Succeeded", 0)
+    await harbour.kubectl("delete", "rst", "back", "again", "--timeout=60s")
+
+
+async def test_roles_come_back_that_allow_more_than_the_operator_is_allowed(
+    world: World, harbour: Harbour, vault: Vault
+) -> None:
+    name = f"{world.name}-boss"
+    await harbour.kubectl("create", "clusterrole", name, "--verb=impersonate", "--resource=users")
+    await harbour.kubectl("create", "clusterrolebinding", name, f"--clusterrole={name}", "--user=x")
+    harbour.start()
+    objects = {"names": [f"clusterrole/{name}", f"clusterrolebinding/{name}"]}
+    await vault.back_up("roles", objects=objects)
+    made = await vault.ended("roles")
+    assert made.phase == "Completed", made
+    await harbour.kubectl("delete", "clusterrole,clusterrolebinding", name)
+    asked = {"repository": vault.name, "backup": made.id, "objects": objects, "approved": True}
+    await harbour.create(RESTORE, "roles", asked)
+    status = await _stands(harbour, "roles", lambda seen: seen.phase in ENDS)
+    assert status.phase == "Succeeded", status
+    await harbour.kubectl("delete", "clusterrole,clusterrolebinding", name)
+
+
+async def test_what_cannot_be_planned_says_why(harbour: Harbour, tmp_path: Path) -> None:
+    vault = await Vault(harbour, tmp_path, "sealed").build(with_identity=False)
+    harbour.start()
+    await harbour.create(RESTORE, "blind", {"repository": vault.name, "backup": "latest"})
+    status = await _stands(harbour, "blind", lambda seen: seen.message != "")
+    assert status.phase == "Waiting"
+    assert "identitySecret" in status.message
+    await harbour.kubectl("delete", "rst", "blind", "--timeout=60s")
+
+
+@pytest.mark.parametrize("is_sent", [False, True])
+async def test_a_leader_that_dies_at_any_write_leaves_one_restore(
+    world: World, harbour: Harbour, vault: Vault, *, is_sent: bool
+) -> None:
+    asked = await _lost(world, harbour, vault, "one", "two")
+    dies_at = 0
+    for dies_at in range(1, 60, 2):
+        name = f"run-{dies_at}"
+        mortal = harbour.start(dies_at=dies_at, is_sent=is_sent)
+        await mortal.says("leads")
+        await harbour.create(RESTORE, name, {**asked, "approved": True})
+        dying = asyncio.create_task(mortal.ends())
+        ending = asyncio.create_task(_stands(harbour, name, lambda seen: seen.phase in ENDS))
+        await asyncio.wait((dying, ending), return_when=asyncio.FIRST_COMPLETED)
+        is_dead = dying.done()
+        if is_dead:
+            harbour.start()
+        else:
+            mortal.kill()
+            await dying
+        status = await ending
+        assert status.phase == "Succeeded", (dies_at, status)
+        for each in ("one", "two"):
+            found = await harbour.reader.get(CONFIG_MAPS, each, world.name)
+            assert found.data == {"a": "1"}
+        harbour.end_all()
+        await harbour.kubectl("delete", "configmap", "one", "two", "-n", world.name)
+        if not is_dead:
+            break
+    assert dies_at > 5
+
+
+@pytest.mark.parametrize("dies_at", [4, 7, 10, 13])
+async def test_a_deleted_restore_is_let_go_of_wherever_its_leader_died(
+    world: World, harbour: Harbour, vault: Vault, dies_at: int
+) -> None:
+    asked = await _lost(world, harbour, vault, "one", "two")
+    mortal = harbour.start(dies_at=dies_at)
+    await mortal.says("leads")
+    await harbour.create(RESTORE, "back", {**asked, "approved": True})
+    dying = asyncio.create_task(mortal.ends())
+    ending = asyncio.create_task(_stands(harbour, "back", lambda seen: seen.phase in ENDS))
+    await asyncio.wait((dying, ending), return_when=asyncio.FIRST_COMPLETED)
+    assert dying.done(), "it has fewer writes than that"
+    await harbour.kubectl("delete", "rst", "back", "--wait=false")
+    harbour.start()
+    await harbour.kubectl("wait", "--for=delete", "rst/back", "--timeout=120s")
+    ending.cancel()
