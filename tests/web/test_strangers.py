@@ -8,7 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 import pytest
@@ -137,7 +137,7 @@ async def send(tab: Tab, operation: Operation, asked: object, **headers: str) ->
     path = operation.path.replace("{page}", "fleet").replace("{run}", "maintain-1")
     sent = {"Origin": tab.url, "X-Shipkeeper-CSRF": tab.csrf, **headers}
     if operation.method == "GET":
-        query = asked if isinstance(asked, dict) else {"x": str(asked)}
+        query = cast("Json", asked) if isinstance(asked, dict) else {"x": str(asked)}
         path = f"{path}?{urlencode({name: str(value) for name, value in query.items()})}"
         body = None
     else:
@@ -167,7 +167,7 @@ def _places(asked: Json) -> Iterator[tuple[str, ...]]:
     for name, value in asked.items():
         yield (name,)
         if isinstance(value, dict):
-            yield from ((name, *rest) for rest in _places(value))
+            yield from ((name, *rest) for rest in _places(cast("Json", value)))
 
 
 def in_world(asked: Json, kept: Kept) -> Json:

@@ -28,7 +28,8 @@ from shipkeeper.backup.volumes.saving import OpenHosts
 from shipkeeper.backup.volumes.world import observe
 from shipkeeper.backup.webhooks import MUTATING, VALIDATING
 from shipkeeper.backup.writing import ObjectWriter
-from shipkeeper.engine.journal import Journal, Ledger, Outcome, RunRecord
+from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.run import Circumstances, Run, RunResult
