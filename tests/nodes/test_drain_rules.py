@@ -9,9 +9,11 @@ import pytest
 from shipkeeper.engine.journal import Outcome
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.resources import NODES, PODS, REPLICA_SETS
+from shipkeeper.kube.writer import Writer
 from shipkeeper.model.meta import OwnerReference
 from shipkeeper.model.node import UNSCHEDULABLE_TAINT
 from shipkeeper.model.pod import MIRROR_ANNOTATION, Pod, Toleration
+from shipkeeper.nodes.cordon import uncordon
 from shipkeeper.sandbox import workloads
 from shipkeeper.sandbox.watch_budgets import watch_budgets
 from tests.cli.run import run_cli
@@ -284,6 +286,21 @@ async def test_rule_22_pods_that_come_meanwhile_are_moved_too(world: World) -> N
         assert (await draining).outcome is Outcome.SUCCEEDED
     assert "late" in world.accepted_evictions()
     assert await world.pods(first) == []
+
+
+async def test_who_comes_to_a_node_that_was_uncordoned_meanwhile_stays(world: World) -> None:
+    # The pod takes its time to end; its successor waits for this very node.
+    first, _ = await world.add_nodes(2, stops_after=10.0)
+    await world.up(world.deployment("web", node_selector={"kubernetes.io/hostname": first}))
+    draining = asyncio.create_task(world.drain(first))
+    async with asyncio.timeout(20):
+        while not world.accepted_evictions():
+            await asyncio.sleep(0.05)
+    await uncordon(world.reader, Writer(world.connection), first)
+    result = await draining
+    assert result.outcome is Outcome.BLOCKED
+    assert [each.reason for each in result.failures] == ["NotCordoned"]
+    assert len(world.accepted_evictions()) == 1
 
 
 async def test_rule_23_pods_that_come_back_forever_are_named(world: World) -> None:

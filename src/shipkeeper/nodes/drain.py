@@ -172,7 +172,22 @@ class NodeDrain:
             elif item.action != PodAction.SKIP and not self._comes_back(departure):
                 departure.is_awaited = True
                 leaving.append(departure)
+        if any(each.pod.uid not in self._at_start for each in leaving):
+            await self._require_cordoned()
         return leaving
+
+    async def _require_cordoned(self) -> None:
+        """Who comes to a node that somebody gave back is meant to be there: BlockedError."""
+        try:
+            node = await self._reader.get(NODES, self._node)
+        except (NotFoundError, UnreachableError):
+            return
+        if not node.spec.unschedulable:
+            raise BlockedError(
+                f"node {self._node} was uncordoned during its drain, and pods come to it",
+                reason="NotCordoned",
+                hint="see who uncordons it; then run the same command again",
+            )
 
     def _fail(self, departure: Departure, error: ShipkeeperError) -> None:
         self._failures[departure.pod.key] = error

@@ -8,14 +8,18 @@ from typing import Any
 import pytest
 
 from shipkeeper.engine.journal import Outcome
-from shipkeeper.engine.progress import Note
-from shipkeeper.engine.run import RunResult
+from shipkeeper.engine.plan import Step
+from shipkeeper.engine.progress import Note, quiet
+from shipkeeper.engine.run import RunResult, StepRecord
 from shipkeeper.errors import BlockedError
+from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
-from shipkeeper.kube.writer import STRATEGIC_PATCH
+from shipkeeper.kube.writer import STRATEGIC_PATCH, Writer
 from shipkeeper.model.pod import Toleration
 from shipkeeper.nodes.awaited import parse_awaited
 from shipkeeper.nodes.comeback import closing_taints
+from shipkeeper.nodes.cordon import cordon, uncordon
+from shipkeeper.nodes.fleet.steps import Update
 from shipkeeper.nodes.options import DrainOptions, IfWorkFails, MaintenanceOptions
 from shipkeeper.nodes.procedure import abort, prepare
 from shipkeeper.sandbox import workloads
@@ -81,6 +85,31 @@ async def test_a_hook_that_hangs_or_is_killed_has_its_verdict(newest_world: Worl
     assert verdict.reason == "CommandLost"
     for node in (first, second):
         assert (await world.node(node)).spec.unschedulable
+
+
+async def test_no_work_on_a_node_that_was_uncordoned_after_its_drain(
+    newest_world: World, tmp_path: Path
+) -> None:
+    world = newest_world
+    (node,) = await world.add_nodes(1)
+    done = tmp_path / "done"
+    reader, writer = Reader(world.connection), Writer(world.connection)
+    options = maintenance(command=f"touch {done}")
+    update = Update(reader, writer, options, tmp_path, quiet)
+    step = Step(id=f"{node}/update", action="update", target=f"node/{node}", effect="x")
+    record = StepRecord(world.journal, "run", step.id, [], {})
+    assert await update.check(step) is None
+    with pytest.raises(BlockedError, match="was uncordoned after it was drained"):
+        await update.perform(step, record)
+    assert not done.exists()
+    # As after a drain; then the work is begun, and goes on whatever becomes of the cordon.
+    await cordon(reader, writer, node, owner="maintain/run")
+    assert await update.check(step) is None
+    await update.perform(step, record)
+    assert done.exists()
+    await uncordon(reader, writer, node)
+    assert await update.check(step) is None
+    await update.perform(step, record)
 
 
 async def test_what_somebody_else_does_is_waited_for(world: World) -> None:

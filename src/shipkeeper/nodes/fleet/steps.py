@@ -68,6 +68,9 @@ class Update:
     async def perform(self, step: Step, record: StepRecord) -> None:
         """Do the work; it is started once, however often we are killed."""
         node = self._seen.pop(step.id)
+        # Work that was begun may have brought another Node of this name, which nobody cordoned.
+        if "info" not in record.detail:
+            _require_cordoned(node)
         try:
             before = await self._before(node, record)
             finished = await self._works.do(node, before, lambda line: self._say(node.name, line))
@@ -150,6 +153,16 @@ class Update:
 
     def _say(self, node: str, line: str) -> None:
         self._tell(Note(f"{node}: {line}"))
+
+
+def _require_cordoned(node: Node) -> None:
+    """BlockedError if pods may have come back since the drain, or the node is another by now."""
+    if not node.spec.unschedulable:
+        raise BlockedError(
+            f"node {node.name} was uncordoned after it was drained, or is a new one of this name",
+            reason="NotCordoned",
+            hint="nothing was done to it; run the same command again",
+        )
 
 
 class Ready(SelfEvident):
