@@ -8,12 +8,13 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import pytest
 from starlette.routing import Route
 
+from shipkeeper.backup.manifest import is_map
 from shipkeeper.sandbox.sandbox import Sandbox
 from shipkeeper.web import server
 from shipkeeper.web.app import Application
@@ -137,7 +138,7 @@ async def send(tab: Tab, operation: Operation, asked: object, **headers: str) ->
     path = operation.path.replace("{page}", "fleet").replace("{run}", "maintain-1")
     sent = {"Origin": tab.url, "X-Shipkeeper-CSRF": tab.csrf, **headers}
     if operation.method == "GET":
-        query = cast("Json", asked) if isinstance(asked, dict) else {"x": str(asked)}
+        query = asked if is_map(asked) else {"x": asked}
         path = f"{path}?{urlencode({name: str(value) for name, value in query.items()})}"
         body = None
     else:
@@ -166,8 +167,8 @@ def variants(asked: Json) -> Iterator[object]:
 def _places(asked: Json) -> Iterator[tuple[str, ...]]:
     for name, value in asked.items():
         yield (name,)
-        if isinstance(value, dict):
-            yield from ((name, *rest) for rest in _places(cast("Json", value)))
+        if is_map(value):
+            yield from ((name, *rest) for rest in _places(value))
 
 
 def in_world(asked: Json, kept: Kept) -> Json:

@@ -74,7 +74,11 @@ async def test_a_made_up_token_is_refused_and_guessing_ends(public: Served) -> N
 
 async def test_links_and_plain_http_are_no_way_in(public: Served) -> None:
     async with tab_of(public, logs_in=False) as tab:
-        assert (await tab.get("/api/door"))[1] == {"way": "token"}
+        assert (await tab.get("/api/door"))[1] == {
+            "way": "token",
+            "takesCertificates": False,
+            "certificate": None,
+        }
         async with tab.http.get(f"{tab.url}/", params={"link": "x"}):
             pass
         assert (await tab.get("/api/session"))[0] == 401

@@ -91,6 +91,7 @@ async def test_a_snapshot_is_looked_into_and_compared(
         await expect(page.get_by_label("YAML")).to_contain_text("password: <hidden>")
         await page.get_by_text("Bring it back").click()
         await expect(page.get_by_label("Command")).to_contain_text("shipkeeper etcd get repo:")
+        await expect(page.get_by_role("button", name="Close", exact=True)).to_be_in_viewport()
         await shoot(page, "snapshots-secret")
         await page.keyboard.press("Escape")
         await expect(page.get_by_role("checkbox")).to_have_count(0)
