@@ -11,8 +11,8 @@ from shipkeeper.engine.tenure import NAME as LOCK
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.resources import LEASES
 from shipkeeper.model.version import Version
-from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
+from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from shipkeeper.operator.manifests import ManifestOptions, permissions
 from shipkeeper.operator.run import LEASE
 from shipkeeper.sandbox import workloads

@@ -8,7 +8,7 @@ import pytest
 from shipkeeper.engine.finding import Finding, Findings, Severity, Unchecked
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.resources import CONFIG_MAPS
-from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.reports import (
     ACCESS_REPORT,
     CERTIFICATE_REPORT,

@@ -24,13 +24,15 @@ from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.writer import Writer
 from shipkeeper.metrics.server import serving
 from shipkeeper.operator.api.kind import Kind
-from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
+from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
+from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from shipkeeper.operator.controller import Controller, Reconciler
 from shipkeeper.operator.maintenance.reconcile import MaintenanceReconciler
 from shipkeeper.operator.maintenance.windows import WindowReconciler
 from shipkeeper.operator.measures import Measures
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.reconcile import LOOKS, ReportReconciler
+from shipkeeper.operator.runs import Runs
 from shipkeeper.operator.scene import Scene
 
 LEASE = "shipkeeper-operator"
@@ -124,6 +126,7 @@ def _scene(
 
 async def _lead(scene: Scene) -> None:
     """Reconcile everything until cancelled; ShipkeeperError when that cannot go on."""
+    runs = Runs(scene)
     async with AsyncExitStack() as stack:
         maintenances = await stack.enter_async_context(_controller(scene, NODE_MAINTENANCE))
         windows = await stack.enter_async_context(_controller(scene, MAINTENANCE_WINDOW))
@@ -138,6 +141,7 @@ async def _lead(scene: Scene) -> None:
                 MaintenanceReconciler(
                     scene,
                     maintenances.queue,
+                    runs,
                     maintenances.following.objects,
                     windows.following.objects,
                 ),

@@ -3,8 +3,9 @@
 from typing import Any
 
 from shipkeeper.operator.api.kind import Kind
-from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
+from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
+from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 
 KINDS: tuple[Kind[Any], ...] = (
     NODE_MAINTENANCE,

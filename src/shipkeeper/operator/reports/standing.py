@@ -13,7 +13,7 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.model.cron import parse_schedule
 from shipkeeper.model.words import counted
 from shipkeeper.operator.api.conditions import StatusCondition, settled
-from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.reports import (
     FindingCount,
     FoundThing,
