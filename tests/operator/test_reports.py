@@ -45,6 +45,11 @@ def test_the_first_look_is_at_once_and_a_missed_one_is_made_up_for_once() -> Non
     assert days_ago.at == datetime(2026, 11, 26, 6, tzinfo=UTC)
 
 
+def test_a_look_by_a_clock_that_was_ahead_says_nothing() -> None:
+    assert next_look(MORNINGS, NOON.replace(year=2027), NOON).is_due
+    assert not next_look(MORNINGS, NOON.replace(second=30), NOON).is_due
+
+
 def test_nonsense_is_refused() -> None:
     with pytest.raises(UsageError, match="no time zone"):
         next_look(ReportSchedule(cron="0 6 * * *", time_zone="Europe/Atlantis"), None, NOON)

@@ -15,7 +15,13 @@ import msgspec
 from shipkeeper.engine.election import leading
 from shipkeeper.engine.exposition import CONTENT_TYPE
 from shipkeeper.engine.progress import Event, Note
-from shipkeeper.engine.tenure import LeaseKey, LeaseTimes, LockLostError, Tenure
+from shipkeeper.engine.tenure import (
+    HistoryLostError,
+    LeaseKey,
+    LeaseTimes,
+    LockLostError,
+    Tenure,
+)
 from shipkeeper.kube.backoff import backoff
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
@@ -26,6 +32,7 @@ from shipkeeper.metrics.server import serving
 from shipkeeper.operator.api.kind import Kind
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
+from shipkeeper.operator.clock import in_words, watch_clock
 from shipkeeper.operator.controller import Controller, Reconciler
 from shipkeeper.operator.maintenance.reconcile import MaintenanceReconciler
 from shipkeeper.operator.maintenance.windows import WindowReconciler
@@ -67,13 +74,15 @@ async def operate(options: OperatorOptions, say: Callable[[str], None]) -> None:
             )
             say(f"metrics are at {url}")
         connection = await stack.enter_async_context(connect(options.connection))
-        failures = 0
+        failures, follows_setback = 0, False
         while True:
             try:
-                await _serve(connection, options, identity, measures, say)
+                await _serve(
+                    connection, options, identity, measures, say, follows_setback=follows_setback
+                )
             except LockLostError as error:
                 say(f"leads no more: {error.message}")
-                failures = 0
+                failures, follows_setback = 0, isinstance(error, HistoryLostError)
             except (ApiError, UnreachableError) as error:
                 failures += 1
                 say(f"cannot serve: {error.message}")
@@ -86,6 +95,8 @@ async def _serve(
     identity: str,
     measures: Measures,
     say: Callable[[str], None],
+    *,
+    follows_setback: bool,
 ) -> None:
     def tell(event: Event) -> None:
         if isinstance(event, Note):
@@ -95,6 +106,7 @@ async def _serve(
     async with leading(
         Reader(connection), Writer(connection), key, identity, tell=tell, times=options.times
     ) as tenure:
+        tenure.follows_setback |= follows_setback
         say(f"{identity} leads")
         measures.transitions += 1
         measures.is_leader = True
@@ -115,6 +127,7 @@ def _scene(
     return Scene(
         connection=connection,
         footing=tenure,
+        follows_setback=tenure.follows_setback,
         namespace=options.namespace,
         node=options.node,
         directory=options.directory,
@@ -131,10 +144,6 @@ async def _lead(scene: Scene) -> None:
         maintenances = await stack.enter_async_context(_controller(scene, NODE_MAINTENANCE))
         windows = await stack.enter_async_context(_controller(scene, MAINTENANCE_WINDOW))
 
-        def wake() -> None:
-            for key in maintenances.following.objects:
-                maintenances.queue.add(key)
-
         work: list[tuple[Controller, Reconciler]] = [
             (
                 maintenances,
@@ -146,12 +155,19 @@ async def _lead(scene: Scene) -> None:
                     windows.following.objects,
                 ),
             ),
-            (windows, WindowReconciler(scene, wake)),
+            (windows, WindowReconciler(scene, maintenances.look_at_all)),
         ]
         for kind, look_at in LOOKS:
             reports = await stack.enter_async_context(_controller(scene, kind))
             work.append((reports, ReportReconciler(scene, reports.queue, kind, look_at)))
+
+        def jumped(jump: timedelta) -> None:
+            scene.say(f"{in_words(jump)}: everything that waits for a time is looked at again")
+            for controller, _ in work:
+                controller.look_at_all()
+
         async with asyncio.TaskGroup() as group:
+            group.create_task(watch_clock(jumped))
             for controller, reconciler in work:
                 group.create_task(controller.work(reconciler))
 

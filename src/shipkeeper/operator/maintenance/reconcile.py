@@ -116,7 +116,7 @@ class MaintenanceReconciler:
             situation = msgspec.structs.replace(situation, is_spec_ignored=True)
         await self._teller.tell(found, status, ledger, situation)
         if stand.has_started:
-            await self._teller.say(found, "Started", f"run {ledger.record.id}")
+            await self._teller.started(found, ledger)
         if self._runs.has_ended(asked):
             self._forget(found.uid)
             outcome = str(ledger.record.outcome)

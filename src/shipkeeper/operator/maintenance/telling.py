@@ -88,6 +88,20 @@ class Teller:
         if await write_status(self._scene.writer, _KIND, found, judged):
             await self.say(found, reason, message, is_warning=True)
 
+    async def started(self, found: CustomObject, ledger: ClusterLedger) -> None:
+        """Tell that a run is begun, or gone on with."""
+        run = ledger.record.id
+        if not ledger.entries(run):
+            await self.say(found, "Started", f"run {run}")
+        elif self._scene.follows_setback:
+            message = (
+                f"etcd was restored to an older state: run {run} goes on from there, and looks "
+                "again at all that it does"
+            )
+            await self.say(found, "WentBack", message, is_warning=True)
+        else:
+            await self.say(found, "Resumed", f"run {run} goes on where it was")
+
     async def say(
         self, found: CustomObject, reason: str, message: str, *, is_warning: bool = False
     ) -> None:
