@@ -30,11 +30,8 @@ from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.version import Version
-from shipkeeper.operator.api.maintenance import (
-    MAINTENANCE_WINDOW,
-    NODE_MAINTENANCE,
-    NodeMaintenanceStatus,
-)
+from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE, NodeMaintenanceStatus
+from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from shipkeeper.operator.manifests import ManifestOptions, as_text, manifests
 from shipkeeper.operator.run import LEASE
 from shipkeeper.sandbox import workloads

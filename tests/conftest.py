@@ -17,9 +17,9 @@ settings.register_profile("clockless", deadline=None, suppress_health_check=[Hea
 settings.load_profile("clockless")
 
 
-def _control_plane(version: str) -> Iterator[Sandbox]:
+def _control_plane(version: str, purpose: str = "test") -> Iterator[Sandbox]:
     sandbox = Sandbox.up(
-        f"test-{version.replace('.', '-')}-{os.getpid()}",
+        f"{purpose}-{version.replace('.', '-')}-{os.getpid()}",
         version,
         lambda line: print(line, file=sys.stderr),  # noqa: T201
     )
@@ -37,6 +37,12 @@ def newest() -> Iterator[Sandbox]:
 def oldest() -> Iterator[Sandbox]:
     """A control plane of the oldest supported version."""
     yield from _control_plane(OLDEST)
+
+
+@pytest.fixture(scope="session")
+def returning() -> Iterator[Sandbox]:
+    """One for tests that take it back to an earlier moment, and everything in it along."""
+    yield from _control_plane(NEWEST, "past")
 
 
 @pytest.fixture(scope="session", params=[OLDEST, NEWEST])

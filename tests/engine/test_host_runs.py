@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from shipkeeper.engine.action import Action, StepRecord
 from shipkeeper.engine.host_runs import HostRuns
 from shipkeeper.engine.journal import Journal, Outcome
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Sink, quiet
-from shipkeeper.engine.run import Action, StepRecord
 from shipkeeper.errors import LockHeldError, ShipkeeperError
 from tests.engine.test_run import World, make_plan
 from tests.engine.test_run import step as step_

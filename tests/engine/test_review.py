@@ -7,11 +7,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipkeeper.engine.action import StepRecord
 from shipkeeper.engine.journal import Journal, Outcome
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Event, PlanRevised
 from shipkeeper.engine.review import Revision
-from shipkeeper.engine.run import Circumstances, Run, StepRecord
+from shipkeeper.engine.run import Circumstances, Run
 from shipkeeper.engine.schedule import Ending, Schedule
 from tests.engine.test_run import World, begin_run
 from tests.engine.test_schedule import head, plan, plans, tail

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shipkeeper.engine.action import StandingError, StepRecord
 from shipkeeper.engine.journal import Entry, Journal, Outcome, Phase, RunRecord
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Event, StepDone, StepFailed, StepUndone, quiet
-from shipkeeper.engine.run import Run, RunResult, StandingError, StepRecord
+from shipkeeper.engine.run import Run, RunResult
 from shipkeeper.engine.schedule import Schedule
 from shipkeeper.engine.session import require_resumable
 from shipkeeper.engine.verdict import Effect, Verdict

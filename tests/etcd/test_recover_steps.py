@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from shipkeeper.engine.action import StepRecord
 from shipkeeper.engine.plan import Step
 from shipkeeper.engine.progress import quiet
-from shipkeeper.engine.run import StepRecord
 from shipkeeper.etcd.errors import EtcdError
 from shipkeeper.etcd.files import new_private_file
 from shipkeeper.etcd.recover.plan import RecoverOutlook, Site

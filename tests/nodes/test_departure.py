@@ -1,7 +1,7 @@
 """The pure parts of how pods leave: tiers, deadlines, surges there is room for, volumes."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, Self
 
 import msgspec
 import pytest
@@ -25,6 +25,7 @@ from shipkeeper.model.storage import (
     VolumeSpec,
 )
 from shipkeeper.model.workload import Workload
+from shipkeeper.nodes import deadline
 from shipkeeper.nodes.deadline import Deadline
 from shipkeeper.nodes.fleet.forecast import forecast
 from shipkeeper.nodes.fleet.pace import Pace
@@ -173,6 +174,20 @@ def test_a_deadline_counts_from_the_first_begin() -> None:
     orphan = SchedulablePod(metadata=ObjectMeta(name="o"))
     assert ended.is_left_alone(orphan)
     assert not ended.is_left_alone(pod("web-1", "a"))
+
+
+def test_a_clock_that_is_set_ends_no_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tomorrow(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) + timedelta(days=1)
+
+    writer, hour = Writer(None), DrainOptions(deadline=3600.0)  # type: ignore[arg-type]
+    begun = Deadline(writer, hour, datetime.now(UTC))
+    monkeypatch.setattr(deadline, "datetime", Tomorrow)
+    assert not begun.is_over
+    set_back = Deadline(writer, hour, datetime.now(UTC) + timedelta(days=2))
+    assert 0 < (set_back.seconds_left or 0) <= 3600
 
 
 def attachment(

@@ -120,6 +120,12 @@ class Harbour:
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
 
+    async def events(self) -> list[tuple[str, str]]:
+        """The Events about objects of ours: the object's name, and the reason."""
+        form = 'jsonpath={range .items[*]}{.involvedObject.name} {.reason}{"\\n"}{end}'
+        said = await self.kubectl("get", "events", "--namespace=default", "-o", form)
+        return [(name, reason) for line in said.splitlines() for name, reason in [line.split(" ")]]
+
     def start(self, **wishes: Any) -> Replica:
         """Start a replica whose Lease lasts for a few seconds only."""
         number = next(_numbers)

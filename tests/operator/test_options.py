@@ -10,7 +10,8 @@ from shipkeeper.cli.drain_flags import DrainFlags
 from shipkeeper.cli.fleet_flags import FleetFlags
 from shipkeeper.errors import UsageError
 from shipkeeper.nodes.options import MaintenanceOptions
-from shipkeeper.operator.api.maintenance import MaintenanceWindowSpec, NodeMaintenanceSpec
+from shipkeeper.operator.api.maintenance import NodeMaintenanceSpec
+from shipkeeper.operator.api.windows import MaintenanceWindowSpec
 from shipkeeper.operator.maintenance.options import options_of, targets_of
 
 WINDOWS = {"night": MaintenanceWindowSpec(cron="0 22 * * *", length="6h", time_zone="UTC")}

@@ -18,9 +18,9 @@ from shipkeeper.operator.api.backups import (
     BackupScheduleStatus,
 )
 from shipkeeper.operator.api.kind import GROUP
-from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
 from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
+from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from shipkeeper.operator.manifests import ManifestOptions, permissions
 from shipkeeper.operator.run import LEASE
 from shipkeeper.sandbox import workloads

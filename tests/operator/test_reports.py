@@ -8,7 +8,7 @@ import pytest
 from shipkeeper.engine.finding import Finding, Findings, Severity, Unchecked
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.resources import CONFIG_MAPS
-from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.reports import (
     ACCESS_REPORT,
     CERTIFICATE_REPORT,
@@ -43,6 +43,11 @@ def test_the_first_look_is_at_once_and_a_missed_one_is_made_up_for_once() -> Non
     days_ago = next_look(MORNINGS, datetime(2026, 11, 20, 6, tzinfo=UTC), NOON)
     assert days_ago.is_due
     assert days_ago.at == datetime(2026, 11, 26, 6, tzinfo=UTC)
+
+
+def test_a_look_by_a_clock_that_was_ahead_says_nothing() -> None:
+    assert next_look(MORNINGS, NOON.replace(year=2027), NOON).is_due
+    assert not next_look(MORNINGS, NOON.replace(second=30), NOON).is_due
 
 
 def test_nonsense_is_refused() -> None:

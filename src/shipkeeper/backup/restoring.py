@@ -27,10 +27,10 @@ from shipkeeper.backup.volumes.filling import Filler
 from shipkeeper.backup.volumes.snapshots import data_source
 from shipkeeper.backup.webhooks import quiet, wake
 from shipkeeper.backup.writing import ObjectWriter
+from shipkeeper.engine.action import Action, StepRecord
 from shipkeeper.engine.journal import Phase
 from shipkeeper.engine.plan import Item, Step
 from shipkeeper.engine.progress import ItemChanged, Sink
-from shipkeeper.engine.run import Action, StepRecord
 from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.reader import Reader

@@ -32,29 +32,32 @@ async def leading(
     times: LeaseTimes,
 ) -> AsyncGenerator[Tenure]:
     """Stand by until nobody leads, then lead; as with the cluster's lock, LockLostError ends it."""
-    lease = await _win(reader, writer, key, identity, tell, times)
+    lease, follows_setback = await _win(reader, writer, key, identity, tell, times)
     async with holding(reader, writer, identity, lease, tell=tell, times=times) as tenure:
+        tenure.follows_setback = follows_setback
         yield tenure
 
 
 async def _win(
     reader: Reader, writer: Writer, key: LeaseKey, identity: str, tell: Sink, times: LeaseTimes
-) -> Lease:
-    await read_or_create(reader, writer, key)
-    following = Reflector(
-        reader, LEASES, namespace=key.namespace, field_selector=f"metadata.name={key.name}"
-    )
-    candidate = _Candidate(following, f"{key.namespace}/{key.name}", tell)
-    async with following:
-        while True:
+) -> tuple[Lease, bool]:
+    """The Lease once it is taken, and whether the API server went back meanwhile."""
+    setbacks = 0
+    while True:
+        await read_or_create(reader, writer, key)
+        following = Reflector(
+            reader, LEASES, namespace=key.namespace, field_selector=f"metadata.name={key.name}"
+        )
+        candidate = _Candidate(following, f"{key.namespace}/{key.name}", tell)
+        async with following:
             lease = await candidate.free()
-            try:
-                return await take(writer, lease, identity, times)
-            except ConflictError:
-                # Somebody was faster, and our watch will soon tell who.
-                await asyncio.sleep(_AGAIN)
-            except NotFoundError:
-                await read_or_create(reader, writer, key)
+            setbacks += following.setbacks
+        # If it is gone it is made anew; if somebody was faster, or our watch knew it wrongly, we
+        # look anew, too.
+        with contextlib.suppress(ConflictError, NotFoundError):
+            if lease is not None:
+                return await take(writer, lease, identity, times), setbacks > 0
+        await asyncio.sleep(_AGAIN)
 
 
 class _Candidate:
@@ -71,13 +74,18 @@ class _Candidate:
         self._told = ""
         leases.subscribe(lambda _: self._changed.set())
 
-    async def free(self) -> Lease:
-        """Return the Lease once nobody holds it, or its holder is known to have gone."""
+    async def free(self) -> Lease | None:
+        """Return the Lease once nobody holds it, or its holder is known to have gone.
+
+        None if it is gone: a state of the cluster that is older than it may have been restored.
+        """
         while True:
             self._changed.clear()
             lease = self._leases.objects.get(self._key)
-            left = None if lease is None else self._left(lease)
-            if lease is not None and left is not None and left <= 0:
+            if lease is None:
+                return None
+            left = self._left(lease)
+            if left <= 0:
                 return lease
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left):

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from shipkeeper.engine.action import Action
 from shipkeeper.engine.journal import Journal, RunRecord
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import RunStarted, Sink
-from shipkeeper.engine.run import Action, Run, RunResult
+from shipkeeper.engine.run import Run, RunResult
 from shipkeeper.engine.session import local_lock, new_run, require_resumable, run_directory
 from shipkeeper.errors import LockHeldError
 

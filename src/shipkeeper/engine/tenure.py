@@ -22,6 +22,7 @@ from shipkeeper.kube.errors import (
     UnauthorizedError,
 )
 from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reflector import is_older
 from shipkeeper.kube.resources import LEASES
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.lease import Lease
@@ -33,6 +34,10 @@ _REFUSALS = (ForbiddenError, UnauthorizedError)
 
 class LockLostError(ShipkeeperError):
     """The lock could not be kept; the run stopped where it was."""
+
+
+class HistoryLostError(LockLostError):
+    """The API server went back to an older state: nothing that is known of the cluster holds."""
 
 
 class LeaseKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,26 +90,45 @@ class Tenure:
         self._renewed = asyncio.Condition()
         self._is_away = False
         self._refused_at: float | None = None
+        self._lost: LockLostError | None = None
+        self.follows_setback = False
+        """Whether the API server went back to an older state while it was waited for."""
 
     @property
     def is_firm(self) -> bool:
         """Whether nobody else can hold the lock before a change that is begun now is done."""
-        return self._clock() - self._renewed_at < self._times.firm
+        return self._lost is None and self._clock() - self._renewed_at < self._times.firm
 
     async def firm(self) -> None:
-        """Return as soon as a change may be begun."""
+        """Return as soon as a change may be begun; LockLostError once none may be any more."""
         while not self.is_firm:
             await self.proven()
 
     async def proven(self) -> None:
-        """Renew now; return once a renewal succeeded that was begun after this was called."""
+        """Renew now; return once a renewal succeeded that was begun after this was called.
+
+        LockLostError once none will: whoever clears up must not wait for what never comes.
+        """
         asked_at = self._clock()
         self._is_wanted.set()
         async with self._renewed:
-            await self._renewed.wait_for(lambda: self._renewed_at >= asked_at)
+            await self._renewed.wait_for(
+                lambda: self._lost is not None or self._renewed_at >= asked_at
+            )
+        if self._lost is not None:
+            raise self._lost
 
     async def keep(self) -> None:
         """Renew until cancelled; LockLostError when somebody took it, or it fails for too long."""
+        try:
+            await self._keep()
+        except LockLostError as error:
+            async with self._renewed:
+                self._lost = error
+                self._renewed.notify_all()
+            raise
+
+    async def _keep(self) -> None:
         every = self._times.renew_every.total_seconds()
         pause = every
         while True:
@@ -137,8 +161,11 @@ class Tenure:
         try:
             self._lease = await self._patch({"renewTime": now()})
         except ConflictError as error:
-            # A renewal whose answer was lost conflicts with itself; only another holder is a loss.
-            self._lease = await self._read()
+            # A renewal whose answer was lost conflicts with itself; only another holder is a loss,
+            # or an older state: nobody but us renews it, so that it tells of every restore.
+            known, self._lease = self._lease, await self._read()
+            if is_older(self._lease.metadata.resource_version, known.metadata.resource_version):
+                raise _went_back() from error
             if self._lease.spec.holder_identity != self._identity:
                 raise _lost(f"{self._lease.spec.holder_identity or 'another'} took it") from error
             self._lease = await self._patch({"renewTime": now()})
@@ -207,4 +234,13 @@ def _lost(why: str) -> LockLostError:
         f"this run lost the cluster's lock: {why}; it stopped where it was",
         reason="LockLost",
         hint="run the same command again to go on",
+    )
+
+
+def _went_back() -> HistoryLostError:
+    return HistoryLostError(
+        "the API server went back to an older state: etcd was restored; this run stopped where it "
+        "was, as what it knows does not hold any more",
+        reason="WentBack",
+        hint="see what is left of it with: shipkeeper nodes; then run the same command again",
     )

@@ -29,7 +29,8 @@ class FollowingReader(Reader):
         super().__init__(connection)
         self.kind = kind
         self.followed = followed
-        self._noted: dict[str, KubeObject] = {}
+        # Beside each how often the server had gone back: what was noted before that is no more.
+        self._noted: dict[str, tuple[int, KubeObject]] = {}
         self._listed: tuple[tuple[Resource[Any], Reflector[Any]], ...] = ()
 
     def answer_lists(self, kind: Resource[T], followed: Reflector[T]) -> None:
@@ -69,13 +70,15 @@ class FollowingReader(Reader):
 
     def note(self, seen: KubeObject) -> None:
         """Take in an object as the server answered it: what is read later is not older."""
-        self._noted[seen.key] = seen
+        self._noted[seen.key] = (self.followed.setbacks, seen)
 
     def _known(self, key: str) -> Any:
-        watched, noted = self.followed.objects.get(key), self._noted.get(key)
+        watched = self.followed.objects.get(key)
+        setbacks, noted = self._noted.get(key, (0, None))
         if watched is None or noted is None:
             return watched
-        if watched.uid == noted.uid and _revision(watched) < _revision(noted):
+        is_current = setbacks == self.followed.setbacks
+        if is_current and watched.uid == noted.uid and _revision(watched) < _revision(noted):
             return noted
         del self._noted[key]
         return watched

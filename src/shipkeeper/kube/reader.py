@@ -88,6 +88,19 @@ class Reader:
         except ExpiredError:
             return _joined([await self._fetch(path, page_type, query)])
 
+    async def revision(
+        self,
+        resource: Resource[T],
+        *,
+        namespace: str = "",
+        label_selector: str = "",
+        field_selector: str = "",
+    ) -> str:
+        """The resourceVersion that a list would have now; costs no more than one object."""
+        query = {**selection(label_selector, field_selector), "limit": "1"}
+        listed = await self._fetch(resource.path(namespace), ObjectList[KubeObject], query)
+        return listed.metadata.resource_version
+
     async def _pages(
         self, path: str, query: dict[str, str], page_type: type[ObjectList[T]]
     ) -> AsyncGenerator[ObjectList[T]]:

@@ -34,6 +34,10 @@ class Reflector(Generic[T]):
     revisions and server restarts; only states that came and went between an expired revision and
     the list that replaces it are not told. It never gives up: while it cannot follow it tries
     again, `last_error` says why and `stale_since` when the server was last heard.
+
+    A server that knows less than it did (etcd was restored to an older state) is listed anew, and
+    `setbacks` counts it. It would never tell: it skips all changes up to the revision that was
+    known before, and what it lost it does not know.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class Reflector(Generic[T]):
         """
         self.last_error: ShipkeeperError | None = None
         self.stale_since: datetime | None = None
+        self.setbacks = 0
         self._reader = reader
         self._resource = resource
         self._namespace = namespace
@@ -65,6 +70,7 @@ class Reflector(Generic[T]):
         self._at_hand = at_hand
         self._replica: Replica[T] = Replica()
         self._revision = ""
+        self._newest = ""
         self._heard_at = datetime.now(UTC)
         self._connected_at = 0.0
         self._failures = 0
@@ -126,7 +132,9 @@ class Reflector(Generic[T]):
     async def _follow(self) -> None:
         while True:
             try:
-                if not self._revision:
+                # After trouble the server may have come back as something older.
+                is_older = self.last_error is not None and await self._is_older()
+                if is_older or not self._revision:
                     await self._list()
                 await self._watch()
             except ShipkeeperError as error:
@@ -145,8 +153,27 @@ class Reflector(Generic[T]):
         # Later lists must not go back behind what was seen.
         self._at_hand = False
         self._heard_at = datetime.now(UTC)
+        self._heed(listing.resource_version)
         self._replica.apply(difference(self._replica.objects, listing.items))
         self._revision = listing.resource_version
+
+    async def _is_older(self) -> bool:
+        """Whether the server knows less now than it told before."""
+        return self._heed(
+            await self._reader.revision(
+                self._resource,
+                namespace=self._namespace,
+                label_selector=self._label_selector,
+                field_selector=self._field_selector,
+            )
+        )
+
+    def _heed(self, revision: str) -> bool:
+        """Note which revision the server is at; whether it went back."""
+        has_gone_back = is_older(revision, self._newest)
+        self.setbacks += has_gone_back
+        self._newest = revision
+        return has_gone_back
 
     async def _watch(self) -> None:
         stream = watch(
@@ -177,6 +204,13 @@ class Reflector(Generic[T]):
             )
 
     def _take(self, event: Event[T]) -> None:
+        if not isinstance(event, Failed) and self._heed(_revision_of(event)):
+            self._revision = ""
+            raise ShipkeeperError(
+                f"the API server went back to an older state of {self._resource.plural}",
+                reason="WentBack",
+                hint="was etcd restored?",
+            )
         match event:
             case Seen(seen):
                 known = self.objects.get(seen.key)
@@ -227,6 +261,15 @@ class Reflector(Generic[T]):
         closed = ShipkeeperError(f"{self._resource.plural} are no longer followed", reason="Closed")
         error = None if task.cancelled() else task.exception()
         self._replica.fail(error or closed)
+
+
+def _revision_of(event: Seen[T] | Gone[T] | Bookmark) -> str:
+    return event.revision if isinstance(event, Bookmark) else event.object.metadata.resource_version
+
+
+def is_older(revision: str, than: str) -> bool:
+    """Whether a revision comes before another; not if one of them is no revision of etcd's."""
+    return revision.isdecimal() and than.isdecimal() and int(revision) < int(than)
 
 
 def _is_refusal(error: ShipkeeperError) -> bool:

@@ -7,12 +7,13 @@ from functools import partial
 
 import msgspec
 
+from shipkeeper.engine.action import Action
 from shipkeeper.engine.brake import Brake
 from shipkeeper.engine.journal import Entry
 from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
-from shipkeeper.engine.run import Action, Circumstances, Run
+from shipkeeper.engine.run import Circumstances, Run
 from shipkeeper.engine.session import Session
 from shipkeeper.kube.access import is_permitted
 from shipkeeper.kube.connection import Connection

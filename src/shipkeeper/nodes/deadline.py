@@ -1,10 +1,12 @@
 """How long a node's drain may take, and what then becomes of the pods that are left.
 
-It counts from the moment at which the drain was first begun, however often it was interrupted.
+It counts from the moment at which the drain was first begun, however often it was interrupted. In
+this process a clock counts it that nobody sets: no pod is ended past its budget for a jump of time.
 What is done past a budget is asked of the kubelet, never settled without it: no pod is deleted with
 a grace period of 0, as on a node that does not answer it may still run.
 """
 
+import time
 from datetime import UTC, datetime, timedelta
 
 from shipkeeper.kube.eviction import delete
@@ -16,7 +18,7 @@ from shipkeeper.nodes.options import AtDeadline, DrainOptions
 # The shortest grace period with which the kubelet still has to say that the pod has ended.
 _KILL_GRACE = 1
 # What a kubelet may take beyond a pod's grace period before the drain gives up.
-_SLACK = timedelta(seconds=60)
+_SLACK = 60.0  # seconds
 _USUAL_GRACE = 30
 
 
@@ -26,14 +28,15 @@ class Deadline:
     def __init__(self, writer: Writer, options: DrainOptions, began: datetime) -> None:
         self._writer = writer
         self._options = options
-        self._at = began + timedelta(seconds=options.deadline) if options.deadline else None
+        passed = max((datetime.now(UTC) - began).total_seconds(), 0.0)
+        self._at = time.monotonic() + options.deadline - passed if options.deadline else None
 
     @property
     def seconds_left(self) -> float | None:
         """How many seconds there are until then, 0 from then on; None without a deadline."""
         if self._at is None:
             return None
-        return max((self._at - datetime.now(UTC)).total_seconds(), 0.0)
+        return max(self._at - time.monotonic(), 0.0)
 
     @property
     def is_over(self) -> bool:
@@ -64,8 +67,8 @@ class Deadline:
         """Whether a pod is not ended past its budget: nothing would bring it back."""
         return pod.metadata.controller is None and not (self._options.force or pod.is_finished)
 
-    async def force(self, pod: Pod) -> datetime:
-        """Delete a pod past its budget; until when it should be gone.
+    async def force(self, pod: Pod) -> float:
+        """Delete a pod past its budget; until when, by `time.monotonic`, it should be gone.
 
         One whose deletion is under way keeps the time that it was given, unless it is to be killed.
         """
@@ -75,4 +78,4 @@ class Deadline:
             await delete(self._writer, pod, grace_period_seconds=grace)
         given = grace if grace is not None else pod.spec.termination_grace_period_seconds
         seconds = given if given is not None else _USUAL_GRACE
-        return datetime.now(UTC) + timedelta(seconds=seconds) + _SLACK
+        return time.monotonic() + seconds + _SLACK

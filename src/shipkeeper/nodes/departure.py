@@ -19,7 +19,7 @@ class Departure:
         # Whether its end is under way: nothing has to be asked of anybody any more.
         self.is_ending = False
         # Once it was ended past its budget: until when it has time for that.
-        self.last_call: datetime | None = None
+        self.last_call: float | None = None
         self.state = ""
         self.message = ""
 

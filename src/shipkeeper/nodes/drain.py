@@ -5,6 +5,7 @@ scheduler) are seen and moved too, and a pod counts as gone when it, by its UID,
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -12,10 +13,10 @@ from functools import partial
 
 import msgspec
 
+from shipkeeper.engine.action import StepRecord
 from shipkeeper.engine.journal import Phase
 from shipkeeper.engine.plan import Item, Step
 from shipkeeper.engine.progress import ItemChanged, Sink
-from shipkeeper.engine.run import StepRecord
 from shipkeeper.errors import BlockedError, ShipkeeperError
 from shipkeeper.kube.changes import Added, Change, Deleted
 from shipkeeper.kube.errors import ApiError, NotFoundError, UnreachableError
@@ -271,7 +272,7 @@ class NodeDrain:
         """End a pod past its budget, as was chosen for a drain that takes too long."""
         pod = departure.pod
         if departure.last_call is not None:
-            if datetime.now(UTC) > departure.last_call:
+            if time.monotonic() > departure.last_call:
                 raise self._does_not_end(pod)
             return
         if self._deadline.is_left_alone(pod):

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from shipkeeper.engine.action import Action, StepRecord
 from shipkeeper.engine.journal import Phase
 from shipkeeper.engine.plan import Step
 from shipkeeper.engine.progress import Sink
-from shipkeeper.engine.run import Action, StepRecord
 from shipkeeper.engine.verdict import Effect, Verdict, blocking
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.reader import Reader

@@ -108,7 +108,7 @@ class Works:
 
     async def _wait_for_change(self, node: str, before: Before) -> None:
         awaited, limit = self._options.wait_for, self._options.wait_limit
-        passed = (datetime.now(UTC) - before.at).total_seconds()
+        passed = max((datetime.now(UTC) - before.at).total_seconds(), 0.0)
         try:
             await wait_for_node(
                 self._reader,

@@ -60,6 +60,11 @@ class Controller:
         """Stop following."""
         await self._stack.aclose()
 
+    def look_at_all(self) -> None:
+        """Have every object looked at soon."""
+        for key in self.following.objects:
+            self.queue.add(key)
+
     async def work(self, reconciler: Reconciler) -> None:
         """Reconcile until cancelled; then stop what goes on beside."""
         self._workers = [asyncio.create_task(self._work(reconciler)) for _ in range(_WORKERS)]

@@ -59,7 +59,12 @@ def events() -> tuple[Grant, ...]:
 
 
 def everywhere(plurals: tuple[str, ...]) -> tuple[Grant, ...]:
-    """What it may do in the whole cluster."""
+    """What it may do in the whole cluster, one group after the other."""
+    return (*own_kinds(plurals), *nodes(), *departures(), *surroundings())
+
+
+def own_kinds(plurals: tuple[str, ...]) -> tuple[Grant, ...]:
+    """What is asked for, and telling how that stands."""
     return (
         Grant(
             group=GROUP,
@@ -79,6 +84,12 @@ def everywhere(plurals: tuple[str, ...]) -> tuple[Grant, ...]:
             verbs=("patch",),
             why="tell how it stands",
         ),
+    )
+
+
+def nodes() -> tuple[Grant, ...]:
+    """Nodes are taken out of service and put back."""
+    return (
         Grant(
             group="",
             resources=("nodes",),
@@ -91,6 +102,12 @@ def everywhere(plurals: tuple[str, ...]) -> tuple[Grant, ...]:
             verbs=("patch",),
             why="conditions that tell of maintenance",
         ),
+    )
+
+
+def departures() -> tuple[Grant, ...]:
+    """Pods leave nodes, by what allows it."""
+    return (
         Grant(
             group="",
             resources=("pods",),
@@ -99,17 +116,23 @@ def everywhere(plurals: tuple[str, ...]) -> tuple[Grant, ...]:
         ),
         Grant(group="", resources=("pods/eviction",), verbs=("create",), why="evict"),
         Grant(
+            group="policy",
+            resources=("poddisruptionbudgets",),
+            verbs=("list", "watch"),
+            why="heed budgets",
+        ),
+    )
+
+
+def surroundings() -> tuple[Grant, ...]:
+    """What has to be known of the cluster beside nodes and pods; nothing of it is written."""
+    return (
+        Grant(
             group="",
             resources=("namespaces",),
             verbs=("get",),
             names=("kube-system", MEDIK8S_NAMESPACE),
             why="know this cluster, and other tools' namespaces",
-        ),
-        Grant(
-            group="policy",
-            resources=("poddisruptionbudgets",),
-            verbs=("list", "watch"),
-            why="heed budgets",
         ),
         Grant(
             group="apps",

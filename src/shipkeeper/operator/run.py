@@ -15,7 +15,13 @@ import msgspec
 from shipkeeper.engine.election import leading
 from shipkeeper.engine.exposition import CONTENT_TYPE
 from shipkeeper.engine.progress import Event, Note
-from shipkeeper.engine.tenure import LeaseKey, LeaseTimes, LockLostError, Tenure
+from shipkeeper.engine.tenure import (
+    HistoryLostError,
+    LeaseKey,
+    LeaseTimes,
+    LockLostError,
+    Tenure,
+)
 from shipkeeper.kube.backoff import backoff
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
@@ -24,14 +30,17 @@ from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.writer import Writer
 from shipkeeper.metrics.server import serving
 from shipkeeper.operator.api.kind import Kind
-from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
+from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
+from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from shipkeeper.operator.backups.controllers import backup_controllers
+from shipkeeper.operator.clock import in_words, watch_clock
 from shipkeeper.operator.controller import Controller, Reconciler
 from shipkeeper.operator.maintenance.reconcile import MaintenanceReconciler
 from shipkeeper.operator.maintenance.windows import WindowReconciler
 from shipkeeper.operator.measures import Measures
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.reconcile import LOOKS, ReportReconciler
+from shipkeeper.operator.runs import Runs
 from shipkeeper.operator.scene import Scene
 
 LEASE = "shipkeeper-operator"
@@ -66,13 +75,15 @@ async def operate(options: OperatorOptions, say: Callable[[str], None]) -> None:
             )
             say(f"metrics are at {url}")
         connection = await stack.enter_async_context(connect(options.connection))
-        failures = 0
+        failures, follows_setback = 0, False
         while True:
             try:
-                await _serve(connection, options, identity, measures, say)
+                await _serve(
+                    connection, options, identity, measures, say, follows_setback=follows_setback
+                )
             except LockLostError as error:
                 say(f"leads no more: {error.message}")
-                failures = 0
+                failures, follows_setback = 0, isinstance(error, HistoryLostError)
             except (ApiError, UnreachableError) as error:
                 failures += 1
                 say(f"cannot serve: {error.message}")
@@ -85,6 +96,8 @@ async def _serve(
     identity: str,
     measures: Measures,
     say: Callable[[str], None],
+    *,
+    follows_setback: bool,
 ) -> None:
     def tell(event: Event) -> None:
         if isinstance(event, Note):
@@ -94,6 +107,7 @@ async def _serve(
     async with leading(
         Reader(connection), Writer(connection), key, identity, tell=tell, times=options.times
     ) as tenure:
+        tenure.follows_setback |= follows_setback
         say(f"{identity} leads")
         measures.transitions += 1
         measures.is_leader = True
@@ -114,6 +128,7 @@ def _scene(
     return Scene(
         connection=connection,
         footing=tenure,
+        follows_setback=tenure.follows_setback,
         namespace=options.namespace,
         node=options.node,
         directory=options.directory,
@@ -125,13 +140,10 @@ def _scene(
 
 async def _lead(scene: Scene) -> None:
     """Reconcile everything until cancelled; ShipkeeperError when that cannot go on."""
+    runs = Runs(scene)
     async with AsyncExitStack() as stack:
         maintenances = await stack.enter_async_context(_controller(scene, NODE_MAINTENANCE))
         windows = await stack.enter_async_context(_controller(scene, MAINTENANCE_WINDOW))
-
-        def wake() -> None:
-            for key in maintenances.following.objects:
-                maintenances.queue.add(key)
 
         work: list[tuple[Controller, Reconciler]] = [
             (
@@ -139,11 +151,12 @@ async def _lead(scene: Scene) -> None:
                 MaintenanceReconciler(
                     scene,
                     maintenances.queue,
+                    runs,
                     maintenances.following.objects,
                     windows.following.objects,
                 ),
             ),
-            (windows, WindowReconciler(scene, wake)),
+            (windows, WindowReconciler(scene, maintenances.look_at_all)),
         ]
         for kind, look_at in LOOKS:
             reports = await stack.enter_async_context(_controller(scene, kind))
@@ -151,7 +164,14 @@ async def _lead(scene: Scene) -> None:
         work += await backup_controllers(
             scene, lambda kind: stack.enter_async_context(_controller(scene, kind))
         )
+
+        def jumped(jump: timedelta) -> None:
+            scene.say(f"{in_words(jump)}: everything that waits for a time is looked at again")
+            for controller, _ in work:
+                controller.look_at_all()
+
         async with asyncio.TaskGroup() as group:
+            group.create_task(watch_clock(jumped))
             for controller, reconciler in work:
                 group.create_task(controller.work(reconciler))
 

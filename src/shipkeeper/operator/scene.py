@@ -20,6 +20,7 @@ _HOLDER = re.compile(r"^run (\S+) of the operator in (\S+)$")
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """One leader's surroundings; `footing` is its leadership, on which all changes stand.
 
+    It `follows_setback` if the API server had gone back to an older state right before it began.
     `namespace` is where the operator lives, `node` where this process runs (empty if unknown), and
     `directory` what its runs keep on this machine: nothing of that is needed by the next leader.
     `driven` are runs that this process carries out now, and whose lock is theirs.
@@ -30,6 +31,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     node: str
     directory: Path
+    follows_setback: bool = False
     times: LeaseTimes
     measures: Measures
     say: Callable[[str], None]

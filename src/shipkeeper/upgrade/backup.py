@@ -5,10 +5,10 @@ from pathlib import Path
 from shipkeeper.backup.opening import Place, open_repository
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.take import take
+from shipkeeper.engine.action import SelfEvident, StepRecord
 from shipkeeper.engine.journal import Phase
 from shipkeeper.engine.plan import Step
 from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.run import SelfEvident, StepRecord
 from shipkeeper.errors import IncompleteError, ShipkeeperError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.model.words import counted

@@ -3,10 +3,10 @@
 import asyncio
 from pathlib import Path
 
+from shipkeeper.engine.action import StepRecord
 from shipkeeper.engine.journal import Phase
 from shipkeeper.engine.plan import Step
 from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.run import StepRecord
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.etcd.errors import EtcdError

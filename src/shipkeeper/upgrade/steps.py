@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from shipkeeper.backup.discovery import discover
+from shipkeeper.engine.action import Action, SelfEvident, StepRecord
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Sink
-from shipkeeper.engine.run import Action, SelfEvident, StepRecord
 from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.errors import BlockedError, ShipkeeperError
 from shipkeeper.kube.reader import Reader

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from shipkeeper.engine.action import StepRecord
 from shipkeeper.engine.journal import Outcome
 from shipkeeper.engine.plan import Step
 from shipkeeper.engine.progress import Note, quiet
-from shipkeeper.engine.run import RunResult, StepRecord
+from shipkeeper.engine.run import RunResult
 from shipkeeper.errors import BlockedError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES

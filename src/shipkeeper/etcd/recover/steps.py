@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from shipkeeper.engine.action import Action, StepRecord
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.run import Action, StepRecord
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import BlockedError
 from shipkeeper.etcd.errors import EtcdError

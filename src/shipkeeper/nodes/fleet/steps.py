@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
+from shipkeeper.engine.action import Action, SelfEvident, StandingError, StepRecord
 from shipkeeper.engine.journal import Phase
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.run import Action, SelfEvident, StandingError, StepRecord
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import BlockedError, ShipkeeperError
 from shipkeeper.kube.errors import NotFoundError

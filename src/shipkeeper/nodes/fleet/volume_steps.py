@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
+from shipkeeper.engine.action import Action, SelfEvident, StepRecord
 from shipkeeper.engine.plan import Step
 from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.run import Action, SelfEvident, StepRecord
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.model.duration import format_duration
 from shipkeeper.nodes.options import VolumeOptions

@@ -4,9 +4,10 @@ from typing import Any
 
 from shipkeeper.operator.api.backups import BACKUP_KINDS
 from shipkeeper.operator.api.kind import Kind
-from shipkeeper.operator.api.maintenance import MAINTENANCE_WINDOW, NODE_MAINTENANCE
+from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
 from shipkeeper.operator.api.restores import RESTORE
+from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 
 KINDS: tuple[Kind[Any], ...] = (
     NODE_MAINTENANCE,

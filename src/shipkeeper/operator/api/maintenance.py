@@ -1,4 +1,4 @@
-"""NodeMaintenance and MaintenanceWindow: what may be asked for, and what is told of it."""
+"""NodeMaintenance: what may be asked for, and what is told of it."""
 
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
@@ -7,24 +7,10 @@ from msgspec import Meta
 
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.operator.api.conditions import StatusCondition
-from shipkeeper.operator.api.fields import (
-    Cap,
-    Count,
-    Cron,
-    Day,
-    Duration,
-    LabelKey,
-    Name,
-    NamespaceName,
-    Query,
-    Rule,
-    Seconds,
-    Selector,
-    Text,
-    Url,
-    Zone,
-)
+from shipkeeper.operator.api.fields import Duration, Name, NamespaceName, Rule, Selector, Text
+from shipkeeper.operator.api.fleet import Drain, Gates, Order, Pace, Volumes
 from shipkeeper.operator.api.kind import Column, Kind
+from shipkeeper.operator.api.reference import ObjectRef
 
 
 class Targets(KubeStruct, frozen=True, kw_only=True):
@@ -112,157 +98,6 @@ class Action(KubeStruct, frozen=True, kw_only=True):
     pod: Annotated[PodWork | None, Meta(description="Work on the host through a pod.")] = None
 
 
-class Deadline(KubeStruct, frozen=True, kw_only=True):
-    """How long a node's drain may take, and what then."""
-
-    after: Annotated[Duration, Meta(description="How long a node's drain may take.")]
-    then: Annotated[
-        Literal["give-up", "delete", "kill"],
-        Meta(
-            description="give-up: put the node back in service; delete: delete what is left past "
-            "its budgets; kill: likewise, with one second's grace."
-        ),
-    ]
-
-
-class Drain(KubeStruct, frozen=True, kw_only=True):
-    """What a drain may do to pods; kubectl drain's flags, and more."""
-
-    force: Annotated[bool, Meta(description="Go on if pods declare no controller.")] = False
-    ignore_daemon_sets: Annotated[
-        bool, Meta(description="Leave the pods of DaemonSets on the node.")
-    ] = True
-    daemon_sets_last: Annotated[
-        bool,
-        Meta(description="Pods of DaemonSets that tolerate no taint of ours end after all others."),
-    ] = False
-    delete_empty_dir_data: Annotated[
-        bool, Meta(description="Go on if pods use emptyDir: their local data is lost.")
-    ] = False
-    disable_eviction: Annotated[
-        bool, Meta(description="Delete pods past their PodDisruptionBudgets.")
-    ] = False
-    grace_period_seconds: Annotated[
-        Seconds | None, Meta(description="The seconds that each pod gets to end; else its own.")
-    ] = None
-    pod_selector: Annotated[Selector, Meta(description="Which pods are moved; else all.")] = ""
-    timeout: Annotated[
-        Duration, Meta(description="When a node's drain is given up; 0 for never.")
-    ] = "0"
-    pod_order: Annotated[
-        Literal["none", "critical", "priority"],
-        Meta(description="Critical pods after all others, or one priority after the other."),
-    ] = "critical"
-    deadline: Annotated[
-        Deadline | None, Meta(description="How long a drain may take, and what then.")
-    ] = None
-    surge: Annotated[
-        bool,
-        Meta(description="Give a Deployment's only pod company if its budget forbids eviction."),
-    ] = False
-    surge_timeout: Annotated[
-        Duration, Meta(description="How long the second pod may take to be Ready.")
-    ] = "5m"
-    ignore_holds: Annotated[
-        bool, Meta(description="Go on with nodes that another tool works on or holds.")
-    ] = False
-
-
-class Pace(KubeStruct, frozen=True, kw_only=True):
-    """How many nodes may be away at once, and how many may fail."""
-
-    RULES: ClassVar = (
-        Rule(
-            "has(self.maxUnavailablePerPool) == has(self.poolLabel)",
-            "maxUnavailablePerPool and poolLabel go together: the label names a node's pool",
-        ),
-    )
-
-    max_unavailable: Annotated[
-        Cap, Meta(description="How many nodes may be down at once (3 or 10%).")
-    ] = "1"
-    max_unavailable_per_zone: Annotated[
-        Cap | None, Meta(description="How many of them in one zone.")
-    ] = None
-    max_unavailable_per_pool: Annotated[
-        Cap | None, Meta(description="How many of them in one pool.")
-    ] = None
-    pool_label: Annotated[
-        LabelKey | None, Meta(description="The label that names a node's pool.")
-    ] = None
-    max_failed: Annotated[
-        Count, Meta(description="How many nodes may fail before no other is begun.")
-    ] = 0
-    allow_pending: Annotated[
-        bool, Meta(description="Bear that pods without room elsewhere are Pending meanwhile.")
-    ] = False
-    growth: Annotated[
-        Annotated[int, Meta(ge=0, le=10)],
-        Meta(description="By how much more nodes go together than before: 2 is 1, 2, 4 …"),
-    ] = 0
-
-
-class Order(KubeStruct, frozen=True, kw_only=True):
-    """Which nodes go first."""
-
-    canary: Annotated[
-        tuple[Selector, ...],
-        Meta(
-            description="Nodes that go first and alone: a number, a name, or a selector.",
-            max_length=100,
-        ),
-    ] = ()
-    by: Annotated[
-        tuple[Selector, ...],
-        Meta(
-            description="One value after the other: zone, a label, or env=dev,staging,prod.",
-            max_length=8,
-        ),
-    ] = ()
-
-
-class Gates(KubeStruct, frozen=True, kw_only=True):
-    """What must hold between groups of nodes, beside that the cluster is as healthy as before."""
-
-    RULES: ClassVar = (
-        Rule(
-            "has(self.prometheus) || !(has(self.healthyIf) || has(self.unhealthyIf) "
-            "|| (has(self.noFiringAlerts) && self.noFiringAlerts))",
-            "queries and alerts need a metrics server to ask: name it in prometheus",
-        ),
-    )
-
-    soak: Annotated[Duration, Meta(description="How long health must hold.")] = "0s"
-    timeout: Annotated[
-        Duration, Meta(description="How long it may take to come back, or the run ends.")
-    ] = "10m"
-    prometheus: Annotated[Url | None, Meta(description="The Prometheus to ask.")] = None
-    healthy_if: Annotated[
-        tuple[Query, ...],
-        Meta(description="Queries that must have values, none of them zero.", max_length=20),
-    ] = ()
-    unhealthy_if: Annotated[
-        tuple[Query, ...],
-        Meta(description="Queries that must have no result, like an alert's.", max_length=20),
-    ] = ()
-    no_firing_alerts: Annotated[
-        bool, Meta(description="No alert may fire, but those that fire always.")
-    ] = False
-
-
-class Volumes(KubeStruct, frozen=True, kw_only=True):
-    """How long volumes may take to follow their pods."""
-
-    detach_timeout: Annotated[Duration, Meta(description="To leave the node.")] = "6m"
-    attach_timeout: Annotated[Duration, Meta(description="To be attached where they are used.")] = (
-        "6m"
-    )
-    at_detach_timeout: Annotated[
-        Literal["fail", "continue"],
-        Meta(description="fail: put the node back in service; continue: work on it all the same."),
-    ] = "fail"
-
-
 class NodeMaintenanceSpec(KubeStruct, frozen=True, kw_only=True):
     """What is to be done to which nodes. Once a run has begun, only paused may be changed."""
 
@@ -302,13 +137,6 @@ class NodeMaintenanceSpec(KubeStruct, frozen=True, kw_only=True):
         bool | None,
         Meta(description="false: make the plan and wait; true: carry it out. Without it: at once."),
     ] = None
-
-
-class ObjectRef(KubeStruct, frozen=True, kw_only=True):
-    """An object in a namespace."""
-
-    namespace: str
-    name: str
 
 
 class NodeCount(KubeStruct, frozen=True, kw_only=True):
@@ -367,32 +195,6 @@ class NodeMaintenanceStatus(KubeStruct, frozen=True, kw_only=True):
     ] = ()
 
 
-class MaintenanceWindowSpec(KubeStruct, frozen=True, kw_only=True):
-    """When nodes may be begun."""
-
-    cron: Annotated[Cron, Meta(description="When it opens: minute, hour, day, month, weekday.")]
-    length: Annotated[Duration, Meta(description="How long it stays open.")]
-    time_zone: Annotated[Zone, Meta(description="Whose clock that is.")] = "UTC"
-    days_off: Annotated[
-        tuple[Day, ...],
-        Meta(
-            description="Days without maintenance, such as 2026-12-24..2027-01-06.", max_length=100
-        ),
-    ] = ()
-
-
-class MaintenanceWindowStatus(KubeStruct, frozen=True, kw_only=True):
-    """Whether it is open, and when that changes."""
-
-    observed_generation: Annotated[
-        int, Meta(description="The generation of the spec that this is about.")
-    ] = 0
-    is_open: Annotated[bool, Meta(description="Whether nodes may be begun now.")] = False
-    opens_at: Annotated[datetime | None, Meta(description="When it opens next.")] = None
-    closes_at: Annotated[datetime | None, Meta(description="When it closes, if it is open.")] = None
-    conditions: Annotated[tuple[StatusCondition, ...], Meta(description="Accepted and Open.")] = ()
-
-
 NODE_MAINTENANCE = Kind(
     kind="NodeMaintenance",
     plural="nodemaintenances",
@@ -407,20 +209,4 @@ NODE_MAINTENANCE = Kind(
         Column("Run", ".status.run", priority=1),
     ),
     text="Nodes are cordoned, drained, worked on and put back, as many at once as is borne.",
-)
-MAINTENANCE_WINDOW = Kind(
-    kind="MaintenanceWindow",
-    plural="maintenancewindows",
-    short=("mw",),
-    spec=MaintenanceWindowSpec,
-    status=MaintenanceWindowStatus,
-    columns=(
-        Column("Open", ".status.isOpen", "boolean"),
-        Column("Opens", ".status.opensAt"),
-        Column("Closes", ".status.closesAt"),
-        Column("Cron", ".spec.cron", priority=1),
-        Column("Length", ".spec.length", priority=1),
-        Column("Zone", ".spec.timeZone", priority=1),
-    ),
-    text="A time in which maintenance may begin, again and again.",
 )

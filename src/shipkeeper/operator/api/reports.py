@@ -9,7 +9,7 @@ from shipkeeper.model.base import KubeStruct
 from shipkeeper.operator.api.conditions import StatusCondition
 from shipkeeper.operator.api.fields import Cron, Text, Zone
 from shipkeeper.operator.api.kind import Column, Kind
-from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reference import ObjectRef
 
 FailOn = Annotated[
     Literal["critical", "high", "medium", "low", "never"],

@@ -10,7 +10,7 @@ from shipkeeper.operator.api.backups import Objects
 from shipkeeper.operator.api.conditions import StatusCondition
 from shipkeeper.operator.api.fields import Name
 from shipkeeper.operator.api.kind import Column, Kind
-from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reference import ObjectRef
 
 BackupId = Annotated[
     str,

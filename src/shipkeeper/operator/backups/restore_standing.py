@@ -14,7 +14,7 @@ from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.report import Format, render
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.conditions import settled
-from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RestoreCount, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.standing import selection_of
 from shipkeeper.operator.backups.told import accepted, condition, explained, whole

@@ -18,7 +18,7 @@ from shipkeeper.errors import LockHeldError, ShipkeeperError, UsageError
 from shipkeeper.kube.access import require_permissions
 from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.operator.api.kind import CustomObject
-from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.opening import open_named

@@ -22,15 +22,9 @@ from shipkeeper.nodes.orders import Order, parse_canary, parse_order_by
 from shipkeeper.nodes.surge import SurgeOptions
 from shipkeeper.nodes.tiers import PodOrder
 from shipkeeper.nodes.windows import Windows, parse_windows
-from shipkeeper.operator.api.maintenance import (
-    Action,
-    Drain,
-    Gates,
-    MaintenanceWindowSpec,
-    NodeMaintenanceSpec,
-    Pace,
-    Targets,
-)
+from shipkeeper.operator.api.fleet import Drain, Gates, Pace
+from shipkeeper.operator.api.maintenance import Action, NodeMaintenanceSpec, Targets
+from shipkeeper.operator.api.windows import MaintenanceWindowSpec
 
 
 def targets_of(spec: NodeMaintenanceSpec) -> tuple[tuple[str, ...], str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from enum import StrEnum
 
 import msgspec
 
@@ -14,53 +13,13 @@ from shipkeeper.engine.verdict import Verdict
 from shipkeeper.nodes.report import plan_line, plan_report
 from shipkeeper.nodes.summary import REFUSED, NodeSummary, summarise
 from shipkeeper.operator.api.conditions import StatusCondition, settled
-from shipkeeper.operator.api.maintenance import (
-    NodeCount,
-    NodeMaintenanceStatus,
-    NodeTrouble,
-    ObjectRef,
-)
+from shipkeeper.operator.api.maintenance import NodeCount, NodeMaintenanceStatus, NodeTrouble
+from shipkeeper.operator.api.reference import ObjectRef
+from shipkeeper.operator.situation import ENDS, Phase, Situation
 
 # What is longer than this is kept in a ConfigMap: `kubectl get -o yaml` is to stay readable.
 PLAN_LIMIT = 32_768
 _NAMED = 20
-
-
-class Phase(StrEnum):
-    """Where a maintenance stands; the last five are final."""
-
-    PENDING = "Pending"
-    AWAITING_APPROVAL = "AwaitingApproval"
-    WAITING = "Waiting"
-    RUNNING = "Running"
-    PAUSED = "Paused"
-    STOPPING = "Stopping"
-    SUCCEEDED = "Succeeded"
-    INCOMPLETE = "Incomplete"
-    BLOCKED = "Blocked"
-    FAILED = "Failed"
-    ABORTED = "Aborted"
-
-
-_ENDS = {
-    Outcome.SUCCEEDED: Phase.SUCCEEDED,
-    Outcome.INCOMPLETE: Phase.INCOMPLETE,
-    Outcome.BLOCKED: Phase.BLOCKED,
-    Outcome.FAILED: Phase.FAILED,
-    Outcome.ABORTED: Phase.ABORTED,
-}
-
-
-class Situation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a maintenance does now, and why: a CamelCase reason and a sentence.
-
-    `is_spec_ignored` tells that its spec asks for something else than what was planned.
-    """
-
-    phase: Phase
-    reason: str
-    message: str = ""
-    is_spec_ignored: bool = False
 
 
 def has_ended(status: NodeMaintenanceStatus) -> bool:
@@ -125,8 +84,8 @@ def standing(
     nodes = summary.nodes
     troubles = [each for each in nodes if each.message and not each.is_done]
     done = sum(each.is_done for each in nodes)
-    ended = record.outcome in _ENDS
-    phase = _ENDS[record.outcome] if ended and record.outcome else situation.phase
+    ended = record.outcome in ENDS
+    phase = ENDS[record.outcome] if ended and record.outcome else situation.phase
     message = _ending(record, troubles) if ended else situation.message
     return NodeMaintenanceStatus(
         observed_generation=generation,
@@ -161,7 +120,7 @@ def standing(
 def _conditions(
     record: RunRecord, phase: Phase, situation: Situation, message: str
 ) -> list[StatusCondition]:
-    ended = phase in _ENDS.values()
+    ended = phase in ENDS.values()
     is_progressing = not ended and situation.phase in (Phase.RUNNING, Phase.STOPPING)
     succeeded = "Unknown" if not ended else "True" if phase is Phase.SUCCEEDED else "False"
     return [

@@ -9,7 +9,7 @@ from shipkeeper.errors import UsageError
 from shipkeeper.nodes.windows import parse_windows
 from shipkeeper.operator.api.conditions import StatusCondition, settled
 from shipkeeper.operator.api.kind import CustomObject
-from shipkeeper.operator.api.maintenance import (
+from shipkeeper.operator.api.windows import (
     MAINTENANCE_WINDOW,
     MaintenanceWindowSpec,
     MaintenanceWindowStatus,

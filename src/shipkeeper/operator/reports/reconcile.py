@@ -16,7 +16,7 @@ from shipkeeper.engine.finding import Findings
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.kube.resources import CONFIG_MAPS
 from shipkeeper.operator.api.kind import CustomObject, Kind
-from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.reports import (
     ACCESS_REPORT,
     CERTIFICATE_REPORT,

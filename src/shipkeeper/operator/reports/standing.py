@@ -13,7 +13,7 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.model.cron import parse_schedule
 from shipkeeper.model.words import counted
 from shipkeeper.operator.api.conditions import StatusCondition, settled
-from shipkeeper.operator.api.maintenance import ObjectRef
+from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.reports import (
     FindingCount,
     FoundThing,
@@ -23,6 +23,8 @@ from shipkeeper.operator.api.reports import (
 
 _NAMED = 20
 _NEVER = "never"
+# Between the clocks of two nodes.
+_SKEW = timedelta(minutes=1)
 
 
 class Look(msgspec.Struct, frozen=True):
@@ -35,7 +37,8 @@ class Look(msgspec.Struct, frozen=True):
 def next_look(schedule: ReportSchedule, checked_at: datetime | None, now: datetime) -> Look:
     """The next look after the last one; the first is due at once. UsageError for nonsense."""
     cron = parse_schedule(schedule.cron, schedule.time_zone)
-    if checked_at is None:
+    # A look that is still to come was made by a clock that was wrong, and says nothing.
+    if checked_at is None or checked_at > now + _SKEW:
         return Look(now, is_due=True)
     due = next_due(Schedule(cron=cron), checked_at, now)
     return Look(due.at if due else None, is_due=due is not None and due.at <= now)

@@ -24,11 +24,11 @@ from shipkeeper.access.certs.renew.site import (
 )
 from shipkeeper.access.certs.renew.staging import stage
 from shipkeeper.access.certs.renew.switching import Bench, switching_actions
+from shipkeeper.engine.action import Action
 from shipkeeper.engine.host_runs import HostRuns
 from shipkeeper.engine.journal import Journal
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
-from shipkeeper.engine.run import Action
 from shipkeeper.hosts.host import Host
 
 

@@ -20,8 +20,8 @@ from shipkeeper.access.certs.renew.reach import (
 from shipkeeper.access.certs.renew.site import STATIC_PODS, Site, Watched
 from shipkeeper.access.certs.survey import Port, Role
 from shipkeeper.access.certs.uses import HostCertificates
+from shipkeeper.engine.action import Action, StepRecord
 from shipkeeper.engine.plan import Step
-from shipkeeper.engine.run import Action, StepRecord
 from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.hosts.host import Host
 

@@ -18,11 +18,11 @@ from shipkeeper.access.certs.rotate.plan import PROCEDURE, plan_stage, standing
 from shipkeeper.access.certs.rotate.staging import Rotation
 from shipkeeper.access.certs.rotate.standing import Stage, next_stage, read_kept
 from shipkeeper.access.certs.rotate.steps import rotation_actions
+from shipkeeper.engine.action import Action
 from shipkeeper.engine.host_runs import HostRuns
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
-from shipkeeper.engine.run import Action
 from shipkeeper.errors import BlockedError, UsageError
 from shipkeeper.hosts.host import Host
 from shipkeeper.kube.connection import Connection

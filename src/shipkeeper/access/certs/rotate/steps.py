@@ -20,8 +20,8 @@ from shipkeeper.access.certs.rotate.cluster import (
 from shipkeeper.access.certs.rotate.outlook import RotationOutlook
 from shipkeeper.access.certs.rotate.staging import Rotation, make_authority, stage
 from shipkeeper.access.certs.rotate.standing import Kept, Stage
+from shipkeeper.engine.action import Action, SelfEvident, StepRecord
 from shipkeeper.engine.plan import Step
-from shipkeeper.engine.run import Action, SelfEvident, StepRecord
 from shipkeeper.errors import BlockedError, ShipkeeperError
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.reader import Reader

@@ -1,22 +1,41 @@
-"""One run of a NodeMaintenance while this process carries it out, or takes it back."""
+"""One run that an object asks for, while this process carries it out, or takes it back."""
 
 import asyncio
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Protocol
 
 from shipkeeper.engine.brake import Brake
 from shipkeeper.engine.journal import Outcome
+from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.lock import cluster_lock
-from shipkeeper.engine.progress import Event, Note
+from shipkeeper.engine.progress import Event, Note, Sink
+from shipkeeper.engine.run import RunResult
 from shipkeeper.engine.session import Session
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.access import require_permissions
+from shipkeeper.kube.connection import Connection
 from shipkeeper.nodes.permission import permissions_of
-from shipkeeper.nodes.procedure import carry_out, take_back
 from shipkeeper.operator.footing import Both
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.scene import Scene
+
+
+class Procedure(Protocol):
+    """What a run is carried out and taken back by: the module `procedure` of a room."""
+
+    async def carry_out(
+        self, connection: Connection, journal: Ledger, session: Session, tell: Sink, /
+    ) -> RunResult:
+        """Carry a run out."""
+        ...
+
+    async def take_back(
+        self, connection: Connection, journal: Ledger, session: Session, tell: Sink, /
+    ) -> None:
+        """Give a run up."""
+        ...
 
 
 class Driver:
@@ -29,6 +48,7 @@ class Driver:
         self,
         scene: Scene,
         ledger: ClusterLedger,
+        procedure: Procedure,
         changed: Callable[[], None],
         *,
         is_given_up: bool,
@@ -38,6 +58,7 @@ class Driver:
         self.error: ShipkeeperError | None = None
         self.note = ""
         self._scene = scene
+        self._procedure = procedure
         self._changed = changed
         self._directory = scene.directory / ledger.record.id
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -102,9 +123,9 @@ class Driver:
                 is_resumed=True,
             )
             if self.is_given_up:
-                await take_back(scene.connection, self.ledger, session, self._tell)
+                await self._procedure.take_back(scene.connection, self.ledger, session, self._tell)
             else:
-                await carry_out(scene.connection, self.ledger, session, self._tell)
+                await self._procedure.carry_out(scene.connection, self.ledger, session, self._tell)
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Note):

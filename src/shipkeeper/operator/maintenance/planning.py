@@ -1,0 +1,70 @@
+"""What a NodeMaintenance asks for, planned on the cluster as it is."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import msgspec
+
+from shipkeeper.engine.plan import Plan
+from shipkeeper.errors import UsageError
+from shipkeeper.nodes.procedure import prepare
+from shipkeeper.nodes.windows import ALWAYS
+from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.api.maintenance import NodeMaintenanceSpec
+from shipkeeper.operator.api.windows import MaintenanceWindowSpec
+from shipkeeper.operator.maintenance.options import options_of, targets_of
+from shipkeeper.operator.maintenance.standing import blockers_of
+from shipkeeper.operator.scene import Scene
+
+
+class NothingCanBeDoneError(Exception):
+    """Nothing of what is asked for can be done now; the world may change."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+async def plan_maintenance(
+    scene: Scene, spec: NodeMaintenanceSpec, windows: Mapping[str, MaintenanceWindowSpec]
+) -> tuple[int, Plan]:
+    """How many nodes are meant, and the plan for them; the operator's own node goes last.
+
+    UsageError for nonsense, NothingCanBeDoneError if there is no step.
+    """
+    names, selector = targets_of(spec)
+    own = (scene.node,) if scene.node else ()
+    options = options_of(spec, windows, own)
+    state, plan = await prepare(scene.connection, names, selector, options)
+    if not state.nodes:
+        raise NothingCanBeDoneError("NoNodes", "no node is selected")
+    if not plan.steps:
+        raise NothingCanBeDoneError(*blockers_of(plan.verdicts))
+    return len(state.nodes), plan
+
+
+def asks_for_more(
+    spec: NodeMaintenanceSpec, planned: Plan, windows: Mapping[str, MaintenanceWindowSpec]
+) -> bool:
+    """Whether a spec asks for something else than what was planned."""
+    options = planned.request["options"]
+    try:
+        asked = options_of(spec, windows, options["order"]["last"])
+    except UsageError:
+        return True
+    # Windows are read when it is planned, and may be others now.
+    asked = msgspec.structs.replace(asked, windows=ALWAYS)
+    return msgspec.json.decode(msgspec.json.encode(asked)) != {
+        **msgspec.json.decode(msgspec.json.encode(options)),
+        "windows": msgspec.json.decode(msgspec.json.encode(ALWAYS)),
+    }
+
+
+def window_specs(windows: Mapping[str, CustomObject]) -> dict[str, MaintenanceWindowSpec]:
+    """The specs of MaintenanceWindows by name, but for those that make no sense."""
+    found: dict[str, MaintenanceWindowSpec] = {}
+    for each in windows.values():
+        with suppress(msgspec.DecodeError):
+            found[each.name] = msgspec.json.decode(each.spec, type=MaintenanceWindowSpec)
+    return found

@@ -1,0 +1,44 @@
+"""Where a run stands that an object asks for: the same for every kind that has runs. Pure."""
+
+from enum import StrEnum
+
+import msgspec
+
+from shipkeeper.engine.journal import Outcome
+
+
+class Phase(StrEnum):
+    """Where it stands; the last five are final."""
+
+    PENDING = "Pending"
+    AWAITING_APPROVAL = "AwaitingApproval"
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    PAUSED = "Paused"
+    STOPPING = "Stopping"
+    SUCCEEDED = "Succeeded"
+    INCOMPLETE = "Incomplete"
+    BLOCKED = "Blocked"
+    FAILED = "Failed"
+    ABORTED = "Aborted"
+
+
+ENDS = {
+    Outcome.SUCCEEDED: Phase.SUCCEEDED,
+    Outcome.INCOMPLETE: Phase.INCOMPLETE,
+    Outcome.BLOCKED: Phase.BLOCKED,
+    Outcome.FAILED: Phase.FAILED,
+    Outcome.ABORTED: Phase.ABORTED,
+}
+
+
+class Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run does now, and why: a CamelCase reason and a sentence.
+
+    `is_spec_ignored` tells that the spec asks for something else than what was planned.
+    """
+
+    phase: Phase
+    reason: str
+    message: str = ""
+    is_spec_ignored: bool = False

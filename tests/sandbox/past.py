@@ -1,0 +1,56 @@
+"""Taking a sandbox back to an earlier moment: its etcd restored underneath everything, by us."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from shipkeeper.sandbox import names
+from shipkeeper.sandbox.layout import Layout
+from shipkeeper.sandbox.record import read_record
+from shipkeeper.sandbox.sandbox import Sandbox
+from tests.cli.run import SHIPKEEPER
+
+_MEMBER = "sandbox"
+# It has no peers; the address is written down and never dialled.
+_PEERS = "https://127.0.0.1:1"
+
+
+def remember(sandbox: Sandbox, snapshot: Path) -> Path:
+    """Save etcd as it is now. Blocking."""
+    layout = Layout.of(sandbox.name)
+    _etcd(
+        "save",
+        str(snapshot),
+        f"--endpoints=https://127.0.0.1:{read_record(layout).ports.etcd}",
+        f"--cacert={layout.certificate(names.ETCD_CA)}",
+        f"--cert={layout.certificate(names.ETCD_CLIENT)}",
+        f"--key={layout.key(names.ETCD_CLIENT)}",
+    )
+    return snapshot
+
+
+def go_back(sandbox: Sandbox, snapshot: Path) -> None:
+    """Restore etcd as an administrator does: everything stops, and starts on the old state."""
+    for each in reversed(names.COMPONENTS):
+        sandbox.stop_component(each)
+    data = Layout.of(sandbox.name).etcd_data
+    shutil.rmtree(data)
+    _etcd(
+        *("restore", str(snapshot), f"--name={_MEMBER}", f"--data-dir={data}"),
+        f"--initial-cluster={_MEMBER}={_PEERS}",
+        f"--initial-advertise-peer-urls={_PEERS}",
+    )
+    for each in names.COMPONENTS:
+        sandbox.start_component(each)
+
+
+def _etcd(*arguments: str) -> None:
+    done = subprocess.run(
+        [SHIPKEEPER, "etcd", *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
