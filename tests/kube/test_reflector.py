@@ -138,7 +138,7 @@ async def test_withdrawn_permission_ends_waiting_until_it_is_back(
             await writer.delete(ROLE_BINDINGS, "guest", namespace=namespace)
             await _until_allowed(Reader(connection), namespace, allowed=False)
             proxy.strike(Cut())
-            with pytest.raises(ForbiddenError, match="not allowed to watch configmaps"):
+            with pytest.raises(ForbiddenError, match="not allowed to list configmaps"):
                 await followed.until_told_of("a")
             assert isinstance(followed.reflector.last_error, ForbiddenError)
             await grant()

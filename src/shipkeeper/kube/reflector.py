@@ -159,17 +159,17 @@ class Reflector(Generic[T]):
 
     async def _is_older(self) -> bool:
         """Whether the server knows less now than it told before."""
-        return self._heed(
-            await self._reader.revision(
-                self._resource,
-                namespace=self._namespace,
-                label_selector=self._label_selector,
-                field_selector=self._field_selector,
-            )
+        revision = await self._reader.revision(
+            self._resource,
+            namespace=self._namespace,
+            label_selector=self._label_selector,
+            field_selector=self._field_selector,
         )
+        # What it knows more is not told yet: it is no measure for what the watch tells next.
+        return is_older(revision, self._newest) and self._heed(revision)
 
     def _heed(self, revision: str) -> bool:
-        """Note which revision the server is at; whether it went back."""
+        """Note up to which revision the server has told; whether it went back."""
         has_gone_back = is_older(revision, self._newest)
         self.setbacks += has_gone_back
         self._newest = revision
