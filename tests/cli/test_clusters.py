@@ -167,7 +167,7 @@ async def test_each_cluster_has_its_own_backups_of_a_shared_repository(
     none = await operator.run("backup", "diff", *repository, "--context=east-*")
     assert none.returncode == 2
     assert "east-2: no backup of this cluster in" in none.stderr
-    kinds = ("--context=east-1", "--kind=namespaces")
+    kinds = ("--context=east-1", "--kind=priorityclasses")
     done = await operator.run("backup", "create", *repository, *kinds, "-o", "json")
     assert done.returncode == 0, done.stderr
     name = json.loads(done.stdout)["name"]
@@ -184,7 +184,7 @@ async def test_each_cluster_has_its_own_backups_of_a_shared_repository(
     assert listed.stdout.splitlines() == [f"east-1 backup/{name}", f"east-2 backup/{name}"]
     everything = await operator.run("backup", "list", *repository, "-o", "name")
     assert len(everything.stdout.splitlines()) == 2
-    words = ("--kind=namespaces", "--context=east-*", "-o", "json")
+    words = ("--kind=priorityclasses", "--context=east-*", "-o", "json")
     same = await operator.run("backup", "diff", *repository, *words)
     assert same.returncode == 0, same.stderr
     assert [each["value"]["old"] for each in json.loads(same.stdout)["items"]] == [
