@@ -116,6 +116,17 @@ class Names(Generic[T]):
             rows=tuple(matching[first : first + most]),
         )
 
+    def kind(self, name: str) -> Kind:
+        """The kind of a name; ObjectNotInBackupError if there is none."""
+        found = self.kinds.get(name)
+        if found is None:
+            raise ObjectNotInBackupError(
+                f"{self.title} has no {name}",
+                reason="NotInBackup",
+                hint="look at another backup: it may be older, or newer, than the object",
+            )
+        return found
+
     def stored(self, kind: str, namespace: str, name: str) -> T:
         """One object; ObjectNotInBackupError if it is not there."""
         found = self._by_key.get((kind, namespace, name))

@@ -71,15 +71,23 @@ async def require_permissions(connection: Requests, needed: Iterable[Permission]
             )
 
 
-async def is_permitted(connection: Requests, permission: Permission) -> bool:
-    """Whether it is allowed in all namespaces, or at least in the one that is meant."""
+async def is_permitted(
+    connection: Requests, permission: Permission, *, if_not_told: bool = True
+) -> bool:
+    """Whether it is allowed in all namespaces, or at least in the one that is meant.
+
+    Who may not even ask is told by the request itself, if there is one; what no request follows
+    must not go by that.
+    """
     everywhere = msgspec.structs.replace(permission, namespace="")
-    if await _review(connection, everywhere):
+    if await _review(connection, everywhere, if_not_told=if_not_told):
         return True
-    return bool(permission.namespace) and await _review(connection, permission)
+    return bool(permission.namespace) and await _review(
+        connection, permission, if_not_told=if_not_told
+    )
 
 
-async def _review(connection: Requests, permission: Permission) -> bool:
+async def _review(connection: Requests, permission: Permission, *, if_not_told: bool) -> bool:
     attributes = {
         "verb": permission.verb,
         "group": permission.resource.group,
@@ -96,6 +104,5 @@ async def _review(connection: Requests, permission: Permission) -> bool:
     try:
         answer = await connection.send("POST", _REVIEWS, body=review)
     except ForbiddenError:
-        # Who may not even ask will be told by the request itself.
-        return True
+        return if_not_told
     return msgspec.json.decode(answer, type=_Review).status.allowed

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -21,7 +22,7 @@ from shipkeeper.web.answers import json_response, read_body
 from shipkeeper.web.console import Console
 from shipkeeper.web.page import Page
 from shipkeeper.web.person import Person
-from shipkeeper.web.presented import presented
+from shipkeeper.web.presented import Presented, presented
 from shipkeeper.web.problem import RefusedError
 from shipkeeper.web.standing_in import stand_in
 
@@ -76,7 +77,11 @@ class Doors:
     async def door(self, request: Request) -> Response:
         """How one logs in here; anybody may know, and whom their certificate names."""
         settings = self._console.settings
-        shown = presented(request) if settings.takes_certificates else None
+        shown: Presented | None = None
+        if settings.takes_certificates:
+            # One that does not fit is no reason to show nobody the way in.
+            with suppress(RefusedError):
+                shown = presented(request)
         return json_response(
             {
                 "way": "link" if settings.is_local else "token",
@@ -161,7 +166,13 @@ class Doors:
                 reason="NoCertificate",
                 hint="import it into the browser as PKCS#12, and choose it when it asks",
             )
-        person = await stand_in(self._console.connection, shown)
+        client = request.client.host if request.client else ""
+        try:
+            async with self._attempts.one("certificate", client) as attempt:
+                person = await stand_in(self._console.connection, shown)
+                attempt.did_not_fail()
+        except TooManyFailuresError as error:
+            raise _too_often(error) from error
         lasts = (shown.not_after - datetime.now(UTC)).total_seconds()
         session = self._console.sessions.open(person, lasts)
         response = json_response({})

@@ -54,9 +54,17 @@ def presented(request: HTTPConnection) -> Presented | None:
     content = certificate_of(request)
     if not content:
         return None
-    certificate = x509.load_der_x509_certificate(content)
-    names = _values(certificate, NameOID.COMMON_NAME)
-    groups = _values(certificate, NameOID.ORGANIZATION_NAME)
+    try:
+        certificate = x509.load_der_x509_certificate(content)
+        names = _values(certificate, NameOID.COMMON_NAME)
+        groups = _values(certificate, NameOID.ORGANIZATION_NAME)
+    except ValueError as error:
+        raise RefusedError(
+            403,
+            f"this certificate cannot be read: {error}",
+            reason="MalformedCertificate",
+            hint="have one made with: shipkeeper users create NAME --how certificate",
+        ) from error
     if len(names) != 1 or not all(_is_fit(each) for each in (*names, *groups)):
         raise RefusedError(
             403,

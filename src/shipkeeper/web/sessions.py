@@ -107,10 +107,13 @@ class Sessions:
     def find(self, request: Request) -> Session | None:
         """The session of a request, or None."""
         session = self._sessions.get(request.cookies.get(self._cookie, ""))
-        if session is None or not self.touch(session):
+        if session is None:
             return None
         shown = session.person.certificate
-        return session if not shown or certificate_of(request) == shown else None
+        # Whoever merely has the cookie must not keep the session alive with it.
+        if shown and certificate_of(request) != shown:
+            return None
+        return session if self.touch(session) else None
 
     def touch(self, session: Session) -> bool:
         """Note that a session is used; False if it is over."""

@@ -12,6 +12,8 @@ from shipkeeper.web.presented import Presented
 from shipkeeper.web.problem import RefusedError
 
 _EVERYBODY = "system:authenticated"
+_MASTERS = "system:masters"
+_SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
 async def require_standing_in(own: Connection, say: Callable[[str], None]) -> None:
@@ -32,13 +34,14 @@ async def require_standing_in(own: Connection, say: Callable[[str], None]) -> No
 
 
 async def stand_in(own: Connection, shown: Presented) -> Person:
-    """Whom a certificate names; RefusedError if the console may not act as them."""
+    """Whom a certificate names; RefusedError if the console may not, or must not, act as them."""
+    _require_person(shown)
     needed = (
         Permission(verb="impersonate", resource=USERS, name=shown.user),
         *(Permission(verb="impersonate", resource=GROUPS, name=each) for each in shown.groups),
     )
     for permission in needed:
-        if not await is_permitted(own, permission):
+        if not await is_permitted(own, permission, if_not_told=False):
             raise RefusedError(
                 403,
                 f"the console may not act as {permission.resource.kind.lower()} {permission.name}, "
@@ -57,3 +60,15 @@ async def stand_in(own: Connection, shown: Presented) -> Person:
         await connection.close()
         raise
     return Person(identity, connection, certificate=shown.content)
+
+
+def _require_person(shown: Presented) -> None:
+    """RefusedError for whom no console acts: administrators past all rules, and what is no user."""
+    if _MASTERS in shown.groups or shown.user.startswith(_SERVICE_ACCOUNT):
+        who = f"group {_MASTERS}" if _MASTERS in shown.groups else shown.user
+        raise RefusedError(
+            403,
+            f"the console acts as nobody of {who}, so your certificate does not log in here",
+            reason="NeverImpersonated",
+            hint="log in with a certificate of a person, or with a token",
+        )

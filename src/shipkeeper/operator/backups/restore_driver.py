@@ -78,6 +78,8 @@ class RestoreDriver:
 
     async def _hold_lock(self) -> None:
         scene, run = self._scene, self.ledger.record
+        # Before the lock is ours: whoever reads it the moment after must know that we live.
+        scene.driven.add(run.id)
         async with cluster_lock(
             scene.reader,
             scene.writer,
@@ -86,7 +88,6 @@ class RestoreDriver:
             tell=self._tell,
             times=scene.times,
         ) as tenure:
-            scene.driven.add(run.id)
             session = Session(
                 run=run,
                 tenure=Both(scene.footing, tenure),
@@ -104,6 +105,8 @@ class RestoreDriver:
 
     def _is_gone(self, holder: str) -> bool:
         """Of a leader before us, only a restore: others go on by themselves, with their lock."""
+        if holder == self._scene.holder(self.ledger.record.id):
+            return True  # an attempt of ours that is over
         return holder.startswith(f"run {PROCEDURE}-") and self._scene.is_gone(holder)
 
     def _tell(self, event: Event) -> None:

@@ -188,8 +188,8 @@ class BackupsPage:
         person = self._console.sessions.of(request).person
         query = read_query(request, ObjectQuery)
         catalog = await self._opened(person, query.backup)
-        stored = catalog.stored(query.kind, query.namespace, query.name)
-        await _require(person, [_listing(stored.kind, query.namespace)])
+        # Asked first: what is not there must not be told from what may not be seen.
+        await _require(person, [_listing(catalog.kind(query.kind), query.namespace)])
         manifest = await catalog.read(query.kind, query.namespace, query.name)
         text = yaml.dump(
             masked(manifest), Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True

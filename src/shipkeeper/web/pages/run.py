@@ -1,7 +1,8 @@
 """Run: one run of the journal as it goes on, whoever drives it; paused, resumed, given up."""
 
 import asyncio
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -29,6 +30,8 @@ from shipkeeper.web.problem import RefusedError
 from shipkeeper.web.view import View
 
 # What can be resumed and given up without anything but the journal.
+# What a host is done to by itself; any other work is a script on the console's machine.
+_OWN_WORKS = frozenset({"", "os-update", "reboot", "reboot-always"})
 _ALONE = frozenset({"drain", "maintain", "upgrade"})
 _NOTES = 200
 _AT_REST = frozenset({"Pending", "Done", "Undone"})
@@ -217,10 +220,22 @@ class RunPage:
         return person, record
 
 
+def _is_of_own_machine(request: Mapping[str, Any]) -> bool:
+    """Whether a run takes commands, keys, scripts or variables from where the console runs."""
+    options: Mapping[str, Any] = request.get("options", {})
+    takes = (
+        options.get("ssh"),
+        options.get("command"),
+        options.get("secret_env"),
+        options.get("work", "") not in _OWN_WORKS,
+        request.get("upgrade", {}).get("backup"),
+    )
+    return any(takes)
+
+
 def _require_own_machine(person: Person, record: RunRecord) -> None:
     """RefusedError if a run works from the console's own machine, and that is not theirs."""
-    options = record.plan.request.get("options", {})
-    if not person.is_local and (options.get("ssh") or options.get("command")):
+    if not person.is_local and _is_of_own_machine(record.plan.request):
         raise RefusedError(
             403,
             f"run {record.id} is done from the console's own machine, which is not yours",
