@@ -83,9 +83,14 @@ def make_plan(*steps: Step, verdicts: tuple[Verdict, ...] = ()) -> Plan:
     return Plan(procedure="drain", request={}, steps=steps, verdicts=verdicts)
 
 
-def step(id_: str, *after: str, rollback: tuple[str, ...] = ()) -> Step:
+def step(id_: str, *after: str, rollback: tuple[str, ...] = (), on: str = "") -> Step:
     return Step(
-        id=id_, action="do", target=f"node/{id_}", effect="done", after=after, rollback=rollback
+        id=id_,
+        action="do",
+        target=f"node/{on or id_}",
+        effect="done",
+        after=after,
+        rollback=rollback,
     )
 
 
@@ -335,7 +340,12 @@ async def test_what_never_could_begin_is_not_called_a_success(tmp_path: Path) ->
 async def test_what_was_done_on_the_ground_of_something_undone_is_done_again(
     tmp_path: Path,
 ) -> None:
-    plan = make_plan(step("a"), step("b", "a"), step("c", "b", rollback=("a",)))
+    plan = make_plan(
+        step("a", on="n"),
+        step("elsewhere", "a"),
+        step("b", "a", on="n"),
+        step("c", "b", "elsewhere", rollback=("a",), on="n"),
+    )
     world, journal = World(), Journal(tmp_path / "j")
     world.fails["c"] = ShipkeeperError("broken", reason="Broken")
     await execute(plan, world, journal)
@@ -344,18 +354,22 @@ async def test_what_was_done_on_the_ground_of_something_undone_is_done_again(
     seen: list[Event] = events
     result = await execute(plan, world, journal, seen.append)
     assert result.outcome is Outcome.SUCCEEDED
-    assert [(each.step.id, each.already) for each in seen if isinstance(each, StepDone)] == [
-        ("a", False),
-        ("b", False),
-        ("c", False),
-    ]
+    # What was done to another target stands: nothing was taken back from that.
+    assert {each.step.id: each.already for each in seen if isinstance(each, StepDone)} == {
+        "a": False,
+        "b": False,
+        "c": False,
+        "elsewhere": True,
+    }
 
 
 @pytest.mark.parametrize("is_written", [False, True])
 async def test_what_may_have_lost_its_ground_is_done_again(
     tmp_path: Path, *, is_written: bool
 ) -> None:
-    plan = make_plan(step("a"), step("b", "a"), step("c", "b", rollback=("a",)))
+    plan = make_plan(
+        step("a", on="n"), step("b", "a", on="n"), step("c", "b", rollback=("a",), on="n")
+    )
     world, path = World(), tmp_path / "j"
     world.fails["c"] = ShipkeeperError("broken", reason="Broken")
     # Its writes: a and b begun and done, c begun, c failed, a undone.
@@ -378,3 +392,21 @@ async def test_a_failure_that_must_stand_is_not_rolled_back(tmp_path: Path) -> N
     assert result.outcome is Outcome.FAILED
     assert [each.message for each in result.failures] == ["broken for good"]
     assert world.undone == []
+
+
+async def test_what_must_stand_is_asked_before_an_abort_takes_its_ground(tmp_path: Path) -> None:
+    plan = make_plan(step("a", on="n"), step("b", "a", rollback=("a",), on="n"))
+    world, journal = World(), Journal(tmp_path / "j")
+    world.fails["b"] = StandingError("it still works there", reason="GoesOn")
+    await execute(plan, world, journal)
+    asked: list[str] = []
+
+    class Working(World):
+        async def undo(self, step: Step) -> bool:
+            asked.append(step.id)
+            raise BlockedError("it still works there", reason="GoesOn", hint="wait")
+
+    working = Working()
+    with pytest.raises(BlockedError, match="still works"):
+        await Run("r", plan, {"do": working}, journal, quiet).abort()
+    assert asked == ["b"], "the ground of what still works was taken back"

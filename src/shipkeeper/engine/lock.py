@@ -12,7 +12,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from shipkeeper.engine.progress import Note, Sink
-from shipkeeper.engine.tenure import LeaseKey, LeaseTimes, Tenure, now, patch_lease
+from shipkeeper.engine.tenure import (
+    LeaseKey,
+    LeaseTimes,
+    LockLostError,
+    Tenure,
+    now,
+    patch_lease,
+)
 from shipkeeper.errors import LockHeldError, ShipkeeperError
 from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.kube.reader import Reader
@@ -64,15 +71,22 @@ async def holding(
     tenure = Tenure(reader, writer, identity, lease, tell, times)
     body = cast("asyncio.Task[Any]", asyncio.current_task())
     keeper = asyncio.create_task(tenure.keep())
-    keeper.add_done_callback(lambda _: body.cancel() if _lost_in(keeper) else None)
+
+    def end_body(keeper: asyncio.Task[None]) -> None:
+        if _lost_in(keeper):
+            body.cancel()
+
+    keeper.add_done_callback(end_body)
     try:
         yield tenure
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, LockLostError):
         if lost := _lost_in(keeper):
-            body.uncancel()
+            if body.cancelling():
+                body.uncancel()
             raise lost from None
         raise
     finally:
+        keeper.remove_done_callback(end_body)
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
         with contextlib.suppress(ShipkeeperError):

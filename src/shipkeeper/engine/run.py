@@ -5,8 +5,10 @@ twice: a step that the journal holds as done is passed over, one that was begun 
 """
 
 import asyncio
+import errno
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 
@@ -25,8 +27,14 @@ from shipkeeper.engine.progress import (
 )
 from shipkeeper.engine.review import Review, Reviewer, Revision
 from shipkeeper.engine.schedule import Ending, Schedule
+from shipkeeper.engine.tenure import LockLostError
 from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.errors import BlockedError, ShipkeeperError
+
+# What a machine says that has no room, or takes no more writes or files.
+_NO_ROOM = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
+)
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -94,6 +102,8 @@ class Run:
         self._results: dict[str, StepResult] = {}
         self._records: dict[str, StepRecord] = {}
         self._doubtful: frozenset[str] = frozenset()
+        # Steps that are to be done again, though the journal holds them as done.
+        self._again: set[str] = set()
         self._read_records()
 
     def _read_records(self) -> None:
@@ -104,14 +114,17 @@ class Run:
             self._records[step.id] = self._record(step, entries[step.id])
         self._doubtful = self._find_doubtful()
         for step in self.plan.steps:
-            # What was done on the ground of something that was taken back must be done again.
-            if any(self._is_taken_back(id_) for id_ in step.after):
-                record = self._records[step.id]
-                record.phase = record.phase and Phase.UNDONE
+            # What was done to a target on the ground of something that was taken back from it must
+            # be done again; to the journal, and to an abort, it stays what it is.
+            if any(self._is_taken_back(id_, step.target) for id_ in step.after):
+                self._again.add(step.id)
 
-    def _is_taken_back(self, id_: str) -> bool:
-        """Whether the effect of a step is gone, or may be."""
-        return id_ in self._doubtful or self._records[id_].phase is Phase.UNDONE
+    def _is_taken_back(self, id_: str, target: str) -> bool:
+        """Whether the effect of a step on a target is gone, or may be."""
+        if self.plan.step(id_).target != target:
+            return False
+        is_undone = self._records[id_].phase is Phase.UNDONE
+        return is_undone or id_ in self._doubtful or id_ in self._again
 
     def _record(self, step: Step, entries: list[Entry]) -> StepRecord:
         return StepRecord(self._journal, self.id, step.id, entries, self._records)
@@ -122,6 +135,7 @@ class Run:
             id_
             for step in self.plan.steps
             if self._records[step.id].phase is Phase.FAILED
+            and not self._records[step.id].detail.get("stands")
             for id_ in step.rollback
         )
 
@@ -133,7 +147,7 @@ class Run:
         try:
             await self._execute_steps()
             await self._settle()
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, LockLostError):
             await self._journal.finish(self.id, Outcome.INTERRUPTED)
             raise
         result = self._result()
@@ -203,8 +217,9 @@ class Run:
 
     def _take_up(self) -> None:
         """Let steps hold what an earlier attempt had claimed."""
-        begun = {id_ for id_, record in self._records.items() if record.is_begun}
-        done = {id_ for id_, record in self._records.items() if record.phase is Phase.AFTER}
+        stands = {id_: each for id_, each in self._records.items() if id_ not in self._again}
+        begun = {id_ for id_, record in stands.items() if record.is_begun}
+        done = {id_ for id_, record in stands.items() if record.phase is Phase.AFTER}
         self._schedule.take_up(begun, done)
 
     def _conclude(self, step: Step, result: StepResult) -> None:
@@ -213,12 +228,15 @@ class Run:
 
     async def _step(self, step: Step) -> StepResult:
         record = self._records[step.id]
-        if record.phase is Phase.AFTER and step.id not in self._doubtful:
+        if record.phase is Phase.AFTER and step.id not in self._doubtful | self._again:
             self._tell(StepDone(step, already=True))
             return StepResult(step=step.id, state="Done")
         rollback = step.rollback
         try:
             verdict = await self._attempt(step, record)
+        except LockLostError:
+            # It did not fail: nobody may go on with it here, and it is gone on with later.
+            raise
         except StandingError as error:
             verdict, rollback = _verdict_of(step, error, Effect.WARN), ()
         except BlockedError as error:
@@ -226,6 +244,8 @@ class Run:
         except ShipkeeperError as error:
             verdict = _verdict_of(step, error, Effect.WARN)
         except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
             verdict = _of_this_machine(step, error)
         if verdict is None:
             self._tell(StepDone(step))
@@ -238,7 +258,7 @@ class Run:
         if refused is not None:
             return refused
         self._tell(StepStarted(step))
-        if not record.is_begun:
+        if not record.is_begun or step.id in self._again:
             await record.write(Phase.BEFORE)
         await self._permit()
         await action.perform(step, record)
@@ -251,7 +271,12 @@ class Run:
         self, step: Step, record: StepRecord, verdict: Verdict, rollback: tuple[str, ...]
     ) -> StepResult:
         self._tell(StepFailed(step, verdict))
-        await record.write(Phase.FAILED, reason=verdict.reason, message=verdict.message)
+        # Told to whoever resumes or aborts it: nothing of what it rests on was taken back.
+        stands = bool(step.rollback) and not rollback
+        told: dict[str, Any] = {"reason": verdict.reason, "message": verdict.message}
+        if stands or "stands" in record.detail:
+            told["stands"] = stands
+        await record.write(Phase.FAILED, **told)
         for id_ in rollback:
             await self._undo(self.plan.step(id_))
         self._schedule.give_back(rollback)

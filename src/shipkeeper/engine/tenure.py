@@ -242,5 +242,6 @@ def _went_back() -> HistoryLostError:
         "the API server went back to an older state: etcd was restored; this run stopped where it "
         "was, as what it knows does not hold any more",
         reason="WentBack",
-        hint="see what is left of it with: shipkeeper nodes; then run the same command again",
+        hint="what was done may be undone: look at the nodes, give this run up with: shipkeeper "
+        "abort RUN, and begin anew",
     )

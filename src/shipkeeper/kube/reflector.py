@@ -166,7 +166,11 @@ class Reflector(Generic[T]):
             field_selector=self._field_selector,
         )
         # What it knows more is not told yet: it is no measure for what the watch tells next.
-        return is_older(revision, self._newest) and self._heed(revision)
+        if not is_older(revision, self._newest):
+            return False
+        # Should the list fail that has to follow, it has to follow all the same.
+        self._revision = ""
+        return self._heed(revision)
 
     def _heed(self, revision: str) -> bool:
         """Note up to which revision the server has told; whether it went back."""
