@@ -38,6 +38,7 @@ from shipkeeper.nodes.tiers import rank_of
 _LOOK_AGAIN = 1.0  # seconds between looks at a pod that does not end
 _ASK_NODE_AGAIN = 10.0  # seconds between questions whether its node is reachable
 _OFTEN = 3  # pods of one controller that came to the node since the drain began
+_FOR_LONG = 10.0  # seconds that they keep coming: a scheduler may know of the cordon late
 
 
 # What becomes of each of these pods.
@@ -88,6 +89,7 @@ class NodeDrain:
         self._at_start: set[str] = set()
         self._highest_rank = float("inf")
         self._arrivals: Counter[str] = Counter()
+        self._first_arrivals: dict[str, float] = {}
         self._stirred = asyncio.Event()
         self._node_asked_at = 0.0
 
@@ -210,7 +212,8 @@ class NodeDrain:
         if created < self._began - timedelta(seconds=1):
             return False
         self._arrivals[owner.uid] += 1
-        if self._arrivals[owner.uid] < _OFTEN:
+        began = self._first_arrivals.setdefault(owner.uid, time.monotonic())
+        if self._arrivals[owner.uid] < _OFTEN or time.monotonic() < began + _FOR_LONG:
             return False
         self._fail(departure, _coming_back(pod, owner.kind, owner.name))
         return True
