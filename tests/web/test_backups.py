@@ -14,11 +14,16 @@ import pytest
 from shipkeeper.backup.opening import Place, create_repository, open_repository
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.take import take
+from shipkeeper.kube.access import Permission, is_permitted
+from shipkeeper.kube.bearer import token_kubeconfig, with_token
+from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.kube.resources import NODES
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World
 from tests.web.served import Served, Tab, served, tab_of
-from tests.web.visitors import rule, served_to_all, token_of, visitor
+from tests.web.test_certificate_login import made, shown
+from tests.web.visitors import grant, rule, served_to_all, token_of, visitor
 
 _AROUND = ("apiextensions.k8s.io", "apiregistration.k8s.io", "storage.k8s.io")
 _PASSWORD = "never-to-be-seen"
@@ -204,6 +209,49 @@ async def test_nobody_sees_in_a_backup_what_they_may_not_list(
             assert (status, body["reason"]) == (403, "Forbidden")
     with pytest.raises(NotFoundError):
         await world.connection.send("GET", kept.settings)
+
+
+async def test_who_may_not_even_ask_any_more_sees_nothing(
+    newest: Sandbox, kept: Kept, tmp_path: Path
+) -> None:
+    world, send = kept.world, kept.world.connection.send
+    token = await token_of(
+        world, "console", rule("impersonate", "users"), rule("list,watch,get", "*", "*")
+    )
+    kubeconfig = tmp_path / "console.kubeconfig"
+    kubeconfig.write_bytes(token_kubeconfig(world.connection.credentials, token))
+    keeper = f"{world.name}-withdrawn"
+    await grant(world, "withdrawn", {"kind": "User", "name": keeper}, rule("*", "*", "*"))
+    asked = urlencode(
+        {"backup": kept.name, "kind": "configmaps", "namespace": world.name, "name": "settings"}
+    )
+    async with (
+        served_to_all(
+            newest, tmp_path, client_ca=newest.ca, kubeconfig=kubeconfig, place=kept.place
+        ) as console,
+        shown(console, made(newest, tmp_path, keeper)) as tab,
+    ):
+        role = f"/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/{world.name}-console"
+        await send("DELETE", role)
+        await refused(world, token, keeper)
+        for what in ("list", f"objects?backup={kept.name}", f"object?{asked}"):
+            status, body = await tab.get(f"/api/backups/{what}")
+            assert (status, body.get("reason")) == (403, "Forbidden"), what
+
+
+async def refused(world: World, token: str, user: str) -> None:
+    """Wait until the API server lets nobody with the token act as the user."""
+    own = await with_token(world.connection.credentials, token)
+    credentials = own.acting_as(user, ())
+    await credentials.log_in()
+    acting = Connection(credentials)
+    try:
+        async with asyncio.timeout(60):
+            look = Permission(verb="list", resource=NODES)
+            while await is_permitted(acting, look, if_not_told=False):
+                await asyncio.sleep(0.2)
+    finally:
+        await acting.close()
 
 
 @pytest.mark.parametrize(

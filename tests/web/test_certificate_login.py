@@ -167,6 +167,19 @@ async def test_the_console_says_whom_it_may_not_act_as(
         assert (await tab.get("/api/session"))[0] == 401
 
 
+@pytest.mark.parametrize(
+    "names", [("system:serviceaccount:default:default",), ("carla", "system:masters")]
+)
+async def test_the_console_never_acts_as_some(
+    newest: Sandbox, public: Served, tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    certificate = made(newest, tmp_path, *names)
+    async with tab_of(public, logs_in=False, shows=certificate) as tab:
+        status, body = await tab.post(LOOK, {})
+        assert (status, body.get("reason")) == (403, "NeverImpersonated")
+        assert (await tab.get("/api/session"))[0] == 401
+
+
 async def test_tokens_log_in_beside_certificates(public: Served, world: World) -> None:
     token = await token_of(world, "reader")
     async with visitor(public, token) as tab:

@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
+from shipkeeper.engine.plan import Plan
+from shipkeeper.engine.session import new_run
+from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, PodAccess, as_request
 from shipkeeper.paths import state_dir
 from shipkeeper.sandbox.sandbox import Sandbox
+from shipkeeper.upgrade.options import BackupInto, UpgradeOptions
+from shipkeeper.upgrade.options import as_request as upgrade_request
 from tests.faults.certificate import write_server_certificate
 from tests.nodes.world import World, audit_lines
 from tests.web.served import Served, Tab, served, tab_of
@@ -171,6 +177,34 @@ async def test_a_run_is_driven_as_the_person(public: Served, world: World) -> No
     files = [path for path in state_dir().rglob("*") if path.is_file()]
     assert files
     assert all(token.encode() not in path.read_bytes() for path in files)
+
+
+async def test_what_takes_things_of_the_consoles_machine_is_resumed_there(
+    public: Served, world: World
+) -> None:
+    """Nobody else is let near: who may do nothing is told of the machine before permissions."""
+    (name,) = await world.add_nodes(1)
+    token = await account(world, "nobody", [])
+    plain = MaintenanceOptions(drain=DrainOptions(), work="reboot", pod=PodAccess())
+    script = msgspec.structs.replace(plain, work="/root/script.sh")
+    secret = msgspec.structs.replace(plain, secret_env=("AWS_SECRET_ACCESS_KEY",))
+    wait = MaintenanceOptions(drain=DrainOptions(), wait=1.0)
+    saved = UpgradeOptions(target="v1.37.2", backup=BackupInto(url="/backups"), nodes=wait)
+    unsaved = UpgradeOptions(target="v1.37.2", goes_without_backup=True, nodes=wait)
+    wanted = [
+        ("maintain", as_request(plain, (name,)), "Forbidden"),
+        ("maintain", as_request(script, (name,)), "LocalOnly"),
+        ("maintain", as_request(secret, (name,)), "LocalOnly"),
+        ("upgrade", upgrade_request(saved), "LocalOnly"),
+        ("upgrade", upgrade_request(unsaved), "Forbidden"),
+    ]
+    async with logged_in(public, token) as tab:
+        for procedure, request, reason in wanted:
+            plan = Plan(procedure=procedure, request=request, steps=())
+            run = new_run(plan, "a-cluster")
+            public.journal.begin(run)
+            status, body = await tab.post("/api/run/resume", {"run": run.id})
+            assert (status, body.get("reason")) == (403, reason), request
 
 
 async def test_another_session_is_another_person(public: Served, world: World) -> None:

@@ -56,10 +56,14 @@ class _Review(KubeStruct, frozen=True, kw_only=True):
     status: _ReviewStatus = _ReviewStatus()
 
 
-async def require_permissions(connection: Requests, needed: Iterable[Permission]) -> None:
+async def require_permissions(
+    connection: Requests, needed: Iterable[Permission], *, if_not_told: bool = True
+) -> None:
     """Return if everything is allowed; NotPermittedError names the first thing that is not."""
     wanted = list(needed)
-    answers = await asyncio.gather(*(is_permitted(connection, each) for each in wanted))
+    answers = await asyncio.gather(
+        *(is_permitted(connection, each, if_not_told=if_not_told) for each in wanted)
+    )
     for permission, is_allowed in zip(wanted, answers, strict=True):
         if not is_allowed:
             request = permission.request

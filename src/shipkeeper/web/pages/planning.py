@@ -118,7 +118,9 @@ class Planning:
                 reason="PlanChanged",
                 hint="look at the new plan, and start that",
             )
-        await require_permissions(person.connection, permissions_of(plan))
+        await require_permissions(
+            person.connection, permissions_of(plan), if_not_told=person.is_local
+        )
         command = start(self._console, person, ("maintain", "run", *wish.form.arguments()))
         return json_response({"run": await command.begun()}, status=201)
 

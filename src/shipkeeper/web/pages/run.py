@@ -144,7 +144,9 @@ class RunPage:
                 f"run {record.id} cannot be paused: it is no maintenance that is running",
                 reason="NotRunning",
             )
-        await require_permissions(person.connection, permissions_of(record.plan))
+        await require_permissions(
+            person.connection, permissions_of(record.plan), if_not_told=person.is_local
+        )
         Brake(run_directory(self._console.journal, record.id)).put_on()
         return json_response({})
 
@@ -152,7 +154,9 @@ class RunPage:
         """Let a paused run begin further nodes, or go on with one that nobody drives."""
         person, record = await self._wanted(request)
         _require_own_machine(person, record)
-        await require_permissions(person.connection, permissions_of(record.plan))
+        await require_permissions(
+            person.connection, permissions_of(record.plan), if_not_told=person.is_local
+        )
         Brake(run_directory(self._console.journal, record.id)).let_go()
         if not is_driven(self._console.journal, record.id):
             command = start(self._console, person, ("resume", record.id))
@@ -171,7 +175,9 @@ class RunPage:
             )
         if record.procedure == "upgrade":
             _require_own_machine(person, record)
-        await require_permissions(person.connection, permissions_of(record.plan))
+        await require_permissions(
+            person.connection, permissions_of(record.plan), if_not_told=person.is_local
+        )
         command = start(self._console, person, ("abort", record.id))
         if await command.ended() != 0:
             raise command.failure()

@@ -166,7 +166,9 @@ class UpgradePage:
             )
         if not planned.steps:
             raise RefusedError(409, f"everything is {wish.form.to} already", reason="NothingToDo")
-        await require_permissions(person.connection, permissions_of(planned))
+        await require_permissions(
+            person.connection, permissions_of(planned), if_not_told=person.is_local
+        )
         words = ("upgrade", "run", *wish.form.arguments(self._console.place))
         command = start(self._console, person, words)
         return json_response({"run": await command.begun()}, status=201)
