@@ -87,6 +87,7 @@ async def test_a_snapshot_is_looked_into_and_compared(
         await shoot(page, "snapshots")
         await table.get_by_role("link", name="Look into").click()
         await page.get_by_label("Kind").select_option("secrets")
+        await page.get_by_role("combobox", name="Namespace").select_option(space)
         await page.get_by_role("button", name="db", exact=True).click()
         await expect(page.get_by_label("YAML")).to_contain_text("password: <hidden>")
         await page.get_by_text("Bring it back").click()
