@@ -16,7 +16,7 @@ CHART = Path(__file__).parent.parent.parent / "charts" / "shipkeeper"
 
 
 def find_helm() -> str:
-    """The program; the test is skipped where there is none and no Go to build one."""
+    """The program; where it cannot be built the test is skipped, but in CI it fails."""
     if found := shutil.which("helm"):
         return found
     directory = cache_dir() / "helm" / _VERSION
@@ -24,6 +24,8 @@ def find_helm() -> str:
         try:
             _build(directory)
         except NotServedError as error:
+            if os.environ.get("CI") == "true":
+                raise
             pytest.skip(f"no helm: {error}")
     return str(directory / "helm")
 

@@ -25,6 +25,7 @@ from shipkeeper.operator.backups.schedule_standing import (
     OwnBackup,
     backup_name,
     delay_of,
+    let_go,
     next_check,
     occasion,
     policy_of,
@@ -32,6 +33,8 @@ from shipkeeper.operator.backups.schedule_standing import (
     standing,
     surplus,
 )
+from shipkeeper.store.retention import Policy
+from shipkeeper.store.values import Backup
 from tests.operator.harbour import Harbour
 from tests.operator.vault import Vault, stands
 
@@ -108,6 +111,27 @@ def test_failures_are_kept_for_a_while() -> None:
     assert [each.name for each in surplus([*failures, own(9, "Completed")])] == ["b0", "b1", "b2"]
     assert policy_of(Retention(last=2, within="1h")).last == 2
     assert backup_name("x" * 253, NOON).endswith("-202611261200")
+
+
+def made(name: str, hours: int, phase: str) -> OwnBackup:
+    status = BackupStatus(phase=phase, id=name, finished_at=NOON + timedelta(hours=hours))
+    return OwnBackup(own(hours, phase).object, status)
+
+
+def test_no_other_takes_the_place_of_a_complete_backup() -> None:
+    # Yesterday ended with one that is complete, one that is not, and one that others made.
+    ours = [
+        made("early", 8, "Completed"),
+        made("whole", 9, "Completed"),
+        made("torn", 10, "Incomplete"),
+        made("today", 13, "Completed"),
+    ]
+    theirs = Backup(name="theirs", created=NOON + timedelta(hours=11))
+    times = [(each.status.id, each.status.finished_at or NOON) for each in ours]
+    stored = [*(Backup(name=name, created=at) for name, at in times), theirs]
+    assert let_go(stored, ours, Policy(daily=2)) == ("torn", "early")
+    assert let_go(stored, ours, Policy(last=1)) == ("theirs", "torn", "whole", "early")
+    assert let_go([theirs], [], Policy(last=1)) == ()
 
 
 async def _due(harbour: Harbour, name: str, **spec: Any) -> datetime:

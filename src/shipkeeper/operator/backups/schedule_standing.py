@@ -22,6 +22,7 @@ from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.standing import Phase, has_ended
 from shipkeeper.operator.backups.told import accepted, condition, explained, whole
 from shipkeeper.store import retention
+from shipkeeper.store.values import Backup
 
 _FAILED_KEPT = 5
 
@@ -79,6 +80,26 @@ def policy_of(keep: Retention) -> retention.Policy:
         yearly=keep.yearly,
         within=parse_duration(keep.within) if keep.within else None,
     )
+
+
+def let_go(
+    backups: Sequence[Backup], own: Iterable[OwnBackup], policy: retention.Policy
+) -> tuple[str, ...]:
+    """The names of the backups that the policy keeps in no way of counting, newest first.
+
+    An incomplete backup, or one of something else that others made, must not stand for a day whose
+    complete one would then go: so the policy is applied to all of them, to those not known to be
+    incomplete, and to the schedule's own complete ones. What any of the three keeps stays.
+    """
+    phases = {each.status.id: each.status.phase for each in own}
+    counted = (
+        backups,
+        [each for each in backups if phases.get(each.name) != Phase.INCOMPLETE],
+        [each for each in backups if phases.get(each.name) == Phase.COMPLETED],
+    )
+    plans = [retention.plan(each, policy) for each in counted]
+    kept = {each.backup.name for plan in plans for each in plan.keep}
+    return tuple(each.name for each in plans[0].forget if each.name not in kept)
 
 
 def delay_of(schedule: Schedule, uid: str) -> timedelta:

@@ -5,7 +5,7 @@ down that it created one, makes no second.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from shipkeeper.operator.backups.opening import open_named
 from shipkeeper.operator.backups.schedule_standing import (
     OwnBackup,
     backup_name,
+    let_go,
     newest_complete,
     next_check,
     occasion,
@@ -47,7 +48,6 @@ from shipkeeper.operator.reports.standing import pause
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import tell_event, write_status
 from shipkeeper.store import prune as pruning
-from shipkeeper.store import retention
 from shipkeeper.store.verify import verify
 
 _KIND = BACKUP_SCHEDULE
@@ -180,7 +180,9 @@ class ScheduleReconciler:
         if not self._prunes.is_under_way(key) and self._rests_now(key, "Pruned"):
             return status
         try:
-            pruned = self._prunes.outcome(key, lambda: guarded(self._scene, self._thin_out(spec)))
+            pruned = self._prunes.outcome(
+                key, lambda: guarded(self._scene, self._thin_out(spec, own))
+            )
         except ShipkeeperError as error:
             self._note(key, "Pruned", error)
             return status
@@ -196,15 +198,15 @@ class ScheduleReconciler:
             status, pruned_after=complete.name, forgotten=pruned.forgotten
         )
 
-    async def _thin_out(self, spec: BackupScheduleSpec) -> Pruned:
+    async def _thin_out(self, spec: BackupScheduleSpec, own: Sequence[OwnBackup]) -> Pruned:
         if spec.keep is None:
             raise TypeError("nothing says what is kept")
         opened = await open_named(self._scene, self._repositories, spec.repository)
-        retained = retention.plan(await opened.backups(), policy_of(spec.keep))
-        await opened.forget([each.name for each in retained.forget])
+        gone = let_go(await opened.backups(), own, policy_of(spec.keep))
+        await opened.forget(gone)
         await pruning.prune(opened)
         left = frozenset(each.name for each in await opened.backups())
-        return Pruned(len(retained.forget), left)
+        return Pruned(len(gone), left)
 
     def _check(
         self,
