@@ -14,26 +14,12 @@ from shipkeeper.backup.comparing import ArchiveSide, Side, compare
 from shipkeeper.backup.difference import Comparison
 from shipkeeper.backup.kinds import Kind
 from shipkeeper.backup.manifest import Manifest
+from shipkeeper.backup.named import Named
 from shipkeeper.backup.selection import Selection
 
 
-class Named(Protocol):
+class Sized(Named, Protocol):
     """An object that lies somewhere; `size` in bytes."""
-
-    @property
-    def kind(self) -> Kind:
-        """Its kind."""
-        ...
-
-    @property
-    def namespace(self) -> str:
-        """Its namespace, empty if it has none."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
 
     @property
     def size(self) -> int:
@@ -41,7 +27,7 @@ class Named(Protocol):
         ...
 
 
-T = TypeVar("T", bound=Named)
+T = TypeVar("T", bound=Sized)
 
 
 class Count(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

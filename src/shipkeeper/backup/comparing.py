@@ -11,6 +11,7 @@ from shipkeeper.backup.discovery import discover
 from shipkeeper.backup.kinds import GroupKind, Kind, Served, kinds_to_take
 from shipkeeper.backup.live import are_chosen, live_objects
 from shipkeeper.backup.manifest import Manifest, group_of
+from shipkeeper.backup.named import Named
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.skip import (
     DECISIVE_KINDS,
@@ -29,23 +30,8 @@ Seen = tuple[Name, Manifest | None]
 """An object by its name; without its manifest if it is, byte for byte, the one it is told as."""
 
 
-class Item(Protocol):
+class Item(Named, Protocol):
     """An object that is not read yet; of two with one `id` the contents are the same."""
-
-    @property
-    def kind(self) -> Kind:
-        """Its kind."""
-        ...
-
-    @property
-    def namespace(self) -> str:
-        """Its namespace, empty if it has none."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
 
     @property
     def id(self) -> ObjectId:
