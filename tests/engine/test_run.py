@@ -211,7 +211,11 @@ async def test_what_a_failure_leaves_standing_is_told(tmp_path: Path, is_told: b
         f"as they are stay: {stay}"
     )
     assert caught.value.hint == "free space"
-    assert journal.run("r").is_unfinished
+    assert journal.run("r").outcome is Outcome.INTERRUPTED
+    # Whoever goes on with it does again what may have been taken back.
+    world.fails.clear()
+    result = await execute(plan, world, Journal(journal.path))
+    assert (result.outcome, world.done) == (Outcome.SUCCEEDED, ["a", "b", "c"])
 
 
 async def test_a_refused_precondition_leaves_everything_as_it_is(tmp_path: Path) -> None:

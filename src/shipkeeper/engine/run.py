@@ -8,13 +8,14 @@ import asyncio
 import errno
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from shipkeeper.engine.action import Action, StandingError, StepRecord
 from shipkeeper.engine.brake import Brake
-from shipkeeper.engine.journal import Entry, Outcome, Phase
+from shipkeeper.engine.journal import Entry, JournalError, Outcome, Phase
 from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import (
@@ -153,6 +154,11 @@ class Run:
             await self._settle()
         except (asyncio.CancelledError, LockLostError):
             await self._journal.finish(self.id, Outcome.INTERRUPTED)
+            raise
+        except RollbackError:
+            # Perhaps the journal itself takes no more; what it did not hear of is unfinished, too.
+            with suppress(JournalError):
+                await self._journal.finish(self.id, Outcome.INTERRUPTED)
             raise
         result = self._result()
         await self._journal.finish(self.id, result.outcome)
