@@ -23,11 +23,8 @@ _LOOKED_AT = (
     "/etc/kubernetes/manifests/*.yaml",
     "/etc/kubernetes/*.conf",
     "/etc/kubernetes/pki",
-    "/etc/kubernetes/pki/*.crt",
-    "/etc/kubernetes/pki/*.key",
-    "/etc/kubernetes/pki/etcd",
-    "/etc/kubernetes/pki/etcd/*.crt",
-    "/etc/kubernetes/pki/etcd/*.key",
+    "/etc/kubernetes/pki/*",
+    "/etc/kubernetes/pki/*/*",
     "/etc/cni/net.d/*",
     "/etc/systemd/system/kubelet.service.d/*.conf",
     "/usr/lib/systemd/system/kubelet.service.d/*.conf",
@@ -39,7 +36,7 @@ _FOLDERS = (
     "/etc/kubernetes",
     "/etc/kubernetes/manifests",
     "/etc/kubernetes/pki",
-    "/etc/kubernetes/pki/etcd",
+    "/etc/kubernetes/pki/*",
     "/etc/cni/net.d",
     "/var/lib/kubelet",
     "/etc/systemd/system/kubelet.service.d",
@@ -88,8 +85,9 @@ def _file(line: str, root: str) -> HostFile:
 
 def closed_program(root: str, named: Iterable[str] = ()) -> str:
     """A shell program that lists the folders and files that the user may not look into."""
-    folders = " ".join(f"{shlex.quote(root + path)}" for path in _FOLDERS)
-    patterns = " ".join(f"{shlex.quote(root)}{pattern}" for pattern in _MANIFESTS)
+    folders, patterns = (
+        " ".join(shlex.quote(root) + pattern for pattern in each) for each in (_FOLDERS, _MANIFESTS)
+    )
     files = " ".join(shlex.quote(root + path) for path in named)
     return (
         f'for d in {folders}; do [ -d "$d" ] && {{ [ -r "$d" ] && [ -x "$d" ] || '
