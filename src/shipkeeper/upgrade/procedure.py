@@ -92,7 +92,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
     await _require_same_cluster(connection, run)
     directory = run_directory(journal, run.id)
     async with (
-        drive(connection, journal, run, tell) as session,
+        drive(connection, journal, run, tell, is_given_up=True) as session,
         assembled(
             *(connection, journal, session, tell),
             is_aborted=True,
