@@ -138,7 +138,7 @@ class NoSuchBackupError(UsageError):
 
 
 class ForgottenError(BlockedError):
-    """A backup's name was forgotten while it was being made, or before; nothing of it is visible."""
+    """A backup's name was forgotten before, or while it was made; nothing of it is visible."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
