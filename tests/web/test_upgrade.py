@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from shipkeeper.backup.opening import Place
 from shipkeeper.sandbox.sandbox import Sandbox
 from shipkeeper.upgrade.bands import picture
 from shipkeeper.upgrade.catalog import catalog
@@ -16,7 +17,7 @@ from shipkeeper.upgrade.versions import ClusterVersions, violations
 from tests.nodes.world import World
 from tests.upgrade.test_managed import NEW, OLD, Cloud, cloud
 from tests.web.served import Served, Tab, served, tab_of
-from tests.web.visitors import served_to_all, token_of, visitor
+from tests.web.visitors import rule, served_to_all, token_of, visitor
 
 __all__ = ["cloud"]
 
@@ -133,8 +134,23 @@ async def test_what_is_missing_is_named(newest: Sandbox, world: World, tmp_path:
     token = await token_of(world, "nobody")
     async with served_to_all(newest, tmp_path) as console, visitor(console, token) as tab:
         status, body = await tab.get("/api/upgrade/versions")
-        assert status == 403
-        assert "nodes" in body["message"]
+        # Several things are asked at once, and the first refusal is told.
+        assert (status, body["reason"]) == (403, "Forbidden")
+        assert "not allowed to list" in body["message"]
+
+
+async def test_where_backups_are_is_told_to_whom_they_serve(
+    newest: Sandbox, world: World, tmp_path: Path
+) -> None:
+    place = Place(url=str(tmp_path / "repository"))
+    token = await token_of(world, "looker", rule("get,list", "*", "*"))
+    async with (
+        served_to_all(newest, tmp_path, place=place) as console,
+        visitor(console, token) as tab,
+    ):
+        assert (await ask(tab, "versions"))["repository"] is None
+    async with served(newest.kubeconfig, place=place) as console, tab_of(console) as tab:
+        assert (await ask(tab, "versions"))["repository"] == place.url
 
 
 async def test_a_stranger_learns_nothing(console: Served) -> None:

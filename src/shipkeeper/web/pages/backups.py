@@ -1,5 +1,6 @@
 """Backups: the list, what is in one, what is different, and bringing objects back."""
 
+import asyncio
 import hashlib
 import shlex
 from collections.abc import Hashable, Iterable, Mapping
@@ -153,12 +154,16 @@ class BackupsPage:
         person = self._console.sessions.of(request).person
         query = read_query(request, ObjectsQuery)
         catalog = await self._opened(person, query.backup)
-        missing = await _unlisted(person, catalog.kinds.values(), query.namespace)
-        found = catalog.leaf(
+        kinds = catalog.kinds.values()
+        missing = await _unlisted(person, kinds, query.namespace)
+        elsewhere = await _unlisted(person, kinds, "") if query.namespace else missing
+        found = await asyncio.to_thread(
+            catalog.leaf,
             kind=query.kind,
             namespace=query.namespace,
             find=query.find,
             hidden=missing.keys(),
+            elsewhere=elsewhere.keys(),
             first=max(query.first, 0),
             most=_PAGE,
         )
@@ -293,7 +298,8 @@ def _reads(catalog: Catalog, form: RestoreForm) -> set[Permission]:
 
 
 def _listing(kind: Kind, namespace: str) -> Permission:
-    return Permission(verb="list", resource=kind.resource, namespace=namespace)
+    where = namespace if kind.namespaced else ""
+    return Permission(verb="list", resource=kind.resource, namespace=where)
 
 
 async def _require(person: Person, needed: Iterable[Permission]) -> None:

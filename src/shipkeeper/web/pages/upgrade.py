@@ -87,14 +87,15 @@ class UpgradePage:
         seen = await observe_versions(Reader(person.connection))
         now = datetime.now(UTC)
         known = catalog()
-        server = seen.server_version
+        server, place = seen.server_version, self._console.place
         newest = max(known.newest_minor, server.minor)
         return json_response(
             {
                 "readAt": now,
                 "server": seen.server,
                 "isManaged": seen.is_managed,
-                "repository": self._console.place.url if self._console.place else None,
+                # Nobody else can have anything saved there.
+                "repository": place.url if place and person.is_local else None,
                 "picture": picture(seen, known, now.date()),
                 "violations": violations(seen),
                 "notSeen": seen.not_seen,
