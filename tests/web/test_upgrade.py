@@ -1,7 +1,5 @@
 """The upgrade page: versions against the policy, what is found, the hops, and what is missing."""
 
-import os
-import signal
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from shipkeeper.upgrade.versions import ClusterVersions, violations
 from tests.nodes.world import World
 from tests.upgrade.test_managed import NEW, OLD, Cloud, cloud
 from tests.web.served import Served, Tab, served, tab_of
+from tests.web.test_runs import end_driver
 from tests.web.visitors import rule, served_to_all, token_of, visitor
 
 __all__ = ["cloud"]
@@ -91,6 +90,20 @@ async def test_nothing_is_begun_but_the_plan_that_was_shown(console: Served, wor
     assert console.journal.heads() == []
 
 
+async def test_what_changed_since_the_plan_is_told(cloud: Cloud, state: Path) -> None:
+    await cloud.world.add_nodes(1, kubelet_version=OLD)
+    form = {"to": NEW, "via": [OLD], "wait": True, "backup": False}
+    async with served(cloud.proxy.kubeconfig) as console, tab_of(console) as tab:
+        status, planned = await tab.post("/api/upgrade/plan", form)
+        assert status == 200, planned
+        (second,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
+        wish = {"form": form, "digest": planned["digest"]}
+        status, body = await tab.post("/api/upgrade/start", wish)
+        assert (status, body["reason"]) == (409, "PlanChanged")
+        assert f"node/{second}" in body["message"]
+        assert not console.journal.heads()
+
+
 async def test_an_upgrade_is_begun_as_the_command_line_begins_it(cloud: Cloud, state: Path) -> None:
     (node,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
     form = {"to": NEW, "via": [OLD], "wait": True, "backup": False}
@@ -119,15 +132,6 @@ async def test_an_upgrade_is_begun_as_the_command_line_begins_it(cloud: Cloud, s
             assert (await tab.post("/api/run/abort", {"run": body["run"]}))[0] == 200
             await tab.until(lambda tab: tab.items["run"]["outcome"] == "Aborted")
     assert not (await cloud.world.node(node)).spec.unschedulable
-
-
-def end_driver() -> None:
-    """End the command that this process's console started, as if its machine went down."""
-    for path in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
-        for pid in path.read_text().split():
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"shipkeeper.cli.main" in words:
-                os.kill(int(pid), signal.SIGKILL)
 
 
 async def test_what_is_missing_is_named(newest: Sandbox, world: World, tmp_path: Path) -> None:
