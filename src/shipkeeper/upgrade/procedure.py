@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipkeeper.engine.agreement import require_agreed
 from shipkeeper.engine.announce import announcing
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.onlooking import overheard
@@ -32,6 +33,7 @@ from shipkeeper.nodes.fleet.observe import observe_fleet
 from shipkeeper.nodes.observe import observe_nodes, observe_outside
 from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.upgrade.catalog import Catalog
+from shipkeeper.upgrade.gist import gist_of
 from shipkeeper.upgrade.observe import observe_versions
 from shipkeeper.upgrade.options import UpgradeOptions, options_of
 from shipkeeper.upgrade.plan import plan_upgrade
@@ -53,7 +55,11 @@ async def prepare(connection: Connection, options: UpgradeOptions, catalog: Cata
 
 
 async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Sink) -> RunResult:
-    """Run a plan, or go on with the interrupted run of the same request."""
+    """Run a plan, or go on with the interrupted run of the same request.
+
+    PlanChangedError if another plan was agreed to.
+    """
+    require_agreed(gist_of(plan))
     await require_permissions(connection, permissions_of(plan))
     async with open_session(connection, journal, plan, tell) as session:
         return await _execute(connection, journal, session, tell)
