@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipkeeper.engine.agreement import require_no_older
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.lock import cluster_lock
 from shipkeeper.engine.origin import origin
@@ -56,12 +57,13 @@ async def open_session(
     """Go on with the unfinished run of the same request, or begin one with this plan.
 
     Raises LockHeldError if another process drives that run, or any run in this cluster, and
-    BlockedError if that run is half aborted.
+    BlockedError if that run is half aborted, or another plan was agreed to.
     """
     cluster = await cluster_identity(Reader(connection))
     found = journal.unfinished(cluster, plan.procedure, plan.request)
     if found is not None:
         require_resumable(found)
+        require_no_older(found.id)
     run = found or new_run(plan, cluster)
     async with drive(connection, journal, run, tell, is_new=found is None) as session:
         yield session
