@@ -146,6 +146,9 @@ _GAUGES = {
     "shipkeeper_backup_schedule_last_success_timestamp_seconds": (
         "When a schedule's last complete backup was made."
     ),
+    "shipkeeper_backup_schedule_times_without_success": (
+        "Times of a schedule in a row that passed without a complete backup."
+    ),
     "shipkeeper_maintenance_nodes_done": "Nodes of a maintenance that are done.",
     "shipkeeper_maintenance_nodes_total": "Nodes of a maintenance.",
 }

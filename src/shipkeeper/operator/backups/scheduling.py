@@ -28,6 +28,7 @@ from shipkeeper.operator.backups.opening import open_named
 from shipkeeper.operator.backups.schedule_standing import (
     OwnBackup,
     backup_name,
+    heeded,
     let_go,
     newest_complete,
     next_check,
@@ -52,14 +53,16 @@ from shipkeeper.store.verify import verify
 
 _KIND = BACKUP_SCHEDULE
 LAST_SUCCESS = "shipkeeper_backup_schedule_last_success_timestamp_seconds"
+IN_VAIN = "shipkeeper_backup_schedule_times_without_success"
 _AFTER_FAILURE = timedelta(minutes=5)
 
 
 class Pruned(msgspec.Struct, frozen=True):
-    """What was let go of, and the names of the backups that the repository holds now."""
+    """What was let go of, and the names of the backups that the repository of an id holds now."""
 
     forgotten: int
     left: frozenset[str]
+    repository: str
 
 
 class ScheduleReconciler:
@@ -89,12 +92,14 @@ class ScheduleReconciler:
 
     async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
         """Do what is due; when to look again."""
-        gauges = self._scene.measures.gauges.setdefault(LAST_SUCCESS, {})
+        gauges = self._scene.measures.gauges
+        successes, in_vain = gauges.setdefault(LAST_SUCCESS, {}), gauges.setdefault(IN_VAIN, {})
         if found is None or found.metadata.deletion_timestamp is not None:
             self._prunes.drop(key)
             self._checks.drop(key)
             self._troubles.pop(key, None)
-            gauges.pop(key, None)
+            successes.pop(key, None)
+            in_vain.pop(key, None)
             return None
         before = msgspec.json.decode(found.status, type=BackupScheduleStatus)
         try:
@@ -105,7 +110,8 @@ class ScheduleReconciler:
         except UsageError as error:
             status, again = self._reject(found, before, error), None
         if status.last_success_at is not None:
-            gauges[key] = status.last_success_at.timestamp()
+            successes[key] = status.last_success_at.timestamp()
+        in_vain[key] = status.times_without_success
         await self._tell(found, before, status)
         return again
 
@@ -128,15 +134,20 @@ class ScheduleReconciler:
         last = before.last_schedule_at or began
         due = occasion(schedule, found.uid, last, now, is_busy=is_busy)
         status = before
+        retry_at = None
         if due.is_over and due.at is not None:
-            status = await self._heed(found, spec, before, due.at, is_made=due.is_made)
-            due = occasion(schedule, found.uid, due.at, now, is_busy=True)
+            passed = await self._heed(found, spec, before, due.at, is_made=due.is_made)
+            if passed is None:
+                retry_at = now + _AFTER_FAILURE
+            else:
+                status = passed
+                due = occasion(schedule, found.uid, due.at, now, is_busy=True)
         for each in surplus(own):
             await self._remove(each)
         status = await self._prune(found, spec, status, own)
         check_at, status = self._check(found, spec, status, began, now)
         status = standing(status, generation, own, due.at, self._failed(found), now)
-        moments = [each for each in (due.at, check_at) if each is not None]
+        moments = [each for each in (retry_at or due.at, check_at) if each is not None]
         return status, pause(min(moments, default=None), now)
 
     async def _heed(
@@ -147,19 +158,29 @@ class ScheduleReconciler:
         at: datetime,
         *,
         is_made: bool,
-    ) -> BackupScheduleStatus:
-        """Let a time pass, with a backup or without."""
-        heeded = msgspec.structs.replace(before, last_schedule_at=whole(at))
+    ) -> BackupScheduleStatus | None:
+        """Let a time pass, with a backup or without; None if its Backup cannot be created now."""
         name = backup_name(found.name, at)
-        if name in self._backups:
+        taken = self._backups.get(name)
+        if taken is not None and own_backups(found, (taken,)):
             # A leader before us created it, and did not write that down any more.
-            return msgspec.structs.replace(heeded, last_backup=name)
+            return heeded(before, at, name)
         if not is_made:
             self._scene.say(f"BackupSchedule {found.name}: {at:%F %T}Z passes without a backup")
-            return heeded
-        with suppress(ConflictError):
+            return heeded(before, at)
+        if self._rests_now(found, "Succeeding"):
+            return None
+        try:
+            if taken is not None:
+                raise _name_taken(name)
             await self._scene.writer.create(BACKUP.resource, _manifest(found, spec, name))
-        return msgspec.structs.replace(heeded, last_backup=name)
+        except ConflictError:
+            raise  # It is on its way to us: then we see whose it is.
+        except ShipkeeperError as error:
+            self._note(found, "Succeeding", error)
+            return None
+        self._note(found, "Succeeding", None)
+        return heeded(before, at, name)
 
     async def _remove(self, backup: OwnBackup) -> None:
         with suppress(NotFoundError, ConflictError):
@@ -180,7 +201,7 @@ class ScheduleReconciler:
             return status
         try:
             pruned = self._prunes.outcome(
-                found, lambda: guarded(self._scene, self._thin_out(spec, own))
+                found, lambda: guarded(self._scene, self._thin_out(spec, own, complete))
             )
         except ShipkeeperError as error:
             self._note(found, "Pruned", error)
@@ -190,22 +211,29 @@ class ScheduleReconciler:
         self._note(found, "Pruned", None)
         for each in own:
             # One that is not held in the repository any more is of no use to anybody.
-            is_stored = each.status.phase in ("Completed", "Incomplete")
-            if is_stored and each.status.id not in pruned.left:
+            is_here = each.is_stored and each.repository == pruned.repository
+            if is_here and each.status.id not in pruned.left:
                 await self._remove(each)
         return msgspec.structs.replace(
             status, pruned_after=complete.name, forgotten=pruned.forgotten
         )
 
-    async def _thin_out(self, spec: BackupScheduleSpec, own: Sequence[OwnBackup]) -> Pruned:
+    async def _thin_out(
+        self, spec: BackupScheduleSpec, own: Sequence[OwnBackup], complete: OwnBackup
+    ) -> Pruned:
         if spec.keep is None:
             raise TypeError("nothing says what is kept")
         opened = await open_named(self._scene, self._repositories, spec.repository)
-        gone = let_go(await opened.backups(), own, policy_of(spec.keep))
+        backups = await opened.backups()
+        names = frozenset(each.name for each in backups)
+        if complete.status.id not in names:
+            # The schedule has another repository by now, where it made none that is complete.
+            return Pruned(0, names, opened.id)
+        gone = let_go(backups, own, policy_of(spec.keep))
         await opened.forget(gone)
         await pruning.prune(opened)
         left = frozenset(each.name for each in await opened.backups())
-        return Pruned(len(gone), left)
+        return Pruned(len(gone), left, opened.id)
 
     def _check(
         self,
@@ -272,6 +300,14 @@ class ScheduleReconciler:
         is_bad = status.phase == "Failing"
         message = status.message or "backups are made by schedule"
         await tell_event(writer, _KIND, found, status.phase, message, is_warning=is_bad)
+
+
+def _name_taken(name: str) -> ShipkeeperError:
+    return ShipkeeperError(
+        f"there is a Backup {name} that this schedule did not create",
+        reason="NameTaken",
+        hint="delete that Backup; what is stored of it stays unless its deletionPolicy is Delete",
+    )
 
 
 def _manifest(found: CustomObject, spec: BackupScheduleSpec, name: str) -> dict[str, Any]:
