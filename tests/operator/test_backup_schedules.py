@@ -252,6 +252,7 @@ async def test_a_backup_that_cannot_be_created_is_told_and_made_later(
     assert {each.type: each.status for each in status.conditions}["Succeeding"] == "False"
     assert status.last_backup == ""
     assert ("barred", "Failing") in await harbour.events()
+    await harbour.kubectl("delete", "clusterrole", name)
     await harbour.set_up(allowed=("backups",))
     harbour.end_all()
     harbour.start()

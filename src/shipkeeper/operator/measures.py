@@ -42,6 +42,18 @@ class Measures:
         self._took: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
         self._spent: defaultdict[str, float] = defaultdict(float)
 
+    def lead(self) -> None:
+        """This process leads from now on."""
+        self.is_leader = True
+        self.transitions += 1
+
+    def stand_by(self) -> None:
+        """It leads no more: what a leader knows of objects is told by the next one alone."""
+        self.is_leader = False
+        self._objects.clear()
+        self._depths.clear()
+        self.gauges.clear()
+
     @contextmanager
     def reconciling(self, kind: str) -> Generator[Measure]:
         """Measure one reconcile."""

@@ -15,7 +15,7 @@ from shipkeeper.operator.api.backups import (
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.opening import open_repository
+from shipkeeper.operator.backups.opening import Reading, open_repository
 from shipkeeper.operator.backups.told import accepted, condition, explained, whole
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.queue import WorkQueue
@@ -92,7 +92,7 @@ class RepositoryReconciler:
             spec = _KIND.read(found)
         except msgspec.DecodeError as error:
             raise UsageError(str(error), reason="Malformed", hint="mend spec") from error
-        return await _look_into(await open_repository(self._scene, spec), found)
+        return await _look_into(await open_repository(self._scene, spec, Reading.IF_NAMED), found)
 
     async def _tell(
         self, found: CustomObject, before: BackupRepositoryStatus, status: BackupRepositoryStatus

@@ -21,7 +21,7 @@ from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.opening import open_named
+from shipkeeper.operator.backups.opening import Reading, open_named
 from shipkeeper.operator.backups.restore_driver import RestoreDriver
 from shipkeeper.operator.backups.restore_standing import (
     PLAN_LIMIT,
@@ -37,6 +37,7 @@ from shipkeeper.operator.backups.restore_standing import (
 from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.ledger import ClusterLedger, Home, begin_ledger, load_ledger
+from shipkeeper.operator.pace import Pace
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import hold, let_go, tell_event, write_status
@@ -60,12 +61,13 @@ class RestoreReconciler:
         self._scene = scene
         self._queue = queue
         self._repositories = repositories
-        self._plans: Errands[ClusterLedger] = Errands(queue.add)
+        self._plans: Errands[ClusterLedger] = Errands(queue.add, scene.heavy)
         self._ledgers: dict[str, ClusterLedger] = {}
         self._drivers: dict[str, RestoreDriver] = {}
         self._rests: dict[str, tuple[float, Situation]] = {}
         self._shown: dict[str, tuple[Plan, Shown]] = {}
         self._uids: dict[str, str] = {}
+        self._pace = Pace(_GATHERING)
         scene.measures.count(_KIND.kind, everything)
 
     async def stop(self) -> None:
@@ -115,7 +117,7 @@ class RestoreReconciler:
     async def _plan(self, found: CustomObject, spec: RestoreSpec) -> ClusterLedger:
         """Make a plan and write it down."""
         scene, options = self._scene, restore_options(spec)
-        opened = await open_named(scene, self._repositories, spec.repository, reads=True)
+        opened = await open_named(scene, self._repositories, spec.repository, Reading.NEEDED)
         archive = await open_archive(opened, spec.backup)
         require_known_kinds(options.selection, [each.kind for each in archive.contents.kinds])
         prepared = await prepare(scene.connection, archive, opened.id, options)
@@ -145,11 +147,27 @@ class RestoreReconciler:
         situation, again = await self._advance(found, spec, ledger, driver)
         if asks_for_else(spec, ledger.record.began_with):
             situation = msgspec.structs.replace(situation, is_spec_ignored=True)
+        if left := self._too_soon(found, status, situation):
+            return left
         await self._write(found, status, ledger, situation)
         if driver is not None and driver.is_over and driver.has_ended:
             self._forget(found.uid)
             await self._say(found, str(ledger.record.outcome), f"run {ledger.record.id} ended")
         return again
+
+    def _too_soon(
+        self, found: CustomObject, status: RestoreStatus, situation: Situation
+    ) -> timedelta:
+        """How long to wait with telling mere progress; each write comes back by the watch."""
+        driver = self._drivers.get(found.uid)
+        is_going_on = driver is not None and not driver.is_over
+        is_told = (status.phase, status.observed_generation) == (
+            situation.phase,
+            found.metadata.generation,
+        )
+        if not (is_going_on and is_told):
+            return timedelta(0)
+        return self._pace.begin(found.uid, asyncio.get_running_loop().time())
 
     async def _advance(
         self,
@@ -304,6 +322,7 @@ class RestoreReconciler:
         self._drivers.pop(uid, None)
         self._rests.pop(uid, None)
         self._shown.pop(uid, None)
+        self._pace.forget(uid)
 
     def _home(self, found: CustomObject) -> Home:
         return Home(

@@ -24,7 +24,7 @@ from shipkeeper.operator.api.backups import (
 )
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.opening import open_named
+from shipkeeper.operator.backups.opening import Reading, open_named
 from shipkeeper.operator.backups.schedule_standing import (
     OwnBackup,
     backup_name,
@@ -79,8 +79,8 @@ class ScheduleReconciler:
         self._scene = scene
         self._backups = backups
         self._repositories = repositories
-        self._prunes: Errands[Pruned] = Errands(queue.add)
-        self._checks: Errands[Verified] = Errands(queue.add)
+        self._prunes: Errands[Pruned] = Errands(queue.add, scene.heavy)
+        self._checks: Errands[Verified] = Errands(queue.add, scene.heavy)
         self._troubles: dict[str, tuple[str, dict[str, ShipkeeperError]]] = {}
         self._rests: dict[tuple[str, str], float] = {}
         scene.measures.count(_KIND.kind, everything)
@@ -265,7 +265,9 @@ class ScheduleReconciler:
 
     async def _verify(self, spec: BackupScheduleSpec) -> Verified:
         at = whole(datetime.now(UTC))
-        opened = await open_named(self._scene, self._repositories, spec.repository)
+        opened = await open_named(
+            self._scene, self._repositories, spec.repository, Reading.IF_NAMED
+        )
         report = await verify(opened)
         harmful = [each for each in report.findings if not each.harmless]
         first = next((f"{each.blob}: {each.message}" for each in harmful), "")

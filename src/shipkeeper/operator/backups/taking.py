@@ -5,6 +5,7 @@ of that name is visible: if it is, it was made; if not, it is made anew under th
 store lets one backup only have it.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -33,6 +34,7 @@ from shipkeeper.operator.backups.standing import (
 )
 from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.pace import Pace
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import claim_status, hold, let_go, tell_event, write_status
@@ -70,10 +72,11 @@ class BackupReconciler:
         self._everything = everything
         self._repositories = repositories
         self._ended = ended
-        self._takes: Errands[Taken] = Errands(queue.add)
+        self._takes: Errands[Taken] = Errands(queue.add, scene.heavy)
         self._forgets: Errands[bool] = Errands(queue.add)
         self._progress: dict[str, Progress] = {}
         self._begun: dict[str, CustomObject] = {}
+        self._pace = Pace(_GATHERING)
         scene.measures.count(_KIND.kind, everything)
 
     async def stop(self) -> None:
@@ -190,6 +193,7 @@ class BackupReconciler:
                 )
         finally:
             self._progress.pop(found.uid, None)
+            self._pace.forget(found.uid)
         return Taken(backup, contents)
 
     async def _after_failure(
@@ -249,6 +253,9 @@ class BackupReconciler:
         progress = self._progress.get(found.uid)
         if progress is None or status.phase != Phase.RUNNING:
             return None
+        # Each write comes back by the watch, and would be followed by the next at once.
+        if left := self._pace.begin(found.uid, asyncio.get_running_loop().time()):
+            return left
         now = msgspec.structs.replace(
             status,
             objects=progress.objects,

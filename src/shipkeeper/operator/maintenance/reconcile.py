@@ -53,7 +53,7 @@ class MaintenanceReconciler:
         self._windows = windows
         self._journals = Journals(scene, _KIND)
         self._teller = Teller(scene)
-        self._plans: Errands[ClusterLedger] = Errands(queue.add)
+        self._plans: Errands[ClusterLedger] = Errands(queue.add, scene.heavy)
         self._uids: dict[str, str] = {}
         scene.measures.count(_KIND.kind, everything)
         runs.when_free(self._wake_all)
