@@ -93,17 +93,26 @@ class Measures:
         return expose(self._metrics())
 
     def _metrics(self) -> tuple[Metric, ...]:
-        took = (
-            *(Series(self.quantile(share), {"quantile": str(share)}) for share in (0.5, 0.9, 0.99)),
-            Series(sum(self._spent.values()), suffix="_sum"),
-            Series(sum(self._reconciles.values()), suffix="_count"),
+        objects = tuple(
+            Series(count, {"kind": kind, "phase": phase})
+            for (kind, phase), count in sorted(self._phases().items())
         )
         return (
-            Metric(
-                name="shipkeeper_operator_leader",
-                type="gauge",
-                help="Whether this process leads.",
-                series=(Series(float(self.is_leader)),),
+            *self._of_leading(),
+            *self._of_reconciling(),
+            _gauge("shipkeeper_objects", "Objects by kind and phase.", objects),
+            *(
+                _gauge(name, _GAUGES[name], by_label("name", values))
+                for name, values in sorted(self.gauges.items())
+            ),
+        )
+
+    def _of_leading(self) -> tuple[Metric, ...]:
+        return (
+            _gauge(
+                "shipkeeper_operator_leader",
+                "Whether this process leads.",
+                (Series(float(self.is_leader)),),
             ),
             Metric(
                 name="shipkeeper_operator_leader_transitions_total",
@@ -111,11 +120,19 @@ class Measures:
                 help="How often this process began to lead.",
                 series=(Series(self.transitions),),
             ),
-            Metric(
-                name="shipkeeper_operator_queue_depth",
-                type="gauge",
-                help="Objects that wait to be reconciled.",
-                series=by_label("kind", self._depths),
+        )
+
+    def _of_reconciling(self) -> tuple[Metric, ...]:
+        took = (
+            *(Series(self.quantile(share), {"quantile": str(share)}) for share in (0.5, 0.9, 0.99)),
+            Series(sum(self._spent.values()), suffix="_sum"),
+            Series(sum(self._reconciles.values()), suffix="_count"),
+        )
+        return (
+            _gauge(
+                "shipkeeper_operator_queue_depth",
+                "Objects that wait to be reconciled.",
+                by_label("kind", self._depths),
             ),
             Metric(
                 name="shipkeeper_operator_reconcile_errors_total",
@@ -132,25 +149,11 @@ class Measures:
                 help="How long reconciles took.",
                 series=took,
             ),
-            Metric(
-                name="shipkeeper_objects",
-                type="gauge",
-                help="Objects by kind and phase.",
-                series=tuple(
-                    Series(count, {"kind": kind, "phase": phase})
-                    for (kind, phase), count in sorted(self._phases().items())
-                ),
-            ),
-            *(
-                Metric(
-                    name=name,
-                    type="gauge",
-                    help=_GAUGES[name],
-                    series=by_label("name", values),
-                )
-                for name, values in sorted(self.gauges.items())
-            ),
         )
+
+
+def _gauge(name: str, about: str, series: tuple[Series, ...]) -> Metric:
+    return Metric(name=name, type="gauge", help=about, series=series)
 
 
 _GAUGES = {

@@ -40,7 +40,7 @@ from shipkeeper.operator.ledger import ClusterLedger, Home, begin_ledger, load_l
 from shipkeeper.operator.pace import Pace
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
-from shipkeeper.operator.status import hold, let_go, tell_event, write_status
+from shipkeeper.operator.status import hold, let_go, stuck, tell_event, write_status
 
 _KIND = RESTORE
 _GATHERING = timedelta(seconds=1)
@@ -234,7 +234,10 @@ class RestoreReconciler:
             await driver.stop()
             del self._drivers[found.uid]
             driver = None
-        ledger = None if status.finished_at else await self._ledger(found)
+        try:
+            ledger = None if status.finished_at else await self._ledger(found)
+        except JournalError as error:
+            return await self._say_stuck(found, status, error)
         is_done = (
             ledger is None
             or not ledger.record.is_unfinished
@@ -257,6 +260,16 @@ class RestoreReconciler:
             found, status, ledger, msgspec.structs.replace(situation, phase="Stopping")
         )
         return again
+
+    async def _say_stuck(
+        self, found: CustomObject, status: RestoreStatus, error: JournalError
+    ) -> timedelta:
+        first = "webhooks that it may have quieted are put back by the next restore"
+        message = stuck(_KIND, found, error.message, first)
+        told = msgspec.structs.replace(status, phase="Stopping", message=message)
+        if await write_status(self._scene.writer, _KIND, found, told):
+            await self._say(found, error.reason, message, is_warning=True)
+        return _LOOK_AGAIN
 
     async def _vanished(self, key: str) -> None:
         """The object is gone without our leave: its run has nobody who asks for it any more."""

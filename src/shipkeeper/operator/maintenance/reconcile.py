@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 
+from shipkeeper.engine.journal import JournalError
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.errors import ConflictError
 from shipkeeper.nodes import procedure
@@ -132,7 +133,11 @@ class MaintenanceReconciler:
         self._plans.drop(found.key)
         await self._runs.halt(found.uid)
         status = msgspec.json.decode(found.status, type=NodeMaintenanceStatus)
-        ledger = None if has_ended(status) else await self._journals.find(found)
+        try:
+            ledger = None if has_ended(status) else await self._journals.find(found)
+        except JournalError as error:
+            await self._teller.tell_stuck(found, status, error)
+            return _LOOK_AGAIN
         asked = self._asked(found, ledger) if ledger is not None else None
         if ledger is None or asked is None or asked.is_over or asked.is_untouched:
             self._forget(found.uid)
@@ -156,6 +161,7 @@ class MaintenanceReconciler:
                 "shipkeeper nodes shows what it left cordoned"
             )
         self._forget(uid)
+        self._teller.vanished(key)
         self._runs.free()
 
     def _asked(self, found: CustomObject, ledger: ClusterLedger) -> Asked:
