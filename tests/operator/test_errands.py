@@ -49,7 +49,8 @@ async def test_the_work_for_an_object_ends_when_another_has_its_name() -> None:
     errands.outcome(named("x", "1"), long)
     await asyncio.sleep(0)
     errands.outcome(named("x", "2"), saying("second"))
-    await ended.wait()
+    async with asyncio.timeout(30):
+        await ended.wait()
     await errands.stop()
 
 
