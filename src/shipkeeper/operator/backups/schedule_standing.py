@@ -178,6 +178,12 @@ def newest_complete(own: Sequence[OwnBackup]) -> OwnBackup | None:
     return next((each for each in reversed(own) if each.status.phase == Phase.COMPLETED), None)
 
 
+def stored_in(repository: str, own: Iterable[OwnBackup]) -> frozenset[str]:
+    """The names of the backups of which a repository held something when they ended."""
+    found = (each for each in own if each.is_stored and each.repository == repository)
+    return frozenset(each.status.id for each in found)
+
+
 def rejected(
     before: BackupScheduleStatus, generation: int, error: ShipkeeperError, now: datetime
 ) -> BackupScheduleStatus:

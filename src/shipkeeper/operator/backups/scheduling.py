@@ -38,6 +38,7 @@ from shipkeeper.operator.backups.schedule_standing import (
     rejected,
     schedule_of,
     standing,
+    stored_in,
     surplus,
     suspended,
 )
@@ -57,12 +58,13 @@ IN_VAIN = "shipkeeper_backup_schedule_times_without_success"
 _AFTER_FAILURE = timedelta(minutes=5)
 
 
-class Pruned(msgspec.Struct, frozen=True):
-    """What was let go of, and the names of the backups that the repository of an id holds now."""
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prune after a Backup came to: how many were let go of, and which are gone by name."""
 
-    forgotten: int
-    left: frozenset[str]
+    after: str
     repository: str
+    forgotten: int
+    gone: frozenset[str]
 
 
 class ScheduleReconciler:
@@ -95,8 +97,7 @@ class ScheduleReconciler:
         gauges = self._scene.measures.gauges
         successes, in_vain = gauges.setdefault(LAST_SUCCESS, {}), gauges.setdefault(IN_VAIN, {})
         if found is None or found.metadata.deletion_timestamp is not None:
-            self._prunes.drop(key)
-            self._checks.drop(key)
+            self._stop_work(key)
             self._troubles.pop(key, None)
             successes.pop(key, None)
             in_vain.pop(key, None)
@@ -128,6 +129,7 @@ class ScheduleReconciler:
         began = found.metadata.creation_timestamp or now
         next_check(spec.verify, began, now)
         if spec.suspend:
+            self._stop_work(found.key)
             return suspended(before, generation, now), None
         own = own_backups(found, self._backups.values())
         is_busy = any(not has_ended(each.status) for each in own)
@@ -163,7 +165,8 @@ class ScheduleReconciler:
         name = backup_name(found.name, at)
         taken = self._backups.get(name)
         if taken is not None and own_backups(found, (taken,)):
-            # A leader before us created it, and did not write that down any more.
+            # Who created it, a leader before us or we, did not hear or write down that it is there.
+            self._note(found, "Succeeding", None)
             return heeded(before, at, name)
         if not is_made:
             self._scene.say(f"BackupSchedule {found.name}: {at:%F %T}Z passes without a backup")
@@ -195,6 +198,8 @@ class ScheduleReconciler:
     ) -> BackupScheduleStatus:
         """Let go of what is not kept, once after each complete backup."""
         complete = newest_complete(own)
+        if spec.keep is None:
+            self._prunes.drop(found.key)
         if spec.keep is None or complete is None or complete.name == status.pruned_after:
             return status
         if not self._prunes.is_under_way(found) and self._rests_now(found, "Pruned"):
@@ -211,11 +216,11 @@ class ScheduleReconciler:
         self._note(found, "Pruned", None)
         for each in own:
             # One that is not held in the repository any more is of no use to anybody.
-            is_here = each.is_stored and each.repository == pruned.repository
-            if is_here and each.status.id not in pruned.left:
+            is_here = each.is_stored and each.repository in ("", pruned.repository)
+            if is_here and each.status.id in pruned.gone:
                 await self._remove(each)
         return msgspec.structs.replace(
-            status, pruned_after=complete.name, forgotten=pruned.forgotten
+            status, pruned_after=pruned.after, forgotten=pruned.forgotten
         )
 
     async def _thin_out(
@@ -226,14 +231,21 @@ class ScheduleReconciler:
         opened = await open_named(self._scene, self._repositories, spec.repository)
         backups = await opened.backups()
         names = frozenset(each.name for each in backups)
-        if complete.status.id not in names:
-            # The schedule has another repository by now, where it made none that is complete.
-            return Pruned(0, names, opened.id)
-        gone = let_go(backups, own, policy_of(spec.keep))
-        await opened.forget(gone)
-        await pruning.prune(opened)
-        left = frozenset(each.name for each in await opened.backups())
-        return Pruned(len(gone), left, opened.id)
+        forgotten: tuple[str, ...] = ()
+        left = names
+        # Else the schedule has another repository by now, where it made none that is complete.
+        if complete.status.id in names:
+            forgotten = let_go(backups, own, policy_of(spec.keep))
+            await opened.forget(forgotten)
+            await pruning.prune(opened)
+            left = frozenset(each.name for each in await opened.backups())
+        known = names | stored_in(opened.id, own)
+        return Pruned(
+            after=complete.name,
+            repository=opened.id,
+            forgotten=len(forgotten),
+            gone=known - left,
+        )
 
     def _check(
         self,
@@ -273,6 +285,11 @@ class ScheduleReconciler:
         first = next((f"{each.blob}: {each.message}" for each in harmful), "")
         said = f"{counted(len(harmful), 'finding')}: {first}" if harmful else ""
         return Verified(at=at, depth=report.depth, findings=len(harmful), message=said)
+
+    def _stop_work(self, key: str) -> None:
+        """Nobody wants what goes on beside: what it comes to must not be told later."""
+        self._prunes.drop(key)
+        self._checks.drop(key)
 
     def _note(self, found: CustomObject, type_: str, error: ShipkeeperError | None) -> None:
         """Remember how a piece of work went last."""
