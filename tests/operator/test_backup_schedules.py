@@ -20,6 +20,7 @@ from shipkeeper.operator.api.backups import (
     BackupScheduleStatus,
     BackupStatus,
     BackupTimes,
+    BegunWith,
     Retention,
 )
 from shipkeeper.operator.api.kind import CustomObject
@@ -31,9 +32,11 @@ from shipkeeper.operator.backups.schedule_standing import (
     let_go,
     next_check,
     occasion,
+    of_no_use,
     policy_of,
     schedule_of,
     standing,
+    stored_in,
     surplus,
 )
 from shipkeeper.store.retention import Policy
@@ -135,6 +138,22 @@ def test_no_other_takes_the_place_of_a_complete_backup() -> None:
     assert let_go(stored, ours, Policy(daily=2)) == ("torn", "early")
     assert let_go(stored, ours, Policy(last=1)) == ("theirs", "torn", "whole", "early")
     assert let_go([theirs], [], Policy(last=1)) == ()
+
+
+def test_what_a_prune_took_away_takes_along_no_backup_that_was_made_since() -> None:
+    here = BegunWith(repository="vault", repository_id="r")
+    there = msgspec.structs.replace(here, repository_id="copy")
+
+    def stored(name: str, begun_with: BegunWith | None, phase: str = "Completed") -> OwnBackup:
+        status = BackupStatus(phase=phase, id=name, begun_with=begun_with)
+        return OwnBackup(own(1, phase).object, status)
+
+    mine = [stored("pruned", here), stored("lost", here), stored("before-the-upgrade", None)]
+    others = [stored("pruned", there), stored("waits", here, "Waiting")]
+    assert stored_in("r", [*mine, *others]) == {"pruned", "lost"}
+    gone = frozenset({"pruned", "lost", "before-the-upgrade", "of-others"})
+    since = [stored("made-since", here)]
+    assert of_no_use([*mine, *others, *since], "r", gone) == mine
 
 
 def test_what_a_schedule_of_another_name_left_incomplete_takes_no_place_either() -> None:

@@ -240,6 +240,27 @@ async def test_what_was_planned_from_stays(world: World, harbour: Harbour, vault
     assert status.phase == "Succeeded", status
 
 
+async def test_a_plan_that_is_not_asked_for_any_more_is_not_begun(
+    world: World, harbour: Harbour, vault: Vault
+) -> None:
+    asked = await _lost(world, harbour, vault, "one")
+    replica = harbour.start()
+    await harbour.create(RESTORE, "narrowed", {**asked, "existing": "replace"})
+    await _stands(harbour, "narrowed", lambda seen: seen.phase == "AwaitingApproval")
+    await replica.stop()
+    # As if the spec had been changed after the plan was written down, and before that was told.
+    untold = {"status": {"run": None}}
+    await harbour.writer.patch(RESTORE.resource, "narrowed", untold, subresource="status")
+    change = {"spec": {"existing": "skip", "approved": True}}
+    await harbour.writer.patch(RESTORE.resource, "narrowed", change)
+    harbour.start()
+    status = await _stands(harbour, "narrowed", lambda seen: seen.observed_generation == 2)
+    assert (status.phase, status.conditions[0].reason) == ("AwaitingApproval", "SpecIgnored")
+    with pytest.raises(NotFoundError):
+        await harbour.reader.get(CONFIG_MAPS, "one", world.name)
+    await harbour.kubectl("delete", "rst", "narrowed", "--timeout=60s")
+
+
 def _spec(vault: Vault) -> dict[str, Any]:
     secrets = {each: {"name": f"{vault.name}-{each}"} for each in ("key", "identity")}
     named = {f"{each}Secret": secret for each, secret in secrets.items()}

@@ -106,6 +106,11 @@ class ClusterLedger:
             door=self._head.door,
         )
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing of the run was ever begun, nor anything of other tools held for it."""
+        return self._head.outcome is None and not self._written
+
     def entries(self, run: str, *, step: str = "") -> list[Entry]:
         """What was written down of the run, or of one step of it, oldest first."""
         return [each for each in self._written if step in ("", each.step)]

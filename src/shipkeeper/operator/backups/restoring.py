@@ -35,11 +35,13 @@ from shipkeeper.operator.backups.restore_standing import (
     unplanned,
 )
 from shipkeeper.operator.backups.told import explained
+from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.ledger import ClusterLedger, Home, begin_ledger, load_ledger
 from shipkeeper.operator.pace import Pace
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
+from shipkeeper.operator.situation import CHANGED
 from shipkeeper.operator.status import hold, let_go, stuck, tell_event, write_status
 
 _KIND = RESTORE
@@ -115,14 +117,15 @@ class RestoreReconciler:
         return self._ledgers[found.uid]
 
     async def _plan(self, found: CustomObject, spec: RestoreSpec) -> ClusterLedger:
-        """Make a plan and write it down."""
+        """Make a plan and write it down, if that is what is asked for still."""
         scene, options = self._scene, restore_options(spec)
+        await as_it_is(scene.reader, _KIND, found)
         opened = await open_named(scene, self._repositories, spec.repository, Reading.NEEDED)
         archive = await open_archive(opened, spec.backup)
         require_known_kinds(options.selection, [each.kind for each in archive.contents.kinds])
         prepared = await prepare(scene.connection, archive, opened.id, options)
         await require_permissions(scene.steady, permissions_of(prepared))
-        await hold(scene.writer, _KIND, found)
+        await hold(scene.writer, _KIND, await as_it_is(scene.reader, _KIND, found))
         run = RunRecord(
             id=f"{prepared.plan.procedure}-{secrets.token_hex(4)}",
             procedure=prepared.plan.procedure,
@@ -183,6 +186,8 @@ class RestoreReconciler:
             return resting
         if driver is not None or not ledger.record.is_unfinished:
             return Situation("Running", "Running"), None
+        if ledger.is_untouched and asks_for_else(spec, ledger.record.began_with):
+            return Situation("AwaitingApproval", "SpecIgnored", CHANGED), None
         if not spec.approved:
             message = "see status.plan, then set spec.approved to true"
             return Situation("AwaitingApproval", "AwaitingApproval", message), None
@@ -238,12 +243,7 @@ class RestoreReconciler:
             ledger = None if status.finished_at else await self._ledger(found)
         except JournalError as error:
             return await self._say_stuck(found, status, error)
-        is_done = (
-            ledger is None
-            or not ledger.record.is_unfinished
-            or (ledger.record.outcome is None and not ledger.entries(ledger.record.id))
-        )
-        if ledger is None or is_done:
+        if ledger is None or not ledger.record.is_unfinished or ledger.is_untouched:
             self._forget(found.uid)
             with suppress(ConflictError):
                 await let_go(self._scene.writer, _KIND, found)

@@ -184,6 +184,15 @@ def stored_in(repository: str, own: Iterable[OwnBackup]) -> frozenset[str]:
     return frozenset(each.status.id for each in found)
 
 
+def of_no_use(own: Iterable[OwnBackup], repository: str, gone: frozenset[str]) -> list[OwnBackup]:
+    """The Backups of which a repository holds nothing any more, by the names that are gone there.
+
+    Those from before what they were begun with was on record may be in any repository.
+    """
+    found = (each for each in own if each.is_stored and each.repository in ("", repository))
+    return [each for each in found if each.status.id in gone]
+
+
 def rejected(
     before: BackupScheduleStatus, generation: int, error: ShipkeeperError, now: datetime
 ) -> BackupScheduleStatus:

@@ -5,7 +5,7 @@ down that it created one, makes no second.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from shipkeeper.errors import ShipkeeperError, UsageError
-from shipkeeper.kube.errors import ConflictError, NotFoundError
+from shipkeeper.kube.errors import ConflictError, NotFoundError, Status
 from shipkeeper.model.words import counted
 from shipkeeper.operator.api.backups import (
     BACKUP,
@@ -33,6 +33,7 @@ from shipkeeper.operator.backups.schedule_standing import (
     newest_complete,
     next_check,
     occasion,
+    of_no_use,
     own_backups,
     policy_of,
     rejected,
@@ -44,6 +45,7 @@ from shipkeeper.operator.backups.schedule_standing import (
 )
 from shipkeeper.operator.backups.standing import has_ended
 from shipkeeper.operator.backups.told import whole
+from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.standing import pause
@@ -206,28 +208,29 @@ class ScheduleReconciler:
             return status
         try:
             pruned = self._prunes.outcome(
-                found, lambda: guarded(self._scene, self._thin_out(spec, own, complete))
+                found, lambda: guarded(self._scene, self._thin_out(found, spec))
             )
+        except (ConflictError, NotFoundError):
+            raise  # It asks for something else by now: it is looked at again.
         except ShipkeeperError as error:
             self._note(found, "Pruned", error)
             return status
         if pruned is None:
             return status
         self._note(found, "Pruned", None)
-        for each in own:
-            # One that is not held in the repository any more is of no use to anybody.
-            is_here = each.is_stored and each.repository in ("", pruned.repository)
-            if is_here and each.status.id in pruned.gone:
-                await self._remove(each)
+        for each in of_no_use(own, pruned.repository, pruned.gone):
+            await self._remove(each)
         return msgspec.structs.replace(
             status, pruned_after=pruned.after, forgotten=pruned.forgotten
         )
 
-    async def _thin_out(
-        self, spec: BackupScheduleSpec, own: Sequence[OwnBackup], complete: OwnBackup
-    ) -> Pruned:
-        if spec.keep is None:
-            raise TypeError("nothing says what is kept")
+    async def _thin_out(self, found: CustomObject, spec: BackupScheduleSpec) -> Pruned:
+        # It may have waited for hours: what is kept, and of what, is as it is now.
+        await as_it_is(self._scene.reader, _KIND, found)
+        own = own_backups(found, self._backups.values())
+        complete = newest_complete(own)
+        if spec.keep is None or complete is None:
+            raise NotFoundError("there is nothing to prune after", Status())
         opened = await open_named(self._scene, self._repositories, spec.repository)
         backups = await opened.backups()
         names = frozenset(each.name for each in backups)

@@ -154,8 +154,8 @@ def _accepted(situation: Situation) -> StatusCondition:
         type="Accepted",
         status="True",
         reason="SpecIgnored",
-        message="the spec was changed after it was planned: it goes on as planned; "
-        "for what it says now, delete it and create another",
+        message="the spec was changed after it was planned, and what it says now is not done: "
+        "for that, delete it and create another",
     )
 
 
