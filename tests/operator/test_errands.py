@@ -54,6 +54,28 @@ async def test_the_work_for_an_object_ends_when_another_has_its_name() -> None:
     await errands.stop()
 
 
+async def test_work_that_is_halted_does_nothing_more() -> None:
+    errands: Errands[str] = Errands(lambda _: None)
+    is_over = False
+
+    async def long() -> str:
+        nonlocal is_over
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for _ in range(5):
+                await asyncio.sleep(0)
+            is_over = True
+        return ""
+
+    found = named("x", "1")
+    errands.outcome(found, long)
+    await asyncio.sleep(0)
+    await errands.halt(found.key)
+    assert is_over
+    assert not errands.is_under_way(found)
+
+
 async def test_errands_of_several_kinds_share_their_slots() -> None:
     slots = asyncio.Semaphore(2)
     most = under_way = 0

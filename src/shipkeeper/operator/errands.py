@@ -60,6 +60,13 @@ class Errands(Generic[T]):
         if errand is not None:
             errand.task.cancel()
 
+    async def halt(self, key: str) -> None:
+        """Nobody wants the work of a key any more, and it does nothing more when this returns."""
+        errand = self._going.pop(key, None)
+        if errand is not None:
+            errand.task.cancel()
+            await asyncio.gather(errand.task, return_exceptions=True)
+
     async def stop(self) -> None:
         """Stop everything."""
         tasks = [each.task for each in self._going.values()]

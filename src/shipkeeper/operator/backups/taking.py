@@ -220,6 +220,9 @@ class BackupReconciler:
         """It cannot be begun as things are, which may change."""
         generation, now = found.metadata.generation, datetime.now(UTC)
         judged = waiting(status, generation, error.reason, explained(error), now)
+        if has_ended(status):
+            # What it came to stays; what is asked for since cannot be heeded, which is told once.
+            judged = msgspec.structs.replace(status, observed_generation=generation)
         if await write_status(self._scene.writer, _KIND, found, judged):
             await self._say(found, error.reason, error.message, is_warning=True)
         return _LOOK_AGAIN
@@ -287,6 +290,9 @@ class BackupReconciler:
                 return _LOOK_AGAIN
             if done is None:
                 return None
+        else:
+            # It may have been wished until now: nothing is forgotten once the object is gone.
+            await self._forgets.halt(found.key)
         await let_go(self._scene.writer, _KIND, found)
         if spec is not None:
             self._ended(spec.repository)
