@@ -39,6 +39,7 @@ from shipkeeper.operator.backups.schedule_standing import (
     stored_in,
     surplus,
 )
+from shipkeeper.operator.backups.standing import REPOSITORY_CHANGED, begun, goes_on, waiting
 from shipkeeper.store.retention import Policy
 from shipkeeper.store.values import Backup
 from tests.operator.harbour import ACCOUNT, Harbour
@@ -70,6 +71,15 @@ def test_a_missed_time_is_made_up_for_once_or_left_out() -> None:
 def test_a_time_passes_while_the_last_backup_goes_on() -> None:
     due = occasion(schedule_of(NIGHTS, NOON), "u", NOON - timedelta(days=1), NOON, is_busy=True)
     assert (due.is_over, due.is_made) == (True, False)
+
+
+def test_a_backup_that_waits_for_a_repository_that_is_gone_holds_no_other_up() -> None:
+    id_ = BegunWith(repository="vault", repository_id="r")
+    running = begun(BackupStatus(), 1, "b", id_, NOON)
+    for status in (BackupStatus(), running, waiting(running, 1, "RepositoryNotFound", "", NOON)):
+        assert goes_on(status)
+    assert not goes_on(waiting(running, 1, REPOSITORY_CHANGED, "", NOON))
+    assert not goes_on(BackupStatus(phase="Completed"))
 
 
 def test_the_jitter_is_the_same_for_every_leader_and_differs_between_schedules() -> None:

@@ -43,7 +43,7 @@ from shipkeeper.operator.backups.schedule_standing import (
     surplus,
     suspended,
 )
-from shipkeeper.operator.backups.standing import has_ended
+from shipkeeper.operator.backups.standing import goes_on
 from shipkeeper.operator.backups.told import whole
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
@@ -134,7 +134,7 @@ class ScheduleReconciler:
             self._stop_work(found.key)
             return suspended(before, generation, now), None
         own = own_backups(found, self._backups.values())
-        is_busy = any(not has_ended(each.status) for each in own)
+        is_busy = any(goes_on(each.status) for each in own)
         last = before.last_schedule_at or began
         due = occasion(schedule, found.uid, last, now, is_busy=is_busy)
         status = before
