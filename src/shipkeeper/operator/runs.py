@@ -118,7 +118,12 @@ class Runs:
     async def halt(self, uid: str) -> bool:
         """Stop a run where it is, unless it is being taken back; False if nothing went on."""
         driver = self._drivers.get(uid)
-        if driver is None or driver.is_given_up:
+        return driver is not None and not driver.is_given_up and await self.abandon(uid)
+
+    async def abandon(self, uid: str) -> bool:
+        """Stop a run where it is, or its being taken back; False if nothing went on."""
+        driver = self._drivers.get(uid)
+        if driver is None:
             return False
         went_on = not driver.is_over
         await driver.stop()

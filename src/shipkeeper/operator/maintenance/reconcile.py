@@ -160,7 +160,7 @@ class MaintenanceReconciler:
         """The object is gone without our leave: its run has nobody who asks for it any more."""
         self._plans.drop(key)
         uid = self._uids.pop(key, "")
-        if await self._runs.halt(uid):
+        if await self._runs.abandon(uid):
             self._scene.say(
                 f"{_KIND.kind} {key} is gone in the midst of its run, which stops where it is; "
                 "shipkeeper nodes shows what it left cordoned"
