@@ -58,3 +58,9 @@ async def test_a_secret_is_opened_once_until_it_is_another() -> None:
     assert opened == 4
     await identities.get("a", "2", read)
     assert opened == 4
+    identities.keep({"a", "b"})
+    identities.forget("b")
+    await identities.get("a", "2", read)
+    assert opened == 4
+    await asyncio.gather(identities.get("b", "2", read), identities.get("c", "2", read))
+    assert opened == 6

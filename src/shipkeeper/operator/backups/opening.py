@@ -16,6 +16,7 @@ from shipkeeper.kube.resources import Resource
 from shipkeeper.model.meta import KubeObject
 from shipkeeper.operator.api.backups import BACKUP_REPOSITORY, BackupRepositorySpec, SecretRef
 from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.backups.standing import REPOSITORY_CHANGED
 from shipkeeper.operator.backups.unsealing import unsealed
 from shipkeeper.operator.scene import Scene
 from shipkeeper.store.keys import ReaderKey, WriterKey, read_writer_key
@@ -107,7 +108,7 @@ def require_same(opened: Repository, id_: str, name: str) -> None:
     if id_ not in ("", opened.id):
         raise NotReadyError(
             f"it was begun with repository {id_}, and BackupRepository {name} is {opened.id} now",
-            reason="RepositoryChanged",
+            reason=REPOSITORY_CHANGED,
             hint="have a BackupRepository of that name with the url and the keys as they were",
         )
 
@@ -148,6 +149,7 @@ class _Secrets:
         try:
             return await self._reader.get(_SECRETS, secret.name, self._namespace)
         except NotFoundError:
+            self._identities.forget(secret.name)
             raise UsageError(
                 f"there is no {called}", reason="SecretNotFound", hint="create it"
             ) from None

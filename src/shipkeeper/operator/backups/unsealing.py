@@ -6,7 +6,7 @@ else would go on here, the renewal of the Lease neither.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 import msgspec
 
@@ -48,6 +48,15 @@ class Identities:
                 key = await read()
                 self._known[secret] = (version, key)
             return key
+
+    def keep(self, secrets: Collection[str]) -> None:
+        """Forget the identities in all Secrets but these."""
+        for each in [each for each in self._known if each not in secrets]:
+            del self._known[each]
+
+    def forget(self, secret: str) -> None:
+        """Forget the identity in a Secret that is gone."""
+        self._known.pop(secret, None)
 
 
 async def unsealed(content: bytes, source: str, passphrase: str) -> ReaderKey:
