@@ -96,3 +96,23 @@ async def test_errands_of_several_kinds_share_their_slots() -> None:
     for _ in kinds:
         await finished.get()
     assert most == 2
+
+
+async def test_errands_that_share_a_turn_leave_a_slot_to_others() -> None:
+    slots, turn = asyncio.Semaphore(2), asyncio.Lock()
+    finished: asyncio.Queue[str] = asyncio.Queue()
+    long = [Errands[str](finished.put_nowait, slots, turn) for _ in range(2)]
+
+    async def for_ever() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    for number, errands in enumerate(long):
+        errands.outcome(named(f"long{number}", "1"), for_ever)
+        await asyncio.sleep(0)
+    other = Errands[str](finished.put_nowait, slots)
+    other.outcome(named("short", "1"), saying("done"))
+    async with asyncio.timeout(30):
+        assert await finished.get() == "short"
+    for errands in long:
+        await errands.stop()

@@ -23,14 +23,18 @@ class Errands(Generic[T]):
     """Pieces of work, one for each object; `changed` is called with its key when it is done.
 
     One at a time, because each may hold a whole cluster in memory; `slots` bounds them beside those
-    of other kinds. What is done for an object is never told to another of its name.
+    of other kinds, and kinds that share a `turn` take one of these between them. What is done for an
+    object is never told to another of its name.
     """
 
     def __init__(
-        self, changed: Callable[[str], None], slots: asyncio.Semaphore | None = None
+        self,
+        changed: Callable[[str], None],
+        slots: asyncio.Semaphore | None = None,
+        turn: asyncio.Lock | None = None,
     ) -> None:
         self._changed = changed
-        self._turn = asyncio.Lock()
+        self._turn = turn or asyncio.Lock()
         self._slots = slots or nullcontext()
         self._going: dict[str, _Errand[T]] = {}
 

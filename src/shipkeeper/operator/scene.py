@@ -19,7 +19,7 @@ from shipkeeper.operator.measures import Measures
 _HOLDER = re.compile(r"^run (\S+) of the operator in (\S+)$")
 
 
-# A check of a large repository takes hours: beside it there is a slot for backups still.
+# A check, or a prune, of a large repository takes hours: there is a slot for backups beside it.
 _HEAVY = 2
 
 

@@ -83,8 +83,10 @@ class ScheduleReconciler:
         self._scene = scene
         self._backups = backups
         self._repositories = repositories
-        self._prunes: Errands[Pruned] = Errands(queue.add, scene.heavy)
-        self._checks: Errands[Verified] = Errands(queue.add, scene.heavy)
+        # Each may take hours: both at once would leave no slot for backups.
+        turn = asyncio.Lock()
+        self._prunes: Errands[Pruned] = Errands(queue.add, scene.heavy, turn)
+        self._checks: Errands[Verified] = Errands(queue.add, scene.heavy, turn)
         self._troubles: dict[str, tuple[str, dict[str, ShipkeeperError]]] = {}
         self._rests: dict[tuple[str, str], float] = {}
         scene.measures.count(_KIND.kind, everything)

@@ -55,7 +55,8 @@ class MaintenanceReconciler:
         self._windows = windows
         self._journals = Journals(scene, _KIND)
         self._teller = Teller(scene)
-        self._plans: Errands[ClusterLedger] = Errands(queue.add, scene.heavy)
+        # A plan of nodes is small, and must not wait for backups.
+        self._plans: Errands[ClusterLedger] = Errands(queue.add)
         self._uids: dict[str, str] = {}
         scene.measures.count(_KIND.kind, everything)
         runs.when_free(self._wake_all)
