@@ -23,8 +23,8 @@ class Errands(Generic[T]):
     """Pieces of work, one for each object; `changed` is called with its key when it is done.
 
     One at a time, because each may hold a whole cluster in memory; `slots` bounds them beside those
-    of other kinds, and kinds that share a `turn` take one of these between them. What is done for an
-    object is never told to another of its name.
+    of other kinds, and kinds that share a `turn` take one of these between them. What is done for
+    an object is never told to another of its name.
     """
 
     def __init__(
