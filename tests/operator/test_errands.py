@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
+import pytest
 
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.errands import Errands
 
 
-def named(name: str, uid: str) -> CustomObject:
-    body = {"metadata": {"name": name, "uid": uid}}
+def named(name: str, uid: str, generation: int = 1) -> CustomObject:
+    body = {"metadata": {"name": name, "uid": uid, "generation": generation}}
     return msgspec.json.decode(msgspec.json.encode(body), type=CustomObject)
 
 
@@ -33,6 +34,22 @@ async def test_what_was_done_for_an_object_is_not_told_to_another_of_its_name() 
     await done.get()
     assert errands.outcome(second, saying("again")) == "second"
     assert not errands.is_under_way(second)
+
+
+@pytest.mark.parametrize("of_spec", [False, True])
+async def test_what_was_done_for_an_old_spec_is_told_only_where_that_does_not_matter(
+    *, of_spec: bool
+) -> None:
+    done: asyncio.Queue[str] = asyncio.Queue()
+    errands: Errands[str] = Errands(done.put_nowait, of_spec=of_spec)
+    before, after = named("x", "1"), named("x", "1", generation=2)
+    errands.outcome(before, saying("before"))
+    await done.get()
+    told = errands.outcome(after, saying("after"))
+    if told is None:
+        await done.get()
+        told = errands.outcome(after, saying("again"))
+    assert told == ("after" if of_spec else "before")
 
 
 async def test_the_work_for_an_object_ends_when_another_has_its_name() -> None:

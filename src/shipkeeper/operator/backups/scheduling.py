@@ -85,8 +85,8 @@ class ScheduleReconciler:
         self._repositories = repositories
         # Each may take hours: both at once would leave no slot for backups.
         turn = asyncio.Lock()
-        self._prunes: Errands[Pruned] = Errands(queue.add, scene.heavy, turn)
-        self._checks: Errands[Verified] = Errands(queue.add, scene.heavy, turn)
+        self._prunes: Errands[Pruned] = Errands(queue.add, scene.heavy, turn, of_spec=True)
+        self._checks: Errands[Verified] = Errands(queue.add, scene.heavy, turn, of_spec=True)
         self._troubles: dict[str, tuple[str, dict[str, ShipkeeperError]]] = {}
         self._rests: dict[tuple[str, str], float] = {}
         scene.measures.count(_KIND.kind, everything)
@@ -265,6 +265,7 @@ class ScheduleReconciler:
         due = next_check(spec.verify, last, now)
         if not self._checks.is_under_way(found):
             if not due.is_over:
+                self._checks.drop(found.key)
                 return due.at, status
             if self._rests_now(found, "Verified"):
                 return now + _AFTER_FAILURE, status
