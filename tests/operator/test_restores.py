@@ -13,8 +13,10 @@ from shipkeeper.engine.plan import Plan
 from shipkeeper.kube.errors import ApiError, NotFoundError
 from shipkeeper.kube.resources import CONFIG_MAPS
 from shipkeeper.operator.api.backups import BACKUP_REPOSITORY
+from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
+from shipkeeper.operator.backups.opening import known_as
 from shipkeeper.operator.backups.restore_standing import asks_for_else, restore_options
 from tests.cli.run import run_cli
 from tests.nodes.world import World
@@ -265,6 +267,17 @@ def _spec(vault: Vault) -> dict[str, Any]:
     secrets = {each: {"name": f"{vault.name}-{each}"} for each in ("key", "identity")}
     named = {f"{each}Secret": secret for each, secret in secrets.items()}
     return {"spec": {"url": vault.place.url, **named}}
+
+
+def test_a_run_goes_on_with_the_repository_that_it_was_begun_with() -> None:
+    def known(name: str, id_: str) -> CustomObject:
+        body = {"metadata": {"name": name}, "status": {"id": id_}}
+        return msgspec.json.decode(msgspec.json.encode(body), type=CustomObject)
+
+    found = {name: known(name, id_) for name, id_ in (("a", "1"), ("b", "2"), ("c", "2"))}
+    # Whatever the spec names by now; of two of the same it is that one.
+    assert [known_as(found, "2", name) for name in ("a", "b", "c", "z")] == ["b", "b", "c", "b"]
+    assert known_as(found, "3", "a") == "a"
 
 
 def test_a_spec_that_was_changed_after_the_plan_is_noticed() -> None:

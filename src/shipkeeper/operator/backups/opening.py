@@ -14,7 +14,12 @@ from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.kube.errors import ForbiddenError, NotFoundError
 from shipkeeper.kube.resources import Resource
 from shipkeeper.model.meta import KubeObject
-from shipkeeper.operator.api.backups import BACKUP_REPOSITORY, BackupRepositorySpec, SecretRef
+from shipkeeper.operator.api.backups import (
+    BACKUP_REPOSITORY,
+    BackupRepositorySpec,
+    BackupRepositoryStatus,
+    SecretRef,
+)
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.standing import REPOSITORY_CHANGED
 from shipkeeper.operator.backups.unsealing import unsealed
@@ -101,6 +106,16 @@ async def open_repository(scene: Scene, spec: BackupRepositorySpec, reading: Rea
     named = None if reading is Reading.NOT else spec.identity_secret
     reader = await secrets.identity(named) if named else None
     return await Repository.open(blobs, writer=writer, reader=reader)
+
+
+def known_as(repositories: Mapping[str, CustomObject], id_: str, name: str) -> str:
+    """The name of the BackupRepository that was found to have an id; else the given one."""
+    statuses = (
+        (each.name, msgspec.json.decode(each.status, type=BackupRepositoryStatus))
+        for each in repositories.values()
+    )
+    known = {each for each, status in statuses if status.id == id_}
+    return name if name in known else min(known, default=name)
 
 
 def require_same(opened: Repository, id_: str, name: str) -> None:

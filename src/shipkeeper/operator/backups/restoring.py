@@ -21,7 +21,7 @@ from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.opening import Reading, open_named
+from shipkeeper.operator.backups.opening import Reading, known_as, open_named
 from shipkeeper.operator.backups.restore_driver import RestoreDriver
 from shipkeeper.operator.backups.restore_standing import (
     PLAN_LIMIT,
@@ -193,9 +193,16 @@ class RestoreReconciler:
             return Situation("AwaitingApproval", "AwaitingApproval", message), None
         if any(not each.is_over for each in self._drivers.values()):
             return Situation("Waiting", "OtherRestore", "another restore is under way"), _LOCK_AGAIN
-        self._drive(found, ledger, spec.repository, is_given_up=False)
+        self._drive(found, ledger, self._repository(spec, ledger), is_given_up=False)
         await self._say(found, "Started", f"run {ledger.record.id}")
         return Situation("Running", "Running"), None
+
+    def _repository(self, spec: RestoreSpec, ledger: ClusterLedger) -> str:
+        """The name of the one that a run was begun with, though old servers let the spec change."""
+        if ledger.is_untouched:
+            return spec.repository
+        id_ = str(ledger.record.plan.request["repository"])
+        return known_as(self._repositories, id_, spec.repository)
 
     def _drive(
         self, found: CustomObject, ledger: ClusterLedger, repository: str, *, is_given_up: bool
