@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from shipkeeper.backup.contents import Contents, Unreadable
+from shipkeeper.backup.selection import Selection
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.writer import Writer
 from shipkeeper.operator.api.backups import (
@@ -18,6 +20,7 @@ from shipkeeper.operator.api.backups import (
     BackupScheduleStatus,
     BackupStatus,
     BackupTimes,
+    BegunWith,
     Retention,
 )
 from shipkeeper.operator.api.kind import CustomObject
@@ -25,17 +28,21 @@ from shipkeeper.operator.backups.schedule_standing import (
     OwnBackup,
     backup_name,
     delay_of,
+    heeded,
     let_go,
     next_check,
     occasion,
+    of_no_use,
     policy_of,
     schedule_of,
     standing,
+    stored_in,
     surplus,
 )
+from shipkeeper.operator.backups.standing import REPOSITORY_CHANGED, begun, goes_on, waiting
 from shipkeeper.store.retention import Policy
 from shipkeeper.store.values import Backup
-from tests.operator.harbour import Harbour
+from tests.operator.harbour import ACCOUNT, Harbour
 from tests.operator.vault import Vault, stands
 
 NOON = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -64,6 +71,15 @@ def test_a_missed_time_is_made_up_for_once_or_left_out() -> None:
 def test_a_time_passes_while_the_last_backup_goes_on() -> None:
     due = occasion(schedule_of(NIGHTS, NOON), "u", NOON - timedelta(days=1), NOON, is_busy=True)
     assert (due.is_over, due.is_made) == (True, False)
+
+
+def test_a_backup_that_waits_for_a_repository_that_is_gone_holds_no_other_up() -> None:
+    id_ = BegunWith(repository="vault", repository_id="r")
+    running = begun(BackupStatus(), 1, "b", id_, NOON)
+    for status in (BackupStatus(), running, waiting(running, 1, "RepositoryNotFound", "", NOON)):
+        assert goes_on(status)
+    assert not goes_on(waiting(running, 1, REPOSITORY_CHANGED, "", NOON))
+    assert not goes_on(BackupStatus(phase="Completed"))
 
 
 def test_the_jitter_is_the_same_for_every_leader_and_differs_between_schedules() -> None:
@@ -134,6 +150,57 @@ def test_no_other_takes_the_place_of_a_complete_backup() -> None:
     assert let_go([theirs], [], Policy(last=1)) == ()
 
 
+def test_what_a_prune_took_away_takes_along_no_backup_that_was_made_since() -> None:
+    here = BegunWith(repository="vault", repository_id="r")
+    there = msgspec.structs.replace(here, repository_id="copy")
+
+    def stored(name: str, begun_with: BegunWith | None, phase: str = "Completed") -> OwnBackup:
+        status = BackupStatus(phase=phase, id=name, begun_with=begun_with)
+        return OwnBackup(own(1, phase).object, status)
+
+    mine = [stored("pruned", here), stored("lost", here), stored("before-the-upgrade", None)]
+    others = [stored("pruned", there), stored("waits", here, "Waiting")]
+    assert stored_in("r", [*mine, *others]) == {"pruned", "lost"}
+    gone = frozenset({"pruned", "lost", "before-the-upgrade", "of-others"})
+    since = [stored("made-since", here)]
+    assert of_no_use([*mine, *others, *since], "r", gone) == mine
+
+
+def test_what_a_schedule_of_another_name_left_incomplete_takes_no_place_either() -> None:
+    whole = Contents(
+        cluster="c",
+        server="s",
+        version="v1.37.2",
+        began_at=NOON,
+        revision="1",
+        selection=Selection(),
+        kinds=(),
+    )
+    lacking = (Unreadable(what="secrets", reason="Forbidden", message="no"),)
+    torn = msgspec.structs.replace(whole, unreadable=lacking)
+    stored = [
+        Backup(name=name, created=NOON + timedelta(hours=hours), summary=msgspec.json.encode(each))
+        for name, hours, each in (("whole", 9, whole), ("torn", 10, torn))
+    ]
+    assert let_go(stored, [], Policy(daily=1)) == ()
+
+
+def test_times_that_pass_in_vain_are_told() -> None:
+    status = BackupScheduleStatus(last_success_at=NOON)
+    mine = [own(1, "Completed"), own(2, "Waiting")]
+    for _ in range(2):
+        status = heeded(status, NOON)
+    assert standing(status, 1, mine, None, {}, NOON).phase == "Active"
+    status = standing(heeded(status, NOON), 1, mine, None, {}, NOON)
+    assert (status.phase, status.times_without_success) == ("Failing", 3)
+    assert "Backup b2 is Waiting: m2" in status.message
+    assert "no Backup of it" in standing(status, 1, [], None, {}, NOON).message
+    later = BackupStatus(phase="Completed", finished_at=NOON + timedelta(hours=1))
+    done = [*mine[:1], OwnBackup(mine[1].object, later)]
+    status = standing(status, 1, done, None, {}, NOON)
+    assert (status.phase, status.times_without_success) == ("Active", 0)
+
+
 async def _due(harbour: Harbour, name: str, **spec: Any) -> datetime:
     """Create a schedule with one time in a year, which was a while ago."""
     at = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=1)
@@ -188,6 +255,73 @@ async def test_backups_are_made_pruned_and_checked(harbour: Harbour, vault: Vaul
     )
     assert [each.name for each in await vault.backups()] == [second.id]
     assert second.id not in (first.id, hand.id)
+
+
+async def test_a_backup_that_cannot_be_created_is_told_and_made_later(
+    harbour: Harbour, vault: Vault
+) -> None:
+    harbour.start()
+    at = await _due(harbour, "warm-up")
+    await vault.ended(backup_name("warm-up", at))
+    role = '{"rules":[{"apiGroups":["*"],"resources":["*"],"verbs":["list"]}]}'
+    name = f"{ACCOUNT}-backups"
+    await harbour.kubectl("patch", "clusterrole", name, "--type=merge", f"-p={role}")
+    await _due(harbour, "barred")
+
+    async def reaches(name: str, phase: str, word: str) -> BackupScheduleStatus:
+        return await stands(
+            harbour,
+            BACKUP_SCHEDULE,
+            BackupScheduleStatus,
+            name,
+            lambda seen: seen.phase == phase and word in seen.message,
+        )
+
+    status = await reaches("barred", "Failing", "create")
+    assert {each.type: each.status for each in status.conditions}["Succeeding"] == "False"
+    assert status.last_backup == ""
+    assert ("barred", "Failing") in await harbour.events()
+    await harbour.kubectl("delete", "clusterrole", name)
+    await harbour.set_up(allowed=("backups",))
+    harbour.end_all()
+    harbour.start()
+    await reaches("barred", "Active", "")
+    # A Backup of somebody else has the name that a time's would have.
+    at = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=1)
+    await vault.back_up(backup_name("taken", at), objects=SOME)
+    await _due(harbour, "taken")
+    status = await reaches("taken", "Failing", "did not create")
+    assert status.last_backup == ""
+
+
+async def test_a_schedule_that_has_another_repository_loses_nothing_of_the_first(
+    harbour: Harbour, vault: Vault
+) -> None:
+    harbour.start()
+    at = await _due(harbour, "moving", keep={"last": 1})
+    first = backup_name("moving", at)
+    await vault.ended(first)
+    other = await Vault(harbour, Path(vault.place.url).parent, "other").build()
+    await other.back_up("of-others", objects=SOME)
+    theirs = await other.ended("of-others")
+    later = at + timedelta(minutes=10)
+    cron = {"cron": f"{later.minute} {later.hour} {later.day} {later.month} *"}
+    change = {"spec": {"repository": other.name, "schedule": cron}}
+    await harbour.writer.patch(BACKUP_SCHEDULE.resource, "moving", change)
+    second = await other.ended(backup_name("moving", later))
+    status = await stands(
+        harbour,
+        BACKUP_SCHEDULE,
+        BackupScheduleStatus,
+        "moving",
+        lambda seen: seen.pruned_after == backup_name("moving", later),
+    )
+    assert [each.name for each in await other.backups()] == [second.id]
+    assert theirs.id != second.id
+    assert len(await vault.backups()) == 1
+    assert first in {each.name for each in (await harbour.reader.list(BACKUP.resource)).items}
+    said = {each.type: each.message for each in status.conditions}
+    assert "1 Backup in another repository" in said["Pruned"]
 
 
 def _flip_a_byte(repository: Path) -> None:

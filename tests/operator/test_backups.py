@@ -17,7 +17,7 @@ from shipkeeper.operator.api.backups import (
 )
 from tests.cli.run import run_cli
 from tests.nodes.world import World
-from tests.operator.harbour import Harbour
+from tests.operator.harbour import ACCOUNT, Harbour
 from tests.operator.vault import Vault, stands
 
 CANARY = "canary-of-the-operator-7f3a"
@@ -230,3 +230,21 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_backup(
         harbour.end_all()
     assert deaths >= 2
     assert [each for each in (await vault.verified()).findings if not each.harmless] == []
+
+
+async def test_what_a_backup_came_to_stays_though_it_cannot_be_held_any_more(
+    harbour: Harbour, vault: Vault
+) -> None:
+    replica = harbour.start()
+    await vault.back_up("whole", objects={"kinds": ["configmaps"]})
+    made = await vault.ended("whole")
+    assert made.phase == "Completed", made
+    role = '{"rules":[{"apiGroups":["*"],"resources":["*"],"verbs":["list"]}]}'
+    await harbour.kubectl(
+        "patch", "clusterrole", f"{ACCOUNT}-backups", "--type=merge", f"-p={role}"
+    )
+    change = {"spec": {"deletionPolicy": "Delete"}}
+    await harbour.writer.patch(BACKUP.resource, "whole", change)
+    await replica.says("Backup whole: Forbidden")
+    status = await vault.backup("whole", lambda seen: seen.observed_generation == 2)
+    assert msgspec.structs.replace(status, observed_generation=1) == made

@@ -135,8 +135,24 @@ def test_alerts_and_dashboard_ask_for_metrics_that_there_are() -> None:
     assert json.loads(shown["data"]["shipkeeper.json"]) == dashboard
 
 
+def test_who_leads_no_more_tells_nothing_of_objects() -> None:
+    measures = _measured()
+    measures.lead()
+    assert "shipkeeper_operator_leader 1.0" in measures.expose()
+    measures.stand_by()
+    told = [each for each in measures.expose().splitlines() if not each.startswith("#")]
+    assert "shipkeeper_operator_leader 0.0" in told
+    assert "shipkeeper_operator_leader_transitions_total 1" in told
+    assert [each for each in told if 'name="' in each or "_objects" in each] == []
+    assert not any(each.startswith("shipkeeper_operator_queue_depth") for each in told)
+
+
 def exposed() -> str:
     """What the operator serves once it has done everything once."""
+    return _measured().expose()
+
+
+def _measured() -> Measures:
     measures = Measures()
     with measures.reconciling("NodeMaintenance") as measure:
         measure.fail("Error")
@@ -146,8 +162,9 @@ def exposed() -> str:
     measures.gauges["shipkeeper_backup_repository_reachable"] = {"a": 1}
     last_success = "shipkeeper_backup_schedule_last_success_timestamp_seconds"
     measures.gauges[last_success] = {"a": 1}
+    measures.gauges["shipkeeper_backup_schedule_times_without_success"] = {"a": 0}
     measures.count("NodeMaintenance", {"a": _object()})
-    return measures.expose()
+    return measures
 
 
 def _object() -> CustomObject:

@@ -108,6 +108,14 @@ def test_definitions_of_old_servers_hold_nothing_that_they_do_not_know() -> None
         )
 
 
+def test_a_status_is_kept_as_it_was_written() -> None:
+    """What the server adds to it would differ from what is known at every look."""
+    for kind in KINDS:
+        version = kind.definition(Version(1, 37, 2))["spec"]["versions"][0]
+        properties = version["schema"]["openAPIV3Schema"]["properties"]
+        assert b'"default"' not in msgspec.json.encode(properties["status"]), kind.kind
+
+
 def test_what_was_asked_for_once_does_not_come_back_to_be_done_again() -> None:
     """Objects come back without their status: the operator would take them for new ones."""
     schedules = {"AccessReport", "BackupRepository", "BackupSchedule", "CertificateReport"}

@@ -210,4 +210,10 @@ async def test_a_spec_that_changes_after_it_was_planned_is_said_to_be_ignored(
     status = await harbour.stands("changed", lambda status: status.observed_generation == 2)
     accepted = next(each for each in status.conditions if each.type == "Accepted")
     assert (accepted.status, accepted.reason) == ("True", "SpecIgnored")
-    await harbour.delete("changed")
+    # Whoever approves approves what is asked for now, which was not planned.
+    await harbour.patch("changed", {"approved": True})
+    status = await harbour.stands("changed", lambda status: status.observed_generation == 3)
+    assert status.phase == "AwaitingApproval"
+    assert "change it back" in status.message
+    await harbour.patch("changed", {"readyTimeout": None})
+    await harbour.reaches("changed", "Succeeded")

@@ -104,7 +104,7 @@ async def test_a_maintenance_that_is_created_again_at_once_is_not_taken_for_the_
     world: World, harbour: Harbour
 ) -> None:
     nodes = await world.add_nodes(1)
-    leader = harbour.start(duration=30.0)
+    leader = harbour.start(duration=10.0)
     await harbour.maintain("twice", nodes, action={"wait": "1h"})
     first = await harbour.stands("twice", lambda status: bool(status.under_way))
     # It sees both at once.
@@ -121,3 +121,4 @@ async def test_a_maintenance_that_is_created_again_at_once_is_not_taken_for_the_
     await leader.says("gone in the midst of its run", within=30)
     await harbour.patch("twice", {"approved": True})
     await harbour.reaches("twice", "Succeeded")
+    await leader.stop()

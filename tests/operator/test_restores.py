@@ -13,8 +13,10 @@ from shipkeeper.engine.plan import Plan
 from shipkeeper.kube.errors import ApiError, NotFoundError
 from shipkeeper.kube.resources import CONFIG_MAPS
 from shipkeeper.operator.api.backups import BACKUP_REPOSITORY
+from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
+from shipkeeper.operator.backups.opening import known_as
 from shipkeeper.operator.backups.restore_standing import asks_for_else, restore_options
 from tests.cli.run import run_cli
 from tests.nodes.world import World
@@ -240,10 +242,42 @@ async def test_what_was_planned_from_stays(world: World, harbour: Harbour, vault
     assert status.phase == "Succeeded", status
 
 
+async def test_a_plan_that_is_not_asked_for_any_more_is_not_begun(
+    world: World, harbour: Harbour, vault: Vault
+) -> None:
+    asked = await _lost(world, harbour, vault, "one")
+    replica = harbour.start()
+    await harbour.create(RESTORE, "narrowed", {**asked, "existing": "replace"})
+    await _stands(harbour, "narrowed", lambda seen: seen.phase == "AwaitingApproval")
+    await replica.stop()
+    # As if the spec had been changed after the plan was written down, and before that was told.
+    untold = {"status": {"run": None}}
+    await harbour.writer.patch(RESTORE.resource, "narrowed", untold, subresource="status")
+    change = {"spec": {"existing": "skip", "approved": True}}
+    await harbour.writer.patch(RESTORE.resource, "narrowed", change)
+    harbour.start()
+    status = await _stands(harbour, "narrowed", lambda seen: seen.observed_generation == 2)
+    assert (status.phase, status.conditions[0].reason) == ("AwaitingApproval", "SpecIgnored")
+    with pytest.raises(NotFoundError):
+        await harbour.reader.get(CONFIG_MAPS, "one", world.name)
+    await harbour.kubectl("delete", "rst", "narrowed", "--timeout=60s")
+
+
 def _spec(vault: Vault) -> dict[str, Any]:
     secrets = {each: {"name": f"{vault.name}-{each}"} for each in ("key", "identity")}
     named = {f"{each}Secret": secret for each, secret in secrets.items()}
     return {"spec": {"url": vault.place.url, **named}}
+
+
+def test_a_run_goes_on_with_the_repository_that_it_was_begun_with() -> None:
+    def known(name: str, id_: str) -> CustomObject:
+        body = {"metadata": {"name": name}, "status": {"id": id_}}
+        return msgspec.json.decode(msgspec.json.encode(body), type=CustomObject)
+
+    found = {name: known(name, id_) for name, id_ in (("a", "1"), ("b", "2"), ("c", "2"))}
+    # Whatever the spec names by now; of two of the same it is that one.
+    assert [known_as(found, "2", name) for name in ("a", "b", "c", "z")] == ["b", "b", "c", "b"]
+    assert known_as(found, "3", "a") == "a"
 
 
 def test_a_spec_that_was_changed_after_the_plan_is_noticed() -> None:

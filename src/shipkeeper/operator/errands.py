@@ -13,9 +13,10 @@ T = TypeVar("T")
 
 
 class _Errand(msgspec.Struct, Generic[T], frozen=True):
-    """A piece of work, and the UID of the object that it is for."""
+    """A piece of work, the UID of the object that it is for, and the generation of its spec."""
 
     uid: str
+    generation: int
     task: asyncio.Task[T]
 
 
@@ -23,15 +24,22 @@ class Errands(Generic[T]):
     """Pieces of work, one for each object; `changed` is called with its key when it is done.
 
     One at a time, because each may hold a whole cluster in memory; `slots` bounds them beside those
-    of other kinds. What is done for an object is never told to another of its name.
+    of other kinds, and kinds that share a `turn` take one of these between them. What is done for
+    an object is never told to another of its name, nor, if it is `of_spec`, once that has changed.
     """
 
     def __init__(
-        self, changed: Callable[[str], None], slots: asyncio.Semaphore | None = None
+        self,
+        changed: Callable[[str], None],
+        slots: asyncio.Semaphore | None = None,
+        turn: asyncio.Lock | None = None,
+        *,
+        of_spec: bool = False,
     ) -> None:
         self._changed = changed
-        self._turn = asyncio.Lock()
+        self._turn = turn or asyncio.Lock()
         self._slots = slots or nullcontext()
+        self._of_spec = of_spec
         self._going: dict[str, _Errand[T]] = {}
 
     def outcome(self, found: CustomObject, work: Callable[[], Awaitable[T]]) -> T | None:
@@ -41,7 +49,7 @@ class Errands(Generic[T]):
             self.drop(key)
             task = asyncio.create_task(self._run(work))
             task.add_done_callback(lambda _: self._changed(key))
-            self._going[key] = _Errand(found.uid, task)
+            self._going[key] = _Errand(found.uid, found.metadata.generation, task)
             return None
         task = self._going[key].task
         if not task.done():
@@ -52,13 +60,22 @@ class Errands(Generic[T]):
     def is_under_way(self, found: CustomObject) -> bool:
         """Whether an object's work waits for its turn, goes on, or is done and not yet told."""
         errand = self._going.get(found.key)
-        return errand is not None and errand.uid == found.uid
+        if errand is None or errand.uid != found.uid:
+            return False
+        return not self._of_spec or errand.generation == found.metadata.generation
 
     def drop(self, key: str) -> None:
         """Nobody wants the work of a key any more."""
         errand = self._going.pop(key, None)
         if errand is not None:
             errand.task.cancel()
+
+    async def halt(self, key: str) -> None:
+        """Nobody wants the work of a key any more, and it does nothing more when this returns."""
+        errand = self._going.pop(key, None)
+        if errand is not None:
+            errand.task.cancel()
+            await asyncio.gather(errand.task, return_exceptions=True)
 
     async def stop(self) -> None:
         """Stop everything."""

@@ -106,6 +106,11 @@ class ClusterLedger:
             door=self._head.door,
         )
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing of the run was ever begun, nor anything of other tools held for it."""
+        return self._head.outcome is None and not self._written
+
     def entries(self, run: str, *, step: str = "") -> list[Entry]:
         """What was written down of the run, or of one step of it, oldest first."""
         return [each for each in self._written if step in ("", each.step)]
@@ -201,7 +206,7 @@ class ClusterLedger:
         """Whether it was put after all; JournalError if somebody else writes this journal."""
         maps = {each.name: each for each in await _maps_of(self._reader, self.home)}
         if name not in maps and name in self._maps:
-            raise _unwritable(self.home, f"ConfigMap {name} is gone") from error
+            raise _gone(self.home, name) from error
         if any(self._is_foreign(each, data if each.name == name else {}) for each in maps.values()):
             raise _unwritable(self.home, "another process writes it") from error
         if name in maps:
@@ -237,7 +242,7 @@ class ClusterLedger:
     def _read_plan(self, label: str, pieces: int) -> Plan:
         names = [f"{self.home.name}-{label}-{number}" for number in range(pieces)]
         if missing := [name for name in names if name not in self._maps]:
-            raise _unwritable(self.home, f"ConfigMap {missing[0]} is gone")
+            raise _gone(self.home, missing[0])
         packed = b"".join(b64decode(self._maps[name].binary_data["plan"]) for name in names)
         return msgspec.json.decode(zlib.decompress(packed), type=Plan)
 
@@ -310,9 +315,21 @@ def _is_entry(key: str) -> bool:
     return key.startswith(_MARK) and key[1:].isdecimal()
 
 
-def _unwritable(home: Home, why: str) -> JournalError:
+def _unwritable(
+    home: Home,
+    why: str,
+    hint: str = "nothing was begun that is not in it; whoever leads goes on by it",
+) -> JournalError:
     return JournalError(
         f"the journal in ConfigMap {home.namespace}/{home.name} cannot be used: {why}",
         reason="JournalUnwritable",
-        hint="nothing was begun that is not in it; whoever leads goes on by it",
+        hint=hint,
+    )
+
+
+def _gone(home: Home, name: str) -> JournalError:
+    return _unwritable(
+        home,
+        f"ConfigMap {name} is gone",
+        "nobody can go on with the run: delete what asked for it, and create another",
     )

@@ -42,6 +42,18 @@ class Measures:
         self._took: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
         self._spent: defaultdict[str, float] = defaultdict(float)
 
+    def lead(self) -> None:
+        """This process leads from now on."""
+        self.is_leader = True
+        self.transitions += 1
+
+    def stand_by(self) -> None:
+        """It leads no more: what a leader knows of objects is told by the next one alone."""
+        self.is_leader = False
+        self._objects.clear()
+        self._depths.clear()
+        self.gauges.clear()
+
     @contextmanager
     def reconciling(self, kind: str) -> Generator[Measure]:
         """Measure one reconcile."""
@@ -81,17 +93,26 @@ class Measures:
         return expose(self._metrics())
 
     def _metrics(self) -> tuple[Metric, ...]:
-        took = (
-            *(Series(self.quantile(share), {"quantile": str(share)}) for share in (0.5, 0.9, 0.99)),
-            Series(sum(self._spent.values()), suffix="_sum"),
-            Series(sum(self._reconciles.values()), suffix="_count"),
+        objects = tuple(
+            Series(count, {"kind": kind, "phase": phase})
+            for (kind, phase), count in sorted(self._phases().items())
         )
         return (
-            Metric(
-                name="shipkeeper_operator_leader",
-                type="gauge",
-                help="Whether this process leads.",
-                series=(Series(float(self.is_leader)),),
+            *self._of_leading(),
+            *self._of_reconciling(),
+            _gauge("shipkeeper_objects", "Objects by kind and phase.", objects),
+            *(
+                _gauge(name, _GAUGES[name], by_label("name", values))
+                for name, values in sorted(self.gauges.items())
+            ),
+        )
+
+    def _of_leading(self) -> tuple[Metric, ...]:
+        return (
+            _gauge(
+                "shipkeeper_operator_leader",
+                "Whether this process leads.",
+                (Series(float(self.is_leader)),),
             ),
             Metric(
                 name="shipkeeper_operator_leader_transitions_total",
@@ -99,11 +120,19 @@ class Measures:
                 help="How often this process began to lead.",
                 series=(Series(self.transitions),),
             ),
-            Metric(
-                name="shipkeeper_operator_queue_depth",
-                type="gauge",
-                help="Objects that wait to be reconciled.",
-                series=by_label("kind", self._depths),
+        )
+
+    def _of_reconciling(self) -> tuple[Metric, ...]:
+        took = (
+            *(Series(self.quantile(share), {"quantile": str(share)}) for share in (0.5, 0.9, 0.99)),
+            Series(sum(self._spent.values()), suffix="_sum"),
+            Series(sum(self._reconciles.values()), suffix="_count"),
+        )
+        return (
+            _gauge(
+                "shipkeeper_operator_queue_depth",
+                "Objects that wait to be reconciled.",
+                by_label("kind", self._depths),
             ),
             Metric(
                 name="shipkeeper_operator_reconcile_errors_total",
@@ -120,31 +149,20 @@ class Measures:
                 help="How long reconciles took.",
                 series=took,
             ),
-            Metric(
-                name="shipkeeper_objects",
-                type="gauge",
-                help="Objects by kind and phase.",
-                series=tuple(
-                    Series(count, {"kind": kind, "phase": phase})
-                    for (kind, phase), count in sorted(self._phases().items())
-                ),
-            ),
-            *(
-                Metric(
-                    name=name,
-                    type="gauge",
-                    help=_GAUGES[name],
-                    series=by_label("name", values),
-                )
-                for name, values in sorted(self.gauges.items())
-            ),
         )
+
+
+def _gauge(name: str, about: str, series: tuple[Series, ...]) -> Metric:
+    return Metric(name=name, type="gauge", help=about, series=series)
 
 
 _GAUGES = {
     "shipkeeper_backup_repository_reachable": "Whether a repository could be opened at last.",
     "shipkeeper_backup_schedule_last_success_timestamp_seconds": (
         "When a schedule's last complete backup was made."
+    ),
+    "shipkeeper_backup_schedule_times_without_success": (
+        "Times of a schedule in a row that passed without a complete backup."
     ),
     "shipkeeper_maintenance_nodes_done": "Nodes of a maintenance that are done.",
     "shipkeeper_maintenance_nodes_total": "Nodes of a maintenance.",

@@ -109,12 +109,11 @@ async def _serve(
     ) as tenure:
         tenure.follows_setback |= follows_setback
         say(f"{identity} leads")
-        measures.transitions += 1
-        measures.is_leader = True
+        measures.lead()
         try:
             await _lead(_scene(connection, options, tenure, measures, say))
         finally:
-            measures.is_leader = False
+            measures.stand_by()
             say("hands over")
 
 

@@ -15,7 +15,7 @@ from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.driver import Driver, Procedure
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.scene import Scene
-from shipkeeper.operator.situation import Phase, Situation
+from shipkeeper.operator.situation import CHANGED, Phase, Situation
 
 # Progress is written no more often than this.
 _GATHERING = timedelta(seconds=1)
@@ -44,11 +44,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self) -> bool:
         """Whether it came to its end."""
         return not self.ledger.record.is_unfinished
-
-    @property
-    def is_untouched(self) -> bool:
-        """Whether nothing of it was ever begun, nor anything of other tools held for it."""
-        return self.ledger.record.outcome is None and not self.ledger.entries(self.ledger.record.id)
 
 
 class Stand(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +74,10 @@ class Runs:
         is_written = asked.ledger.record.finished_at is not None
         return is_written and driver is not None and driver.has_ended
 
-    def advance(self, asked: Asked, *, is_approved: bool, is_paused: bool) -> Stand:
-        """Start, hold back or restart a run."""
+    def advance(
+        self, asked: Asked, *, is_approved: bool, is_paused: bool, is_changed: bool
+    ) -> Stand:
+        """Start, hold back or restart a run; `is_changed` if something else is asked for by now."""
         driver = self._drivers.get(asked.uid)
         if driver is not None and driver.is_over and not driver.has_ended:
             return self._after(asked, driver)
@@ -89,6 +86,8 @@ class Runs:
         if driver is not None:
             driver.pause(is_paused=is_paused)
             return Stand(situation=_under_way(driver, is_paused=is_paused))
+        if is_changed and asked.ledger.is_untouched:
+            return _stand(Phase.AWAITING_APPROVAL, "SpecIgnored", CHANGED)
         if not is_approved:
             message = "see status.plan, then set spec.approved to true"
             return _stand(Phase.AWAITING_APPROVAL, "AwaitingApproval", message)
@@ -119,7 +118,12 @@ class Runs:
     async def halt(self, uid: str) -> bool:
         """Stop a run where it is, unless it is being taken back; False if nothing went on."""
         driver = self._drivers.get(uid)
-        if driver is None or driver.is_given_up:
+        return driver is not None and not driver.is_given_up and await self.abandon(uid)
+
+    async def abandon(self, uid: str) -> bool:
+        """Stop a run where it is, or its being taken back; False if nothing went on."""
+        driver = self._drivers.get(uid)
+        if driver is None:
             return False
         went_on = not driver.is_over
         await driver.stop()

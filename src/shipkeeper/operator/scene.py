@@ -1,5 +1,6 @@
 """What every reconciler works with: the cluster, as whom, and on which footing."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,14 @@ from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.steady import Footing, SteadyConnection
 from shipkeeper.kube.writer import Writer
+from shipkeeper.operator.backups.unsealing import Identities
 from shipkeeper.operator.measures import Measures
 
 _HOLDER = re.compile(r"^run (\S+) of the operator in (\S+)$")
+
+
+# A check, or a prune, of a large repository takes hours: there is a slot for backups beside it.
+_HEAVY = 2
 
 
 class Scene(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +29,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     It `follows_setback` if the API server had gone back to an older state right before it began.
     `namespace` is where the operator lives, `node` where this process runs (empty if unknown), and
     `directory` what its runs keep on this machine: nothing of that is needed by the next leader.
-    `driven` are runs that this process carries out now, and whose lock is theirs.
+    `driven` are runs that this process carries out now, and whose lock is theirs. `heavy` has the
+    slots for pieces of work each of which may hold a whole cluster in memory.
     """
 
     connection: Connection
@@ -36,6 +43,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     measures: Measures
     say: Callable[[str], None]
     driven: set[str] = msgspec.field(default_factory=set[str])
+    identities: Identities = msgspec.field(default_factory=Identities)
+    heavy: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(_HEAVY))
 
     @property
     def steady(self) -> SteadyConnection:

@@ -6,6 +6,12 @@ import msgspec
 
 from shipkeeper.engine.journal import Outcome
 
+# Of a plan that its object does not ask for any more, nothing is begun.
+CHANGED = (
+    "the spec asks for something else than was planned, and nothing of that was begun: "
+    "change it back, or delete it and create another"
+)
+
 
 class Phase(StrEnum):
     """Where it stands; the last five are final."""

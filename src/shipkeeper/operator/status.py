@@ -66,6 +66,15 @@ async def let_go(writer: Writer, kind: Kind[Any], found: CustomObject) -> None:
         await _set_finalizers(writer, kind, found, left)
 
 
+def stuck(kind: Kind[Any], found: CustomObject, why: str, first: str) -> str:
+    """What is said of an object that is deleted and cannot be taken back, and what helps."""
+    patch = '{"metadata":{"finalizers":null}}'
+    return (
+        f"it was deleted, and cannot be taken back: {why}; {first}; let it go with: "
+        f"kubectl patch {kind.short[0]} {found.name} --type merge -p '{patch}'"
+    )
+
+
 async def _set_finalizers(
     writer: Writer, kind: Kind[Any], found: CustomObject, finalizers: list[str]
 ) -> None:

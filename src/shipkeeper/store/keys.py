@@ -116,9 +116,14 @@ def load_reader_key(path: Path, passphrase: str = "") -> ReaderKey:
     return read_reader_key(_read_private(path), str(path), passphrase)
 
 
+def is_sealed(content: bytes) -> bool:
+    """Whether an age identity's file is encrypted: it takes a passphrase, time and memory."""
+    return content.startswith(_AGE_HEADER)
+
+
 def read_reader_key(content: bytes, source: str, passphrase: str = "") -> ReaderKey:
     """An age identity out of its file's bytes; KeyFileError, which names the source, for others."""
-    if content.startswith(_AGE_HEADER):
+    if is_sealed(content):
         content = _decrypt(source, content, passphrase)
     lines = content.decode(errors="replace").splitlines()
     identity = next((line.strip() for line in lines if line.startswith(_IDENTITY_LINE)), "")

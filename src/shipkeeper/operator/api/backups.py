@@ -355,6 +355,9 @@ class BackupScheduleStatus(KubeStruct, frozen=True, kw_only=True):
     last_success_at: Annotated[
         datetime | None, Meta(description="When its last complete backup was made.")
     ] = None
+    times_without_success: Annotated[
+        int, Meta(description="How many of its times in a row passed without a complete backup.")
+    ] = 0
     pruned_after: Annotated[
         str, Meta(description="The Backup after which the repository was last pruned.")
     ] = ""

@@ -112,7 +112,7 @@ class Kind(msgspec.Struct, Generic[SpecT], frozen=True, kw_only=True):
                 "kind": {"type": "string"},
                 "metadata": {"type": "object"},
                 "spec": schema_of(self.spec, with_rules=with_rules),
-                "status": schema_of(self.status, with_rules=with_rules),
+                "status": schema_of(self.status, with_rules=with_rules, with_defaults=False),
             },
             "required": ["spec"],
             **(validations(self.rules) if with_rules else {}),

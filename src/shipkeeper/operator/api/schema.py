@@ -12,13 +12,16 @@ from shipkeeper.operator.api.fields import Rule
 Schema = dict[str, Any]
 
 
-def schema_of(type_: type[msgspec.Struct], *, with_rules: bool) -> Schema:
+def schema_of(
+    type_: type[msgspec.Struct], *, with_rules: bool, with_defaults: bool = True
+) -> Schema:
     """The schema of a struct; rules, and what they say, only for servers that evaluate CEL.
 
     A struct's own rules are in its attribute `RULES`. Defaults that say anything are the server's
-    to fill in, so that whoever reads an object sees them.
+    to fill in, so that whoever reads an object sees them; a status is to stay as it was written.
     """
-    return _Reader(with_rules=with_rules).of(inspect.type_info(type_))
+    reader = _Reader(with_rules=with_rules, with_defaults=with_defaults)
+    return reader.of(inspect.type_info(type_))
 
 
 def validations(rules: Iterable[Rule]) -> Schema:
@@ -28,8 +31,9 @@ def validations(rules: Iterable[Rule]) -> Schema:
 
 
 class _Reader:
-    def __init__(self, *, with_rules: bool) -> None:
+    def __init__(self, *, with_rules: bool, with_defaults: bool) -> None:
         self._with_rules = with_rules
+        self._with_defaults = with_defaults
 
     def of(self, type_: inspect.Type) -> Schema:
         match type_:
@@ -78,7 +82,8 @@ class _Reader:
     def _field(self, field: inspect.Field) -> Schema:
         schema = self.of(field.type)
         is_scalar = isinstance(field.default, bool | int | str)
-        return {**schema, "default": field.default} if is_scalar and field.default else schema
+        is_told = self._with_defaults and is_scalar and field.default
+        return {**schema, "default": field.default} if is_told else schema
 
     def _union(self, type_: inspect.UnionType) -> Schema:
         members = [each for each in type_.types if not isinstance(each, inspect.NoneType)]

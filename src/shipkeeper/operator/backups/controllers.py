@@ -34,7 +34,7 @@ async def backup_controllers(
                 schedules.queue.add(owner.name)
 
     backups.following.subscribe(lambda change: wake_owner(change.object))
-    places = RepositoryReconciler(scene, repositories.queue, wake)
+    places = RepositoryReconciler(scene, repositories.queue, repositories.following.objects, wake)
     taking = BackupReconciler(
         scene,
         backups.queue,

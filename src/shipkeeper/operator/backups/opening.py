@@ -1,28 +1,44 @@
 """Opening a BackupRepository: its place, and the keys out of the Secrets that it names.
 
-A Secret is read each time anew, and nothing of it is kept: who changes a key changes it at once.
+A Secret is read each time anew: who changes a key changes it at once. Kept is only the identity, as
+opening one under a passphrase is dear, and only while its Secret is the same.
 """
 
 from base64 import b64decode
 from collections.abc import Mapping
+from enum import Enum
 
 import msgspec
 
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.kube.errors import ForbiddenError, NotFoundError
-from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import Resource
 from shipkeeper.model.meta import KubeObject
-from shipkeeper.operator.api.backups import BACKUP_REPOSITORY, BackupRepositorySpec, SecretRef
+from shipkeeper.operator.api.backups import (
+    BACKUP_REPOSITORY,
+    BackupRepositorySpec,
+    BackupRepositoryStatus,
+    SecretRef,
+)
 from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.backups.standing import REPOSITORY_CHANGED
+from shipkeeper.operator.backups.unsealing import unsealed
 from shipkeeper.operator.scene import Scene
-from shipkeeper.store.keys import ReaderKey, WriterKey, read_reader_key, read_writer_key
+from shipkeeper.store.keys import ReaderKey, WriterKey, read_writer_key
 from shipkeeper.store.location import open_location
 from shipkeeper.store.repository import Repository
 
 WRITER_KEY = "writer.key"
 IDENTITY = "reader.age"
 PASSPHRASE = "passphrase"  # noqa: S105 (the name of a key in a Secret)
+
+
+class Reading(Enum):
+    """Whether the identity is taken, without which nothing can be decrypted."""
+
+    NOT = "not"
+    IF_NAMED = "if it is named"
+    NEEDED = "needed"
 
 
 class NotReadyError(ShipkeeperError):
@@ -42,7 +58,10 @@ _SECRETS = Resource("", "v1", "secrets", "Secret", _Secret)
 
 
 async def open_named(
-    scene: Scene, repositories: Mapping[str, CustomObject], name: str, *, reads: bool = False
+    scene: Scene,
+    repositories: Mapping[str, CustomObject],
+    name: str,
+    reading: Reading = Reading.NOT,
 ) -> Repository:
     """Open the BackupRepository of a name; NotReadyError with the reason if that cannot be."""
     found = repositories.get(name)
@@ -61,24 +80,22 @@ async def open_named(
             hint="mend it",
         ) from error
     try:
-        return await open_repository(scene, spec, reads=reads)
+        return await open_repository(scene, spec, reading)
     except ShipkeeperError as error:
         raise NotReadyError(
             f"BackupRepository {name}: {error.message}", reason=error.reason, hint=error.hint
         ) from error
 
 
-async def open_repository(
-    scene: Scene, spec: BackupRepositorySpec, *, reads: bool = False
-) -> Repository:
-    """Open a repository with the keys that it names; one that `reads` needs the identity."""
-    if reads and spec.identity_secret is None:
+async def open_repository(scene: Scene, spec: BackupRepositorySpec, reading: Reading) -> Repository:
+    """Open a repository with the keys that it names."""
+    if reading is Reading.NEEDED and spec.identity_secret is None:
         raise UsageError(
             "it has no identitySecret, without which backups cannot be read",
             reason="NoIdentity",
             hint=f"put the identity into a Secret as {IDENTITY}, and name that there",
         )
-    secrets = _Secrets(scene.reader, scene.namespace)
+    secrets = _Secrets(scene)
     store = await secrets.values(spec.store_secret) if spec.store_secret else {}
     blobs = open_location(
         spec.url,
@@ -86,8 +103,19 @@ async def open_repository(
         settings={name: _text(value) for name, value in store.items()},
     )
     writer = await secrets.writer_key(spec.key_secret)
-    reader = await secrets.identity(spec.identity_secret) if spec.identity_secret else None
+    named = None if reading is Reading.NOT else spec.identity_secret
+    reader = await secrets.identity(named) if named else None
     return await Repository.open(blobs, writer=writer, reader=reader)
+
+
+def known_as(repositories: Mapping[str, CustomObject], id_: str, name: str) -> str:
+    """The name of the BackupRepository that was found to have an id; else the given one."""
+    statuses = (
+        (each.name, msgspec.json.decode(each.status, type=BackupRepositoryStatus))
+        for each in repositories.values()
+    )
+    known = {each for each, status in statuses if status.id == id_}
+    return name if name in known else min(known, default=name)
 
 
 def require_same(opened: Repository, id_: str, name: str) -> None:
@@ -95,7 +123,7 @@ def require_same(opened: Repository, id_: str, name: str) -> None:
     if id_ not in ("", opened.id):
         raise NotReadyError(
             f"it was begun with repository {id_}, and BackupRepository {name} is {opened.id} now",
-            reason="RepositoryChanged",
+            reason=REPOSITORY_CHANGED,
             hint="have a BackupRepository of that name with the url and the keys as they were",
         )
 
@@ -103,29 +131,40 @@ def require_same(opened: Repository, id_: str, name: str) -> None:
 class _Secrets:
     """The Secrets of the operator's namespace."""
 
-    def __init__(self, reader: Reader, namespace: str) -> None:
-        self._reader = reader
-        self._namespace = namespace
+    def __init__(self, scene: Scene) -> None:
+        self._reader = scene.reader
+        self._namespace = scene.namespace
+        self._identities = scene.identities
 
     async def writer_key(self, secret: SecretRef) -> WriterKey:
         content = await self._value(secret, WRITER_KEY)
         return read_writer_key(content, self._called(secret, WRITER_KEY))
 
     async def identity(self, secret: SecretRef) -> ReaderKey:
-        values = await self.values(secret)
+        found = await self._get(secret)
+        values = _values(found)
         content = self._present(values, secret, IDENTITY)
         passphrase = _text(values.get(PASSPHRASE, b"")).rstrip("\n")
-        return read_reader_key(content, self._called(secret, IDENTITY), passphrase)
+        source = self._called(secret, IDENTITY)
+        return await self._identities.get(
+            secret.name,
+            f"{found.uid}/{found.metadata.resource_version}",
+            lambda: unsealed(content, source, passphrase),
+        )
 
     async def _value(self, secret: SecretRef, key: str) -> bytes:
         return self._present(await self.values(secret), secret, key)
 
     async def values(self, secret: SecretRef) -> dict[str, bytes]:
         """What a Secret holds."""
+        return _values(await self._get(secret))
+
+    async def _get(self, secret: SecretRef) -> _Secret:
         called = f"Secret {self._namespace}/{secret.name}"
         try:
-            found = await self._reader.get(_SECRETS, secret.name, self._namespace)
+            return await self._reader.get(_SECRETS, secret.name, self._namespace)
         except NotFoundError:
+            self._identities.forget(secret.name)
             raise UsageError(
                 f"there is no {called}", reason="SecretNotFound", hint="create it"
             ) from None
@@ -136,7 +175,6 @@ class _Secrets:
                 hint="allow it backups: `operator manifests --allow backups`, or "
                 "permissions.backups of the chart",
             ) from None
-        return {key: b64decode(value) for key, value in found.data.items()}
 
     def _present(self, values: Mapping[str, bytes], secret: SecretRef, key: str) -> bytes:
         if key not in values:
@@ -150,6 +188,10 @@ class _Secrets:
 
     def _called(self, secret: SecretRef, key: str) -> str:
         return f"{key} of Secret {self._namespace}/{secret.name}"
+
+
+def _values(found: _Secret) -> dict[str, bytes]:
+    return {key: b64decode(value) for key, value in found.data.items()}
 
 
 def _text(value: bytes) -> str:

@@ -1,6 +1,7 @@
 """Reconciling BackupRepositories: whether each can be reached, and what it holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -15,7 +16,7 @@ from shipkeeper.operator.api.backups import (
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.opening import open_repository
+from shipkeeper.operator.backups.opening import Reading, open_repository
 from shipkeeper.operator.backups.told import accepted, condition, explained, whole
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.queue import WorkQueue
@@ -44,9 +45,16 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 class RepositoryReconciler:
     """Reconciles BackupRepositories; `changed` is called when one of them may be of use again."""
 
-    def __init__(self, scene: Scene, queue: WorkQueue, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        queue: WorkQueue,
+        everything: Mapping[str, CustomObject],
+        changed: Callable[[], None],
+    ) -> None:
         self._scene = scene
         self._queue = queue
+        self._everything = everything
         self._changed = changed
         self._looks: Errands[Look] = Errands(queue.add)
         self._wanted: set[str] = set()
@@ -63,6 +71,7 @@ class RepositoryReconciler:
     async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
         """Look if it is time; when to look again."""
         gauges = self._scene.measures.gauges.setdefault(REACHABLE, {})
+        self._scene.identities.keep(_identity_secrets(self._everything.values()))
         if found is None or found.metadata.deletion_timestamp is not None:
             self._looks.drop(key)
             gauges.pop(key, None)
@@ -92,7 +101,7 @@ class RepositoryReconciler:
             spec = _KIND.read(found)
         except msgspec.DecodeError as error:
             raise UsageError(str(error), reason="Malformed", hint="mend spec") from error
-        return await _look_into(await open_repository(self._scene, spec), found)
+        return await _look_into(await open_repository(self._scene, spec, Reading.IF_NAMED), found)
 
     async def _tell(
         self, found: CustomObject, before: BackupRepositoryStatus, status: BackupRepositoryStatus
@@ -105,6 +114,16 @@ class RepositoryReconciler:
         self._scene.say(f"BackupRepository {found.name}: {status.phase}: {status.message}")
         is_bad = status.phase == "Failed"
         await tell_event(writer, _KIND, found, status.phase, status.message, is_warning=is_bad)
+
+
+def _identity_secrets(repositories: Iterable[CustomObject]) -> set[str]:
+    """The names of the Secrets that hold the repositories' identities."""
+    found: set[str] = set()
+    for each in repositories:
+        with suppress(msgspec.DecodeError):
+            secret = _KIND.read(each).identity_secret
+            found |= {secret.name} if secret else set()
+    return found
 
 
 async def _look_into(opened: Repository, found: CustomObject) -> Look:

@@ -14,7 +14,7 @@ from shipkeeper.engine.session import Session
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.opening import open_named, require_same
+from shipkeeper.operator.backups.opening import Reading, open_named, require_same
 from shipkeeper.operator.footing import Both
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.scene import Scene
@@ -97,7 +97,7 @@ class RestoreDriver:
             if self.is_given_up:
                 await take_back(scene.connection, self.ledger, session, self._tell)
                 return
-            opened = await open_named(scene, self._repositories, self._repository, reads=True)
+            opened = await open_named(scene, self._repositories, self._repository, Reading.NEEDED)
             require_same(opened, str(run.plan.request["repository"]), self._repository)
             archive = await open_archive(opened, str(run.plan.request["backup"]))
             await carry_out(

@@ -140,8 +140,8 @@ def _ignored() -> StatusCondition:
         "Accepted",
         True,
         "SpecIgnored",
-        "the spec was changed after it was planned: what was planned is done; "
-        "for what it says now, delete it and create another",
+        "the spec was changed after it was planned, and what it says now is not done: "
+        "for that, delete it and create another",
     )
 
 

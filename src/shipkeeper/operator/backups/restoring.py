@@ -21,7 +21,7 @@ from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.opening import open_named
+from shipkeeper.operator.backups.opening import Reading, known_as, open_named
 from shipkeeper.operator.backups.restore_driver import RestoreDriver
 from shipkeeper.operator.backups.restore_standing import (
     PLAN_LIMIT,
@@ -35,11 +35,14 @@ from shipkeeper.operator.backups.restore_standing import (
     unplanned,
 )
 from shipkeeper.operator.backups.told import explained
+from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.ledger import ClusterLedger, Home, begin_ledger, load_ledger
+from shipkeeper.operator.pace import Pace
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
-from shipkeeper.operator.status import hold, let_go, tell_event, write_status
+from shipkeeper.operator.situation import CHANGED
+from shipkeeper.operator.status import hold, let_go, stuck, tell_event, write_status
 
 _KIND = RESTORE
 _GATHERING = timedelta(seconds=1)
@@ -60,12 +63,13 @@ class RestoreReconciler:
         self._scene = scene
         self._queue = queue
         self._repositories = repositories
-        self._plans: Errands[ClusterLedger] = Errands(queue.add)
+        self._plans: Errands[ClusterLedger] = Errands(queue.add, scene.heavy)
         self._ledgers: dict[str, ClusterLedger] = {}
         self._drivers: dict[str, RestoreDriver] = {}
         self._rests: dict[str, tuple[float, Situation]] = {}
         self._shown: dict[str, tuple[Plan, Shown]] = {}
         self._uids: dict[str, str] = {}
+        self._pace = Pace(_GATHERING)
         scene.measures.count(_KIND.kind, everything)
 
     async def stop(self) -> None:
@@ -113,14 +117,15 @@ class RestoreReconciler:
         return self._ledgers[found.uid]
 
     async def _plan(self, found: CustomObject, spec: RestoreSpec) -> ClusterLedger:
-        """Make a plan and write it down."""
+        """Make a plan and write it down, if that is what is asked for still."""
         scene, options = self._scene, restore_options(spec)
-        opened = await open_named(scene, self._repositories, spec.repository, reads=True)
+        await as_it_is(scene.reader, _KIND, found)
+        opened = await open_named(scene, self._repositories, spec.repository, Reading.NEEDED)
         archive = await open_archive(opened, spec.backup)
         require_known_kinds(options.selection, [each.kind for each in archive.contents.kinds])
         prepared = await prepare(scene.connection, archive, opened.id, options)
         await require_permissions(scene.steady, permissions_of(prepared))
-        await hold(scene.writer, _KIND, found)
+        await hold(scene.writer, _KIND, await as_it_is(scene.reader, _KIND, found))
         run = RunRecord(
             id=f"{prepared.plan.procedure}-{secrets.token_hex(4)}",
             procedure=prepared.plan.procedure,
@@ -145,11 +150,27 @@ class RestoreReconciler:
         situation, again = await self._advance(found, spec, ledger, driver)
         if asks_for_else(spec, ledger.record.began_with):
             situation = msgspec.structs.replace(situation, is_spec_ignored=True)
+        if left := self._too_soon(found, status, situation):
+            return left
         await self._write(found, status, ledger, situation)
         if driver is not None and driver.is_over and driver.has_ended:
             self._forget(found.uid)
             await self._say(found, str(ledger.record.outcome), f"run {ledger.record.id} ended")
         return again
+
+    def _too_soon(
+        self, found: CustomObject, status: RestoreStatus, situation: Situation
+    ) -> timedelta:
+        """How long to wait with telling mere progress; each write comes back by the watch."""
+        driver = self._drivers.get(found.uid)
+        is_going_on = driver is not None and not driver.is_over
+        is_told = (status.phase, status.observed_generation) == (
+            situation.phase,
+            found.metadata.generation,
+        )
+        if not (is_going_on and is_told):
+            return timedelta(0)
+        return self._pace.begin(found.uid, asyncio.get_running_loop().time())
 
     async def _advance(
         self,
@@ -165,14 +186,23 @@ class RestoreReconciler:
             return resting
         if driver is not None or not ledger.record.is_unfinished:
             return Situation("Running", "Running"), None
+        if ledger.is_untouched and asks_for_else(spec, ledger.record.began_with):
+            return Situation("AwaitingApproval", "SpecIgnored", CHANGED), None
         if not spec.approved:
             message = "see status.plan, then set spec.approved to true"
             return Situation("AwaitingApproval", "AwaitingApproval", message), None
         if any(not each.is_over for each in self._drivers.values()):
             return Situation("Waiting", "OtherRestore", "another restore is under way"), _LOCK_AGAIN
-        self._drive(found, ledger, spec.repository, is_given_up=False)
+        self._drive(found, ledger, self._repository(spec, ledger), is_given_up=False)
         await self._say(found, "Started", f"run {ledger.record.id}")
         return Situation("Running", "Running"), None
+
+    def _repository(self, spec: RestoreSpec, ledger: ClusterLedger) -> str:
+        """The name of the one that a run was begun with, though old servers let the spec change."""
+        if ledger.is_untouched:
+            return spec.repository
+        id_ = str(ledger.record.plan.request["repository"])
+        return known_as(self._repositories, id_, spec.repository)
 
     def _drive(
         self, found: CustomObject, ledger: ClusterLedger, repository: str, *, is_given_up: bool
@@ -216,13 +246,11 @@ class RestoreReconciler:
             await driver.stop()
             del self._drivers[found.uid]
             driver = None
-        ledger = None if status.finished_at else await self._ledger(found)
-        is_done = (
-            ledger is None
-            or not ledger.record.is_unfinished
-            or (ledger.record.outcome is None and not ledger.entries(ledger.record.id))
-        )
-        if ledger is None or is_done:
+        try:
+            ledger = None if status.finished_at else await self._ledger(found)
+        except JournalError as error:
+            return await self._say_stuck(found, status, error)
+        if ledger is None or not ledger.record.is_unfinished or ledger.is_untouched:
             self._forget(found.uid)
             with suppress(ConflictError):
                 await let_go(self._scene.writer, _KIND, found)
@@ -239,6 +267,16 @@ class RestoreReconciler:
             found, status, ledger, msgspec.structs.replace(situation, phase="Stopping")
         )
         return again
+
+    async def _say_stuck(
+        self, found: CustomObject, status: RestoreStatus, error: JournalError
+    ) -> timedelta:
+        first = "webhooks that it may have quieted are put back by the next restore"
+        message = stuck(_KIND, found, error.message, first)
+        told = msgspec.structs.replace(status, phase="Stopping", message=message)
+        if await write_status(self._scene.writer, _KIND, found, told):
+            await self._say(found, error.reason, message, is_warning=True)
+        return _LOOK_AGAIN
 
     async def _vanished(self, key: str) -> None:
         """The object is gone without our leave: its run has nobody who asks for it any more."""
@@ -304,6 +342,7 @@ class RestoreReconciler:
         self._drivers.pop(uid, None)
         self._rests.pop(uid, None)
         self._shown.pop(uid, None)
+        self._pace.forget(uid)
 
     def _home(self, found: CustomObject) -> Home:
         return Home(

@@ -6,10 +6,12 @@ from hashlib import sha256
 
 import msgspec
 
+from shipkeeper.backup.contents import ContentsError, decode_contents
 from shipkeeper.backup.schedule import PUNCTUAL, Schedule, next_due, require_sense
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.model.cron import parse_schedule
 from shipkeeper.model.duration import parse_duration
+from shipkeeper.model.words import counted
 from shipkeeper.operator.api.backups import (
     BackupScheduleSpec,
     BackupScheduleStatus,
@@ -25,6 +27,8 @@ from shipkeeper.store import retention
 from shipkeeper.store.values import Backup
 
 _FAILED_KEPT = 5
+# So many times without a complete backup are too many: one may still go on, one may have passed.
+_IN_VAIN = 3
 
 
 class Occasion(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,6 +49,16 @@ class OwnBackup(msgspec.Struct, frozen=True):
     def name(self) -> str:
         """The object's name."""
         return self.object.name
+
+    @property
+    def repository(self) -> str:
+        """What tells the repository that it was begun in from all others; empty if unknown."""
+        return self.status.begun_with.repository_id if self.status.begun_with else ""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether something of it was kept."""
+        return self.status.phase in (Phase.COMPLETED, Phase.INCOMPLETE)
 
 
 def own_backups(schedule: CustomObject, found: Iterable[CustomObject]) -> list[OwnBackup]:
@@ -89,17 +103,30 @@ def let_go(
 
     An incomplete backup, or one of something else that others made, must not stand for a day whose
     complete one would then go: so the policy is applied to all of them, to those not known to be
-    incomplete, and to the schedule's own complete ones. What any of the three keeps stays.
+    incomplete, and to the schedule's own complete ones. What any of the three keeps stays. Backups
+    of a schedule that had another name say themselves what they lack.
     """
     phases = {each.status.id: each.status.phase for each in own}
     counted = (
         backups,
-        [each for each in backups if phases.get(each.name) != Phase.INCOMPLETE],
+        [each for each in backups if not _lacks(each, phases.get(each.name, ""))],
         [each for each in backups if phases.get(each.name) == Phase.COMPLETED],
     )
     plans = [retention.plan(each, policy) for each in counted]
     kept = {each.backup.name for plan in plans for each in plan.keep}
     return tuple(each.name for each in plans[0].forget if each.name not in kept)
+
+
+def _lacks(backup: Backup, phase: str) -> bool:
+    """Whether a backup is known to be incomplete; `phase` is that of its object, if it has one."""
+    if phase == Phase.INCOMPLETE:
+        return True
+    if backup.kind or not backup.summary:
+        return False
+    try:
+        return not decode_contents(backup.summary, backup.name).is_complete
+    except ContentsError:
+        return False
 
 
 def delay_of(schedule: Schedule, uid: str) -> timedelta:
@@ -151,6 +178,21 @@ def newest_complete(own: Sequence[OwnBackup]) -> OwnBackup | None:
     return next((each for each in reversed(own) if each.status.phase == Phase.COMPLETED), None)
 
 
+def stored_in(repository: str, own: Iterable[OwnBackup]) -> frozenset[str]:
+    """The names of the backups of which a repository held something when they ended."""
+    found = (each for each in own if each.is_stored and each.repository == repository)
+    return frozenset(each.status.id for each in found)
+
+
+def of_no_use(own: Iterable[OwnBackup], repository: str, gone: frozenset[str]) -> list[OwnBackup]:
+    """The Backups of which a repository holds nothing any more, by the names that are gone there.
+
+    Those from before what they were begun with was on record may be in any repository.
+    """
+    found = (each for each in own if each.is_stored and each.repository in ("", repository))
+    return [each for each in found if each.status.id in gone]
+
+
 def rejected(
     before: BackupScheduleStatus, generation: int, error: ShipkeeperError, now: datetime
 ) -> BackupScheduleStatus:
@@ -192,9 +234,12 @@ def standing(
     complete = newest_complete(own)
     finished = complete.status.finished_at if complete else None
     known = [each for each in (before.last_success_at, finished) if each is not None]
-    conditions = [accepted(), _succeeding(own)]
+    last_success = max(known, default=None)
+    in_vain = before.times_without_success if last_success == before.last_success_at else 0
+    conditions = [accepted(), _trouble("Succeeding", troubles) or _succeeding(own, in_vain)]
     if "Pruned" in troubles or before.pruned_after:
-        conditions.append(_trouble("Pruned", troubles) or condition("Pruned", True, "Pruned"))
+        pruned = condition("Pruned", True, "Pruned", _elsewhere(own))
+        conditions.append(_trouble("Pruned", troubles) or pruned)
     verified = _verified(before, troubles)
     conditions += [verified] if verified else []
     bad = [each for each in conditions if each.status == "False"]
@@ -203,19 +248,51 @@ def standing(
         observed_generation=generation,
         phase="Failing" if bad else "Active",
         message=bad[0].message if bad else "",
-        last_success_at=max(known, default=None),
+        last_success_at=last_success,
+        times_without_success=in_vain,
         next_at=whole(next_at) if next_at else None,
         conditions=settled(before.conditions, conditions, generation, now),
     )
 
 
-def _succeeding(own: Sequence[OwnBackup]) -> StatusCondition:
+def heeded(
+    before: BackupScheduleStatus, at: datetime, created: str | None = None
+) -> BackupScheduleStatus:
+    """The status once a time has passed, with the Backup of a name or with none."""
+    return msgspec.structs.replace(
+        before,
+        last_schedule_at=whole(at),
+        last_backup=before.last_backup if created is None else created,
+        times_without_success=before.times_without_success + 1,
+    )
+
+
+def _succeeding(own: Sequence[OwnBackup], in_vain: int) -> StatusCondition:
     last = next((each for each in reversed(own) if has_ended(each.status)), None)
+    if last is not None and last.status.phase != Phase.COMPLETED:
+        return condition("Succeeding", False, last.status.phase, _said_of(last))
+    if in_vain >= _IN_VAIN:
+        why = _said_of(own[-1]) if own else "there is no Backup of it"
+        message = f"{in_vain} times in a row passed without a complete backup; {why}"
+        return condition("Succeeding", False, "NothingComplete", message)
     if last is None:
         return condition("Succeeding", "Unknown", "NoBackupYet")
-    is_so = last.status.phase == Phase.COMPLETED
-    message = f"Backup {last.name}: {last.status.message}"
-    return condition("Succeeding", is_so, last.status.phase, message)
+    return condition("Succeeding", True, last.status.phase, _said_of(last))
+
+
+def _said_of(backup: OwnBackup) -> str:
+    phase = "" if has_ended(backup.status) else f" is {backup.status.phase or 'new'}"
+    return f"Backup {backup.name}{phase}: {backup.status.message}"
+
+
+def _elsewhere(own: Sequence[OwnBackup]) -> str:
+    """What is said of Backups in a repository that the schedule had before."""
+    newest = newest_complete(own)
+    here = newest.repository if newest else ""
+    others = [each for each in own if each.is_stored and each.repository not in ("", here)]
+    if not others:
+        return ""
+    return f"{counted(len(others), 'Backup')} in another repository are left alone, and so is that"
 
 
 def _verified(

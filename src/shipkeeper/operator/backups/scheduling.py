@@ -5,7 +5,7 @@ down that it created one, makes no second.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from shipkeeper.errors import ShipkeeperError, UsageError
-from shipkeeper.kube.errors import ConflictError, NotFoundError
+from shipkeeper.kube.errors import ConflictError, NotFoundError, Status
 from shipkeeper.model.words import counted
 from shipkeeper.operator.api.backups import (
     BACKUP,
@@ -24,24 +24,28 @@ from shipkeeper.operator.api.backups import (
 )
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.opening import open_named
+from shipkeeper.operator.backups.opening import Reading, open_named
 from shipkeeper.operator.backups.schedule_standing import (
     OwnBackup,
     backup_name,
+    heeded,
     let_go,
     newest_complete,
     next_check,
     occasion,
+    of_no_use,
     own_backups,
     policy_of,
     rejected,
     schedule_of,
     standing,
+    stored_in,
     surplus,
     suspended,
 )
-from shipkeeper.operator.backups.standing import has_ended
+from shipkeeper.operator.backups.standing import goes_on
 from shipkeeper.operator.backups.told import whole
+from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.standing import pause
@@ -52,14 +56,17 @@ from shipkeeper.store.verify import verify
 
 _KIND = BACKUP_SCHEDULE
 LAST_SUCCESS = "shipkeeper_backup_schedule_last_success_timestamp_seconds"
+IN_VAIN = "shipkeeper_backup_schedule_times_without_success"
 _AFTER_FAILURE = timedelta(minutes=5)
 
 
-class Pruned(msgspec.Struct, frozen=True):
-    """What was let go of, and the names of the backups that the repository holds now."""
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """What a prune after a Backup came to: how many were let go of, and which are gone by name."""
 
+    after: str
+    repository: str
     forgotten: int
-    left: frozenset[str]
+    gone: frozenset[str]
 
 
 class ScheduleReconciler:
@@ -76,8 +83,10 @@ class ScheduleReconciler:
         self._scene = scene
         self._backups = backups
         self._repositories = repositories
-        self._prunes: Errands[Pruned] = Errands(queue.add)
-        self._checks: Errands[Verified] = Errands(queue.add)
+        # Each may take hours: both at once would leave no slot for backups.
+        turn = asyncio.Lock()
+        self._prunes: Errands[Pruned] = Errands(queue.add, scene.heavy, turn, of_spec=True)
+        self._checks: Errands[Verified] = Errands(queue.add, scene.heavy, turn, of_spec=True)
         self._troubles: dict[str, tuple[str, dict[str, ShipkeeperError]]] = {}
         self._rests: dict[tuple[str, str], float] = {}
         scene.measures.count(_KIND.kind, everything)
@@ -89,12 +98,13 @@ class ScheduleReconciler:
 
     async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
         """Do what is due; when to look again."""
-        gauges = self._scene.measures.gauges.setdefault(LAST_SUCCESS, {})
+        gauges = self._scene.measures.gauges
+        successes, in_vain = gauges.setdefault(LAST_SUCCESS, {}), gauges.setdefault(IN_VAIN, {})
         if found is None or found.metadata.deletion_timestamp is not None:
-            self._prunes.drop(key)
-            self._checks.drop(key)
+            self._stop_work(key)
             self._troubles.pop(key, None)
-            gauges.pop(key, None)
+            successes.pop(key, None)
+            in_vain.pop(key, None)
             return None
         before = msgspec.json.decode(found.status, type=BackupScheduleStatus)
         try:
@@ -105,7 +115,8 @@ class ScheduleReconciler:
         except UsageError as error:
             status, again = self._reject(found, before, error), None
         if status.last_success_at is not None:
-            gauges[key] = status.last_success_at.timestamp()
+            successes[key] = status.last_success_at.timestamp()
+        in_vain[key] = status.times_without_success
         await self._tell(found, before, status)
         return again
 
@@ -122,21 +133,27 @@ class ScheduleReconciler:
         began = found.metadata.creation_timestamp or now
         next_check(spec.verify, began, now)
         if spec.suspend:
+            self._stop_work(found.key)
             return suspended(before, generation, now), None
         own = own_backups(found, self._backups.values())
-        is_busy = any(not has_ended(each.status) for each in own)
+        is_busy = any(goes_on(each.status) for each in own)
         last = before.last_schedule_at or began
         due = occasion(schedule, found.uid, last, now, is_busy=is_busy)
         status = before
+        retry_at = None
         if due.is_over and due.at is not None:
-            status = await self._heed(found, spec, before, due.at, is_made=due.is_made)
-            due = occasion(schedule, found.uid, due.at, now, is_busy=True)
+            passed = await self._heed(found, spec, before, due.at, is_made=due.is_made)
+            if passed is None:
+                retry_at = now + _AFTER_FAILURE
+            else:
+                status = passed
+                due = occasion(schedule, found.uid, due.at, now, is_busy=True)
         for each in surplus(own):
             await self._remove(each)
         status = await self._prune(found, spec, status, own)
         check_at, status = self._check(found, spec, status, began, now)
         status = standing(status, generation, own, due.at, self._failed(found), now)
-        moments = [each for each in (due.at, check_at) if each is not None]
+        moments = [each for each in (retry_at or due.at, check_at) if each is not None]
         return status, pause(min(moments, default=None), now)
 
     async def _heed(
@@ -147,19 +164,30 @@ class ScheduleReconciler:
         at: datetime,
         *,
         is_made: bool,
-    ) -> BackupScheduleStatus:
-        """Let a time pass, with a backup or without."""
-        heeded = msgspec.structs.replace(before, last_schedule_at=whole(at))
+    ) -> BackupScheduleStatus | None:
+        """Let a time pass, with a backup or without; None if its Backup cannot be created now."""
         name = backup_name(found.name, at)
-        if name in self._backups:
-            # A leader before us created it, and did not write that down any more.
-            return msgspec.structs.replace(heeded, last_backup=name)
+        taken = self._backups.get(name)
+        if taken is not None and own_backups(found, (taken,)):
+            # Who created it, a leader before us or we, did not hear or write down that it is there.
+            self._note(found, "Succeeding", None)
+            return heeded(before, at, name)
         if not is_made:
             self._scene.say(f"BackupSchedule {found.name}: {at:%F %T}Z passes without a backup")
-            return heeded
-        with suppress(ConflictError):
+            return heeded(before, at)
+        if self._rests_now(found, "Succeeding"):
+            return None
+        try:
+            if taken is not None:
+                raise _name_taken(name)
             await self._scene.writer.create(BACKUP.resource, _manifest(found, spec, name))
-        return msgspec.structs.replace(heeded, last_backup=name)
+        except ConflictError:
+            raise  # It is on its way to us: then we see whose it is.
+        except ShipkeeperError as error:
+            self._note(found, "Succeeding", error)
+            return None
+        self._note(found, "Succeeding", None)
+        return heeded(before, at, name)
 
     async def _remove(self, backup: OwnBackup) -> None:
         with suppress(NotFoundError, ConflictError):
@@ -174,38 +202,55 @@ class ScheduleReconciler:
     ) -> BackupScheduleStatus:
         """Let go of what is not kept, once after each complete backup."""
         complete = newest_complete(own)
+        if spec.keep is None:
+            self._prunes.drop(found.key)
         if spec.keep is None or complete is None or complete.name == status.pruned_after:
             return status
         if not self._prunes.is_under_way(found) and self._rests_now(found, "Pruned"):
             return status
         try:
             pruned = self._prunes.outcome(
-                found, lambda: guarded(self._scene, self._thin_out(spec, own))
+                found, lambda: guarded(self._scene, self._thin_out(found, spec))
             )
+        except (ConflictError, NotFoundError):
+            raise  # It asks for something else by now: it is looked at again.
         except ShipkeeperError as error:
             self._note(found, "Pruned", error)
             return status
         if pruned is None:
             return status
         self._note(found, "Pruned", None)
-        for each in own:
-            # One that is not held in the repository any more is of no use to anybody.
-            is_stored = each.status.phase in ("Completed", "Incomplete")
-            if is_stored and each.status.id not in pruned.left:
-                await self._remove(each)
+        for each in of_no_use(own, pruned.repository, pruned.gone):
+            await self._remove(each)
         return msgspec.structs.replace(
-            status, pruned_after=complete.name, forgotten=pruned.forgotten
+            status, pruned_after=pruned.after, forgotten=pruned.forgotten
         )
 
-    async def _thin_out(self, spec: BackupScheduleSpec, own: Sequence[OwnBackup]) -> Pruned:
-        if spec.keep is None:
-            raise TypeError("nothing says what is kept")
+    async def _thin_out(self, found: CustomObject, spec: BackupScheduleSpec) -> Pruned:
+        # It may have waited for hours: what is kept, and of what, is as it is now.
+        await as_it_is(self._scene.reader, _KIND, found)
+        own = own_backups(found, self._backups.values())
+        complete = newest_complete(own)
+        if spec.keep is None or complete is None:
+            raise NotFoundError("there is nothing to prune after", Status())
         opened = await open_named(self._scene, self._repositories, spec.repository)
-        gone = let_go(await opened.backups(), own, policy_of(spec.keep))
-        await opened.forget(gone)
-        await pruning.prune(opened)
-        left = frozenset(each.name for each in await opened.backups())
-        return Pruned(len(gone), left)
+        backups = await opened.backups()
+        names = frozenset(each.name for each in backups)
+        forgotten: tuple[str, ...] = ()
+        left = names
+        # Else the schedule has another repository by now, where it made none that is complete.
+        if complete.status.id in names:
+            forgotten = let_go(backups, own, policy_of(spec.keep))
+            await opened.forget(forgotten)
+            await pruning.prune(opened)
+            left = frozenset(each.name for each in await opened.backups())
+        known = names | stored_in(opened.id, own)
+        return Pruned(
+            after=complete.name,
+            repository=opened.id,
+            forgotten=len(forgotten),
+            gone=known - left,
+        )
 
     def _check(
         self,
@@ -220,6 +265,7 @@ class ScheduleReconciler:
         due = next_check(spec.verify, last, now)
         if not self._checks.is_under_way(found):
             if not due.is_over:
+                self._checks.drop(found.key)
                 return due.at, status
             if self._rests_now(found, "Verified"):
                 return now + _AFTER_FAILURE, status
@@ -237,12 +283,19 @@ class ScheduleReconciler:
 
     async def _verify(self, spec: BackupScheduleSpec) -> Verified:
         at = whole(datetime.now(UTC))
-        opened = await open_named(self._scene, self._repositories, spec.repository)
+        opened = await open_named(
+            self._scene, self._repositories, spec.repository, Reading.IF_NAMED
+        )
         report = await verify(opened)
         harmful = [each for each in report.findings if not each.harmless]
         first = next((f"{each.blob}: {each.message}" for each in harmful), "")
         said = f"{counted(len(harmful), 'finding')}: {first}" if harmful else ""
         return Verified(at=at, depth=report.depth, findings=len(harmful), message=said)
+
+    def _stop_work(self, key: str) -> None:
+        """Nobody wants what goes on beside: what it comes to must not be told later."""
+        self._prunes.drop(key)
+        self._checks.drop(key)
 
     def _note(self, found: CustomObject, type_: str, error: ShipkeeperError | None) -> None:
         """Remember how a piece of work went last."""
@@ -272,6 +325,14 @@ class ScheduleReconciler:
         is_bad = status.phase == "Failing"
         message = status.message or "backups are made by schedule"
         await tell_event(writer, _KIND, found, status.phase, message, is_warning=is_bad)
+
+
+def _name_taken(name: str) -> ShipkeeperError:
+    return ShipkeeperError(
+        f"there is a Backup {name} that this schedule did not create",
+        reason="NameTaken",
+        hint="delete that Backup; what is stored of it stays unless its deletionPolicy is Delete",
+    )
 
 
 def _manifest(found: CustomObject, spec: BackupScheduleSpec, name: str) -> dict[str, Any]:

@@ -38,9 +38,19 @@ class Phase(StrEnum):
 ENDED = frozenset({Phase.COMPLETED, Phase.INCOMPLETE, Phase.FAILED})
 
 
+# Why one waits whose repository has another's name now: it may wait for ever.
+REPOSITORY_CHANGED = "RepositoryChanged"
+
+
 def has_ended(status: BackupStatus) -> bool:
     """Whether nothing more comes of it."""
     return status.phase in ENDED
+
+
+def goes_on(status: BackupStatus) -> bool:
+    """Whether it is made now, or will be once its turn has come."""
+    reason = next((each.reason for each in status.conditions if each.type == "Progressing"), "")
+    return not has_ended(status) and reason != REPOSITORY_CHANGED
 
 
 def selection_of(objects: Objects) -> Selection:

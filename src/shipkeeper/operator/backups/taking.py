@@ -5,6 +5,7 @@ of that name is visible: if it is, it was made; if not, it is made anew under th
 store lets one backup only have it.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -33,6 +34,7 @@ from shipkeeper.operator.backups.standing import (
 )
 from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.pace import Pace
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import claim_status, hold, let_go, tell_event, write_status
@@ -70,10 +72,11 @@ class BackupReconciler:
         self._everything = everything
         self._repositories = repositories
         self._ended = ended
-        self._takes: Errands[Taken] = Errands(queue.add)
+        self._takes: Errands[Taken] = Errands(queue.add, scene.heavy)
         self._forgets: Errands[bool] = Errands(queue.add)
         self._progress: dict[str, Progress] = {}
         self._begun: dict[str, CustomObject] = {}
+        self._pace = Pace(_GATHERING)
         scene.measures.count(_KIND.kind, everything)
 
     async def stop(self) -> None:
@@ -190,6 +193,7 @@ class BackupReconciler:
                 )
         finally:
             self._progress.pop(found.uid, None)
+            self._pace.forget(found.uid)
         return Taken(backup, contents)
 
     async def _after_failure(
@@ -216,6 +220,9 @@ class BackupReconciler:
         """It cannot be begun as things are, which may change."""
         generation, now = found.metadata.generation, datetime.now(UTC)
         judged = waiting(status, generation, error.reason, explained(error), now)
+        if has_ended(status):
+            # What it came to stays; what is asked for since cannot be heeded, which is told once.
+            judged = msgspec.structs.replace(status, observed_generation=generation)
         if await write_status(self._scene.writer, _KIND, found, judged):
             await self._say(found, error.reason, error.message, is_warning=True)
         return _LOOK_AGAIN
@@ -249,6 +256,9 @@ class BackupReconciler:
         progress = self._progress.get(found.uid)
         if progress is None or status.phase != Phase.RUNNING:
             return None
+        # Each write comes back by the watch, and would be followed by the next at once.
+        if left := self._pace.begin(found.uid, asyncio.get_running_loop().time()):
+            return left
         now = msgspec.structs.replace(
             status,
             objects=progress.objects,
@@ -280,6 +290,9 @@ class BackupReconciler:
                 return _LOOK_AGAIN
             if done is None:
                 return None
+        else:
+            # It may have been wished until now: nothing is forgotten once the object is gone.
+            await self._forgets.halt(found.key)
         await let_go(self._scene.writer, _KIND, found)
         if spec is not None:
             self._ended(spec.repository)

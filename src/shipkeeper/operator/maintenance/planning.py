@@ -44,16 +44,15 @@ async def plan_maintenance(
     return len(state.nodes), plan
 
 
-def asks_for_more(
-    spec: NodeMaintenanceSpec, planned: Plan, windows: Mapping[str, MaintenanceWindowSpec]
-) -> bool:
+def asks_for_more(spec: NodeMaintenanceSpec, planned: Plan) -> bool:
     """Whether a spec asks for something else than what was planned."""
     options = planned.request["options"]
+    # Windows are read when it is planned, and may be others now, or gone.
+    windowless = msgspec.structs.replace(spec, windows=())
     try:
-        asked = options_of(spec, windows, options["order"]["last"])
+        asked = options_of(windowless, {}, options["order"]["last"])
     except UsageError:
         return True
-    # Windows are read when it is planned, and may be others now.
     asked = msgspec.structs.replace(asked, windows=ALWAYS)
     return msgspec.json.decode(msgspec.json.encode(asked)) != {
         **msgspec.json.decode(msgspec.json.encode(options)),

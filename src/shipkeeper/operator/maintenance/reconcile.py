@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import msgspec
 
+from shipkeeper.engine.journal import JournalError
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.errors import ConflictError
 from shipkeeper.nodes import procedure
@@ -15,6 +16,7 @@ from shipkeeper.operator.api.maintenance import (
     NodeMaintenanceSpec,
     NodeMaintenanceStatus,
 )
+from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.journals import Journals
 from shipkeeper.operator.ledger import ClusterLedger
@@ -53,6 +55,7 @@ class MaintenanceReconciler:
         self._windows = windows
         self._journals = Journals(scene, _KIND)
         self._teller = Teller(scene)
+        # A plan of nodes is small, and must not wait for backups.
         self._plans: Errands[ClusterLedger] = Errands(queue.add)
         self._uids: dict[str, str] = {}
         scene.measures.count(_KIND.kind, everything)
@@ -97,9 +100,10 @@ class MaintenanceReconciler:
         return self._plans.outcome(found, lambda: self._plan(found, spec))
 
     async def _plan(self, found: CustomObject, spec: NodeMaintenanceSpec) -> ClusterLedger:
-        """Make a plan and write it down."""
+        """Make a plan and write it down, if that is what is asked for still."""
+        await as_it_is(self._scene.reader, _KIND, found)
         count, plan = await plan_maintenance(self._scene, spec, window_specs(self._windows))
-        await hold(self._scene.writer, _KIND, found)
+        await hold(self._scene.writer, _KIND, await as_it_is(self._scene.reader, _KIND, found))
         ledger = await self._journals.begin(found, plan)
         await self._teller.say(found, "Planned", f"{ledger.record.id}: {count} nodes")
         return ledger
@@ -113,9 +117,12 @@ class MaintenanceReconciler:
     ) -> timedelta | None:
         asked = self._asked(found, ledger)
         is_approved = spec.approved is not False
-        stand = self._runs.advance(asked, is_approved=is_approved, is_paused=spec.paused)
+        is_changed = asks_for_more(spec, ledger.record.began_with)
+        stand = self._runs.advance(
+            asked, is_approved=is_approved, is_paused=spec.paused, is_changed=is_changed
+        )
         situation = stand.situation
-        if asks_for_more(spec, ledger.record.began_with, window_specs(self._windows)):
+        if is_changed:
             situation = msgspec.structs.replace(situation, is_spec_ignored=True)
         await self._teller.tell(found, status, ledger, situation)
         if stand.has_started:
@@ -132,9 +139,13 @@ class MaintenanceReconciler:
         self._plans.drop(found.key)
         await self._runs.halt(found.uid)
         status = msgspec.json.decode(found.status, type=NodeMaintenanceStatus)
-        ledger = None if has_ended(status) else await self._journals.find(found)
+        try:
+            ledger = None if has_ended(status) else await self._journals.find(found)
+        except JournalError as error:
+            await self._teller.tell_stuck(found, status, error)
+            return _LOOK_AGAIN
         asked = self._asked(found, ledger) if ledger is not None else None
-        if ledger is None or asked is None or asked.is_over or asked.is_untouched:
+        if ledger is None or asked is None or asked.is_over or ledger.is_untouched:
             self._forget(found.uid)
             with suppress(ConflictError):
                 await let_go(self._scene.writer, _KIND, found)
@@ -150,12 +161,13 @@ class MaintenanceReconciler:
         """The object is gone without our leave: its run has nobody who asks for it any more."""
         self._plans.drop(key)
         uid = self._uids.pop(key, "")
-        if await self._runs.halt(uid):
+        if await self._runs.abandon(uid):
             self._scene.say(
                 f"{_KIND.kind} {key} is gone in the midst of its run, which stops where it is; "
                 "shipkeeper nodes shows what it left cordoned"
             )
         self._forget(uid)
+        self._teller.vanished(key)
         self._runs.free()
 
     def _asked(self, found: CustomObject, ledger: ClusterLedger) -> Asked:

@@ -83,7 +83,7 @@ def standing(
     summary = summarise(read_history(record, entries))
     nodes = summary.nodes
     troubles = [each for each in nodes if each.message and not each.is_done]
-    done = sum(each.is_done for each in nodes)
+    count = _counted(nodes)
     ended = record.outcome in ENDS
     phase = ENDS[record.outcome] if ended and record.outcome else situation.phase
     message = _ending(record, troubles) if ended else situation.message
@@ -91,13 +91,8 @@ def standing(
         observed_generation=generation,
         phase=phase,
         message=message[:1024],
-        progress=f"{done}/{len(nodes)}",
-        nodes=NodeCount(
-            total=len(nodes),
-            done=done,
-            failed=sum(each.state == StepState.FAILED for each in nodes),
-            refused=sum(each.state == REFUSED for each in nodes),
-        ),
+        progress=f"{count.done}/{count.total}",
+        nodes=count,
         under_way=tuple(each.node for each in nodes if each.state == StepState.BEGUN)[:_NAMED],
         troubles=tuple(
             NodeTrouble(node=each.node, message=each.message[:1024]) for each in troubles[:_NAMED]
@@ -114,6 +109,15 @@ def standing(
             generation,
             now,
         ),
+    )
+
+
+def _counted(nodes: Sequence[NodeSummary]) -> NodeCount:
+    return NodeCount(
+        total=len(nodes),
+        done=sum(each.is_done for each in nodes),
+        failed=sum(each.state == StepState.FAILED for each in nodes),
+        refused=sum(each.state == REFUSED for each in nodes),
     )
 
 
@@ -150,8 +154,8 @@ def _accepted(situation: Situation) -> StatusCondition:
         type="Accepted",
         status="True",
         reason="SpecIgnored",
-        message="the spec was changed after it was planned: it goes on as planned; "
-        "for what it says now, delete it and create another",
+        message="the spec was changed after it was planned, and what it says now is not done: "
+        "for that, delete it and create another",
     )
 
 

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime
 
+import msgspec
+
 from shipkeeper.engine.plan import Plan
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.kind import CustomObject
@@ -17,10 +19,12 @@ from shipkeeper.operator.maintenance.standing import (
     standing,
 )
 from shipkeeper.operator.scene import Scene
-from shipkeeper.operator.situation import Situation
-from shipkeeper.operator.status import tell_event, write_status
+from shipkeeper.operator.situation import Phase, Situation
+from shipkeeper.operator.status import stuck, tell_event, write_status
 
 _KIND = NODE_MAINTENANCE
+_DONE = "shipkeeper_maintenance_nodes_done"
+_TOTAL = "shipkeeper_maintenance_nodes_total"
 
 
 class Teller:
@@ -51,8 +55,8 @@ class Teller:
         )
         await write_status(self._scene.writer, _KIND, found, judged)
         gauges = self._scene.measures.gauges
-        gauges.setdefault("shipkeeper_maintenance_nodes_done", {})[found.name] = judged.nodes.done
-        gauges.setdefault("shipkeeper_maintenance_nodes_total", {})[found.name] = judged.nodes.total
+        gauges.setdefault(_DONE, {})[found.name] = judged.nodes.done
+        gauges.setdefault(_TOTAL, {})[found.name] = judged.nodes.total
 
     async def reject(
         self, found: CustomObject, status: NodeMaintenanceStatus, error: Exception
@@ -88,6 +92,16 @@ class Teller:
         if await write_status(self._scene.writer, _KIND, found, judged):
             await self.say(found, reason, message, is_warning=True)
 
+    async def tell_stuck(
+        self, found: CustomObject, status: NodeMaintenanceStatus, error: ShipkeeperError
+    ) -> None:
+        """Tell that a deleted one cannot be taken back, and how it is let go."""
+        first = "first uncordon its nodes (shipkeeper nodes shows whose they are)"
+        message = stuck(_KIND, found, error.message, first)
+        told = msgspec.structs.replace(status, phase=Phase.STOPPING, message=message)
+        if await write_status(self._scene.writer, _KIND, found, told):
+            await self.say(found, error.reason, message, is_warning=True)
+
     async def started(self, found: CustomObject, ledger: ClusterLedger) -> None:
         """Tell that a run is begun, or gone on with."""
         run = ledger.record.id
@@ -109,6 +123,11 @@ class Teller:
         self._scene.say(f"{_KIND.kind} {found.name}: {reason}: {message}")
         writer = self._scene.writer
         await tell_event(writer, _KIND, found, reason, message, is_warning=is_warning)
+
+    def vanished(self, name: str) -> None:
+        """Let no figures be told of an object that is gone."""
+        for gauge in (_DONE, _TOTAL):
+            self._scene.measures.gauges.get(gauge, {}).pop(name, None)
 
     def forget(self, uid: str) -> None:
         """Nothing more is told of an object's plan."""

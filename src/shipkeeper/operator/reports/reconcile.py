@@ -72,7 +72,7 @@ class ReportReconciler:
         self._scene = scene
         self._kind = kind
         self._look_at = look_at
-        self._looks: Errands[Findings] = Errands(queue.add)
+        self._looks: Errands[Findings] = Errands(queue.add, scene.heavy, of_spec=True)
         self._failed_at: dict[str, float] = {}
 
     async def stop(self) -> None:

@@ -66,16 +66,7 @@ def looked(
 ) -> ReportStatus:
     """The status after a look."""
     bad = () if fail_on == _NEVER else found.at_least(Severity(fail_on))
-    counts = Counter(each.severity for each in found.standing)
-    message = (
-        f"{counted(len(bad), 'finding')} of severity {fail_on} or worse"
-        if bad
-        else f"nothing of severity {fail_on} or worse"
-        if fail_on != _NEVER
-        else counted(len(found.standing), "finding")
-    )
-    if found.unchecked:
-        message += f"; {counted(len(found.unchecked), 'thing')} could not be looked at"
+    message = _message(found, len(bad), fail_on)
     conditions = (
         _condition("Accepted", is_so=True, reason="Valid"),
         _condition("Checked", is_so=True, reason="Checked"),
@@ -85,13 +76,7 @@ def looked(
         observed_generation=generation,
         phase="Findings" if bad else "Clean",
         message=message,
-        found=FindingCount(
-            critical=counts[Severity.CRITICAL],
-            high=counts[Severity.HIGH],
-            medium=counts[Severity.MEDIUM],
-            low=counts[Severity.LOW],
-            unchecked=len(found.unchecked),
-        ),
+        found=_counts(found),
         worst=tuple(
             FoundThing(
                 rule=each.rule,
@@ -106,6 +91,29 @@ def looked(
         checked_at=_whole(now),
         next_at=next_at,
         conditions=settled(before.conditions, conditions, generation, now),
+    )
+
+
+def _message(found: Findings, bad: int, fail_on: str) -> str:
+    if bad:
+        message = f"{counted(bad, 'finding')} of severity {fail_on} or worse"
+    elif fail_on == _NEVER:
+        message = counted(len(found.standing), "finding")
+    else:
+        message = f"nothing of severity {fail_on} or worse"
+    if found.unchecked:
+        message += f"; {counted(len(found.unchecked), 'thing')} could not be looked at"
+    return message
+
+
+def _counts(found: Findings) -> FindingCount:
+    counts = Counter(each.severity for each in found.standing)
+    return FindingCount(
+        critical=counts[Severity.CRITICAL],
+        high=counts[Severity.HIGH],
+        medium=counts[Severity.MEDIUM],
+        low=counts[Severity.LOW],
+        unchecked=len(found.unchecked),
     )
 
 
