@@ -51,7 +51,10 @@ async def prepare(connection: Connection, options: UpgradeOptions, catalog: Cata
         observe_fleet(reader, nodes, pod_selector=options.nodes.drain.pod_selector),
     )
     state = msgspec.structs.replace(state, outside=await observe_outside(reader, state))
-    return plan_upgrade(versions, state, options, catalog, datetime.now(UTC))
+    # In a thread: the proof takes seconds, and the console serves others meanwhile.
+    return await asyncio.to_thread(
+        plan_upgrade, versions, state, options, catalog, datetime.now(UTC)
+    )
 
 
 async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Sink) -> RunResult:
