@@ -92,15 +92,24 @@ async def read_around(side: KeptSide[ItemT], kinds: Iterable[Kind]) -> None:
     """Read what decides on other objects; that some cannot be read is noted."""
     manifests: list[Manifest] = []
     for kind in kinds:
+        read = await _all_of(side, kind)
+        manifests += [each for each in read if not isinstance(each, ShipkeeperError)]
+        if any(isinstance(each, ShipkeeperError) for each in read):
+            # Without their names: whoever looks may not see what has this kind.
+            side.unreadable[kind.name] = "some cannot be read, nor what hangs on them told"
+    side.around = surroundings(manifests)
+
+
+async def _all_of(side: KeptSide[ItemT], kind: Kind) -> list[Read]:
+    """Every object of a kind; an error alone where the kind itself is lost."""
+    read: list[Read] = []
+    try:
         found = list((await side.stored(kind, Selection())).values())
         for start in range(0, len(found), BATCH):
-            for each in await side.read(found[start : start + BATCH]):
-                if isinstance(each, ShipkeeperError):
-                    # Without their names: whoever looks may not see what has this kind.
-                    side.unreadable[kind.name] = "some cannot be read, nor what hangs on them told"
-                else:
-                    manifests.append(each)
-    side.around = surroundings(manifests)
+            read += await side.read(found[start : start + BATCH])
+    except (DamagedError, BlobMissingError) as error:
+        read.append(error)
+    return read
 
 
 class ArchiveSide:
@@ -154,13 +163,13 @@ class ArchiveSide:
         """The objects, whole, in the order of `stored`."""
         try:
             return await self.archive.read(stored)
-        except (DamagedError, BlobMissingError):
+        except DamagedError:
             return [await self._alone(each) for each in stored]
 
     async def _alone(self, stored: Stored) -> Read:
         try:
             return (await self.archive.read([stored]))[0]
-        except (DamagedError, BlobMissingError) as error:
+        except DamagedError as error:
             return error
 
 
