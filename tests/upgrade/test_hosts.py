@@ -10,7 +10,7 @@ from shipkeeper.engine.plan import Plan
 from shipkeeper.model.meta import ObjectMeta
 from shipkeeper.model.node import Node, NodeAddress, NodeStatus
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, SshAccess
-from shipkeeper.upgrade.commands import STAYS_UP
+from shipkeeper.upgrade.commands import STAYS_UP, TELLS_WHY
 from shipkeeper.upgrade.hosts import Hosts, HostWorkError
 from tests.hosts.sshd import SshServer
 
@@ -123,3 +123,52 @@ async def test_a_kubelet_that_does_not_stay_up_is_seen(
         return
     with pytest.raises(HostWorkError, match="does not stay up: E1126 failed to parse flag"):
         await work.run(STEP, NODE)
+
+
+@pytest.mark.parametrize(
+    ("pod", "last", "told"),
+    [
+        ("kube-apiserver", "Error: unknown flag: --old", "Error: unknown flag: --old"),
+        (
+            "kube-apiserver",
+            'E1126 22:48:36.082090    1411 run.go:72] "command failed" err="bad gate"',
+            '"command failed" err="bad gate"',
+        ),
+        ("etcd", '{"level":"fatal","msg":"discovery failed"}', '"msg":"discovery failed"}'),
+        ("kube-apiserver", "I1126 22:48:36.082090 all is well: no Error: at all", "phase failed"),
+    ],
+)
+async def test_what_kubeadm_waits_for_in_vain_is_told_in_its_own_words(
+    server: SshServer, tmp_path: Path, pod: str, last: str, told: str
+) -> None:
+    folder = f"/var/log/pods/kube-system_{pod}-cp1_1/{pod}"
+    (server.home / "said").write_text(
+        "2026-11-26T22:48:35Z stderr F Error: an older one\n"
+        f"2026-11-26T22:48:36Z stderr F {last}\n2026-11-26T22:48:36Z stderr F   --usage\n"
+        if told != "phase failed"
+        else f"2026-11-26T22:48:36Z stderr F {last}\n"
+    )
+    await server.run(f"mount -t tmpfs tmpfs /var/log && mkdir -p {folder}")
+    lines = (
+        *TELLS_WHY,
+        f"cp {server.home}/said {folder}/7.log",
+        'sh -c "echo error: phase failed; exit 1"',
+    )
+    with pytest.raises(HostWorkError, match="ended with exit code 1") as caught:
+        await hosts(server, tmp_path, *lines).run(STEP, NODE)
+    assert caught.value.message.endswith(told)
+    assert (f"{pod} does not stay up: " in caught.value.message) == (told != "phase failed")
+    assert "'sh -c" in caught.value.message
+
+
+async def test_a_control_plane_that_starts_has_nothing_to_tell(
+    server: SshServer, tmp_path: Path
+) -> None:
+    await hosts(server, tmp_path, *TELLS_WHY, "true").run(STEP, NODE)
+    assert (
+        "does not stay up"
+        not in (tmp_path / "run-1/a-work/output.log")
+        .read_text()
+        .partition("+ trap")[2]
+        .partition("EXIT")[2]
+    )

@@ -2,7 +2,7 @@
 
 One cluster passes through every fault in turn: each ends in a verdict and is settled, and at the
 end the cluster is upgraded. The fault that has kubeadm wait for five minutes is played only where
-SHIPKEEPER_EXHAUSTIVE=1 is set.
+SHIPKEEPER_EXHAUSTIVE=1 is set: an API server that ends at once, over and over.
 """
 
 import json
@@ -34,6 +34,7 @@ from tests.upgrade.packages import install, repository_of, served, write_reposit
 
 OLD, NEW = "v1.36.3", "v1.37.2"
 GATE = "AnyVolumeDataSource=true"  # the last minor that knows it is 1.36
+FLAG = "no-such-flag"  # nothing tells beforehand that it is refused
 IGNORED = ("SystemVerification", "CoreDNSUnsupportedPlugins", "CoreDNSMigration")
 LIMIT_SECONDS = 900  # of a whole upgrade
 HOSTS = ("cp1", "w1", "w2")
@@ -156,6 +157,7 @@ def test_a_cluster_is_upgraded_through_every_fault_and_serves_throughout(
             without_packages(field)
             without_an_image(field)
             on_a_full_disk(field)
+            with_a_setting_that_the_target_refuses(field)
             if os.environ.get("SHIPKEEPER_EXHAUSTIVE") == "1":
                 with_an_api_server_that_does_not_start(field)
             killed_while_kubeadm_works(field)
@@ -248,26 +250,66 @@ def full(lab: Lab, place: str) -> Generator[None]:
         lab.run("cp1", "umount", place)
 
 
-def with_an_api_server_that_does_not_start(field: Field) -> None:
-    """A feature gate that the target does not know: check tells; kubeadm puts the old one back."""
-    say("an API server that does not start")
-    with shared_gate(field.kubectl):
+def with_a_setting_that_the_target_refuses(field: Field) -> None:
+    """A feature gate that the target does not know: it is seen, and nothing is begun."""
+    say("a setting that the target refuses")
+    before = field.status()
+    with given(field.kubectl, "feature-gates", GATE):
         told = field.user.run("upgrade", "check", "--to", NEW, "-o", "json")
         assert GATE.partition("=")[0] in json.dumps(told.result["findings"])
-        stands = field.fails_at("cp1/control-plane-1")
-    assert "kubeadm upgrade apply" in stands["broken"]["message"]
-    eventually(lambda: is_served(field.kubectl))
+        refused = field.user.run(*field.words())
+    assert refused.process.returncode == 5, refused.said
+    assert f"do not know the feature gate {GATE.partition('=')[0]}" in refused.said
+    assert field.status() == before
+
+
+def with_an_api_server_that_does_not_start(field: Field) -> None:
+    """It ends at once, over and over; shipkeeper dies, too, and is told why by the next one.
+
+    kubeadm puts the old one back.
+    """
+    say("an API server that does not start")
+    with given(field.kubectl, FLAG, "1"):
+        with field.user.start(*field.words()) as command:
+            eventually(lambda: crashes(field.lab), lambda: command.said, command.process)
+            command.process.send_signal(signal.SIGKILL)
+            assert command.ends() == -signal.SIGKILL
+        stands = field.status()
+        assert stands["state"] == "Stopped"
+        assert stands["next"].startswith("shipkeeper upgrade resume")
+        assert "restoring etcd from the snapshot" in stands["wayBack"]
+        # Nothing can be taken back while no API server tells what there is.
+        aborted = field.user.run("upgrade", "abort")
+        assert aborted.process.returncode == 1, aborted.said
+        assert field.status() == stands
+        with field.user.start("upgrade", "resume", "-o", "json") as gone_on:
+            gone_on.process.wait(LIMIT_SECONDS)
+        assert gone_on.process.returncode == 1, gone_on.said
+        stands = field.stands_failed("cp1/control-plane-1")
+        told = f"kube-apiserver does not stay up: Error: unknown flag: --{FLAG}"
+        assert "kubeadm upgrade apply" in stands["broken"]["message"]
+        assert told in stands["broken"]["message"]
+        eventually(lambda: is_served(field.kubectl))
     assert field.control_plane == [OLD] * 3
+    aborted = field.user.run("upgrade", "abort")
+    assert not aborted.process.returncode, aborted.said
+    assert field.status()["state"] == "Aborted"
+
+
+def crashes(lab: Lab) -> bool:
+    """Whether an API server was started with the flag, and said that it does not know it."""
+    words = ("grep", "-rqs", f"unknown flag: --{FLAG}", "/var/log/pods")
+    return not lab.host("cp1").run(*words, check=False).returncode
 
 
 @contextmanager
-def shared_gate(kubectl: Kubectl) -> Generator[None]:
-    """The gate in what kubeadm starts API servers with."""
+def given(kubectl: Kubectl, name: str, value: str) -> Generator[None]:
+    """A flag in what kubeadm starts API servers with."""
     words = ("-n", "kube-system", "get", "configmap", "kubeadm-config", "-o", "json")
     before = json.loads(kubectl(*words))["data"]["ClusterConfiguration"]
     changed = yaml.safe_load(before)
     flags = changed.setdefault("apiServer", {}).setdefault("extraArgs", [])
-    flags.append({"name": "feature-gates", "value": GATE})
+    flags.append({"name": name, "value": value})
     patch(kubectl, yaml.safe_dump(changed))
     try:
         yield

@@ -176,7 +176,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
             reason="OtherCluster",
             hint="choose that cluster with --context",
         )
-    async with drive(connection, journal, run, tell) as session:
+    async with drive(connection, journal, run, tell, is_given_up=True) as session:
         await take_back(connection, journal, session, tell)
 
 

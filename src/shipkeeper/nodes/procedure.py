@@ -168,7 +168,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
             hint="put nodes back in service with: shipkeeper uncordon",
         )
     await _require_same_cluster(connection, run)
-    async with drive(connection, journal, run, tell) as session:
+    async with drive(connection, journal, run, tell, is_given_up=True) as session:
         await take_back(connection, journal, session, tell)
 
 

@@ -28,6 +28,17 @@ STAYS_UP = (
     'echo "the kubelet does not stay up: $why" >&2; exit 73; }',
 )
 Lines = tuple[str, ...]
+# kubeadm waits for minutes for what cannot start, puts the old one back, and does not say why. The
+# kubelet keeps what each try said for a while. Parts of the control plane in kubeadm's order.
+TELLS_WHY = (
+    "began=$(date +%s)",
+    r"""signs='^([^ ]+ ){3}(Error: |panic: |E.*"command failed"|\{"level":"(fatal|panic)")'""",
+    "why_down() { for pod in etcd kube-apiserver kube-controller-manager kube-scheduler; do "
+    'why=$(find /var/log/pods -path "*/kube-system_$pod-*.log" -newermt "@$began" '
+    '-exec grep -hE "$signs" {} + 2>/dev/null | sort | tail -n 1 | cut -d " " -f 4-); '
+    'test -z "$why" || { echo "$pod does not stay up: $why" >&2; return; }; done; }',
+    "trap '{ code=$?; set +x; } 2>/dev/null; test $code = 0 || why_down' EXIT",
+)
 
 
 def manager_of(node: Node, wanted: str) -> str:
@@ -74,13 +85,19 @@ def apply_first(version: Version, flags: Iterable[str], *, is_forced: bool) -> L
     given = _joined(flags)
     force = " --force" if is_forced else ""
     return (
+        *TELLS_WHY,
         f"kubeadm upgrade plan {version}{given}",
         f"kubeadm upgrade apply {version} --yes{force}{given}",
     )
 
 
+def apply_further(flags: Iterable[str]) -> Lines:
+    """Upgrade a further control plane of a hop."""
+    return (*TELLS_WHY, *upgrade_node(flags))
+
+
 def upgrade_node(flags: Iterable[str]) -> Lines:
-    """Upgrade a further control plane, or what a worker keeps of the cluster's settings."""
+    """Upgrade what a node keeps of the cluster, as it is in the cluster's settings now."""
     return (f"kubeadm upgrade node{_joined(flags)}",)
 
 

@@ -22,9 +22,11 @@ from shipkeeper.upgrade.outlook import commands_of
 if TYPE_CHECKING:
     from shipkeeper.hosts.ssh_session import SshSession
 
-# How kubeadm's checks, apt and dnf, and kubeadm itself tell what they end with.
+# How our own look at what does not start, kubeadm's checks, apt and dnf, and kubeadm itself tell
+# what they end with.
 _SIGNS = tuple(
-    re.compile(sign, re.MULTILINE) for sign in (r"\[ERROR \w+\]", r"^E: |^Error: ", r"^error: ")
+    re.compile(sign, re.MULTILINE)
+    for sign in (r"^\S+ does not stay up: ", r"\[ERROR \w+\]", r"^E: |^Error: ", r"^error: ")
 )
 _TROUBLE = re.compile(r"error|failed|no such file|cannot|no space left", re.IGNORECASE)
 

@@ -58,7 +58,12 @@ class ImagePod(KubeObject, frozen=True, kw_only=True):
     spec: ImagePodSpec = ImagePodSpec()
 
 
+class _ConfigMap(KubeObject, frozen=True, kw_only=True):
+    data: dict[str, str] | None = None
+
+
 SYSTEM_PODS = Resource("", "v1", "pods", "Pod", ImagePod)
+_CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", _ConfigMap)
 
 
 class _ClientVersion(KubeStruct, frozen=True, kw_only=True):
@@ -67,6 +72,12 @@ class _ClientVersion(KubeStruct, frozen=True, kw_only=True):
 
 class _Kubectl(KubeStruct, frozen=True, kw_only=True):
     client_version: _ClientVersion
+
+
+async def observe_system_maps(reader: Reader) -> dict[str, dict[str, str]]:
+    """The data of every ConfigMap of kube-system, by its name: kubeadm keeps its settings there."""
+    listed = await reader.list(_CONFIG_MAPS, namespace=_SYSTEM)
+    return {each.name: each.data or {} for each in listed.items}
 
 
 async def observe_versions(reader: Reader) -> ClusterVersions:

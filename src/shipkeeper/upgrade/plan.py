@@ -35,9 +35,13 @@ def plan_upgrade(
     options: UpgradeOptions,
     catalog: Catalog,
     now: datetime,
+    settings: Sequence[Verdict] = (),
 ) -> Plan:
-    """Every step to the target, or the verdicts that say why there is none."""
-    return _Planning(versions, state, options, catalog, now).plan()
+    """Every step to the target, or the verdicts that say why there is none.
+
+    `settings` is what is to be said of flags and feature gates, see refused_settings.
+    """
+    return _Planning(versions, state, options, catalog, now, settings).plan()
 
 
 class _Planning:
@@ -48,7 +52,9 @@ class _Planning:
         options: UpgradeOptions,
         catalog: Catalog,
         now: datetime,
+        settings: Sequence[Verdict],
     ) -> None:
+        self._settings = settings
         self._versions = versions
         self._state = state
         self._options = options
@@ -112,6 +118,7 @@ class _Planning:
             if each.component != Name.KUBECTL:
                 where = ", ".join(each.where[:5])
                 yield _verdict(each.rule, f"{each.message} (on {where})", each.remedy)
+        yield from self._settings
         if self._target.is_prerelease:
             message = f"{self._target} is no release: kubeadm takes it with a flag only"
             remedy = "add --kubeadm-flag=--allow-release-candidate-upgrades"
@@ -251,7 +258,7 @@ class _Planning:
         lines = (
             commands.apply_first(version, flags, is_forced=is_forced)
             if is_first
-            else commands.upgrade_node(flags)
+            else commands.apply_further(flags)
         )
         self._draft.versions[f"{name}/control-plane-{number}"] = str(version)
         yield self._draft.on_host(

@@ -22,24 +22,34 @@ from shipkeeper.engine.session import (
     require_resumable,
     run_directory,
 )
+from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import require_permissions
 from shipkeeper.kube.connection import Connection, is_transient
-from shipkeeper.kube.errors import ApiError, UnreachableError
+from shipkeeper.kube.errors import ApiError, ForbiddenError, UnreachableError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.version import Version
 from shipkeeper.nodes.assembly import Actions, assembled
 from shipkeeper.nodes.fleet.observe import observe_fleet
 from shipkeeper.nodes.observe import observe_nodes, observe_outside
 from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.upgrade.catalog import Catalog
+from shipkeeper.upgrade.check import programs
+from shipkeeper.upgrade.draft import CLUSTER
 from shipkeeper.upgrade.gist import gist_of
-from shipkeeper.upgrade.observe import observe_versions
+from shipkeeper.upgrade.observe import observe_system_maps, observe_versions
 from shipkeeper.upgrade.options import UpgradeOptions, options_of
 from shipkeeper.upgrade.plan import plan_upgrade
+from shipkeeper.upgrade.starting import refused_settings
 from shipkeeper.upgrade.steps import upgrade_actions
 
 _LOOK_EVERY = 2.0  # seconds
+_DEAD = (
+    "kubeadm puts an API server that does not start back within minutes; if kubeadm itself was "
+    "killed, see on the host why it does not start (/var/log/pods), move what is in the newest "
+    "/etc/kubernetes/tmp/kubeadm-backup-manifests-* back to /etc/kubernetes/manifests, and resume"
+)
 
 
 async def prepare(connection: Connection, options: UpgradeOptions, catalog: Catalog) -> Plan:
@@ -51,9 +61,31 @@ async def prepare(connection: Connection, options: UpgradeOptions, catalog: Cata
         observe_fleet(reader, nodes, pod_selector=options.nodes.drain.pod_selector),
     )
     state = msgspec.structs.replace(state, outside=await observe_outside(reader, state))
+    settings = () if versions.is_managed else await _settings(reader, options, catalog)
     # In a thread: the proof takes seconds, and the console serves others meanwhile.
     return await asyncio.to_thread(
-        plan_upgrade, versions, state, options, catalog, datetime.now(UTC)
+        plan_upgrade, versions, state, options, catalog, datetime.now(UTC), settings
+    )
+
+
+async def _settings(
+    reader: Reader, options: UpgradeOptions, catalog: Catalog
+) -> tuple[Verdict, ...]:
+    """What is to be said of the flags and feature gates of what is upgraded."""
+    try:
+        _, given = programs.of_maps(await observe_system_maps(reader))
+    except ForbiddenError as error:
+        return (_not_checked(error.message),)
+    return tuple(refused_settings(given, Version.parse(options.target).minor, catalog))
+
+
+def _not_checked(why: str) -> Verdict:
+    return Verdict(
+        target=CLUSTER,
+        effect=Effect.WARN,
+        reason="SettingsNotChecked",
+        message=f"whether what is upgraded starts with its flags and gates is not known: {why}",
+        remedy="allow list of configmaps in kube-system",
     )
 
 
@@ -101,7 +133,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
     await _require_same_cluster(connection, run)
     directory = run_directory(journal, run.id)
     async with (
-        drive(connection, journal, run, tell) as session,
+        drive(connection, journal, run, tell, is_given_up=True) as session,
         assembled(
             *(connection, journal, session, tell),
             is_aborted=True,
@@ -136,8 +168,10 @@ async def _begin_anew_while_away(
         except (ApiError, UnreachableError) as error:
             is_away = isinstance(error, UnreachableError) and error.reason == "Unreachable"
             is_starting = isinstance(error, ApiError) and is_transient(error)
-            if clock() > deadline or not (is_away or is_starting):
+            if not (is_away or is_starting):
                 raise
+            if clock() > deadline:
+                raise UnreachableError(error.message, reason=error.reason, hint=_DEAD) from error
             tell(Note(f"{error.message}; trying again"))
         await asyncio.sleep(_LOOK_EVERY)
 

@@ -49,7 +49,7 @@ from shipkeeper.upgrade.check.metric import read_asked
 from shipkeeper.upgrade.check.serving import serving_certificate
 from shipkeeper.upgrade.check.traits import traits_of
 from shipkeeper.upgrade.check.uses import target_of, uses_of
-from shipkeeper.upgrade.observe import SYSTEM_PODS, observe_versions
+from shipkeeper.upgrade.observe import SYSTEM_PODS, observe_system_maps, observe_versions
 
 _SYSTEM = "kube-system"
 _AT_ONCE = 6
@@ -73,10 +73,6 @@ _ON_HOSTS = (
 )
 
 
-class _ConfigMap(KubeObject, frozen=True, kw_only=True):
-    data: dict[str, str] | None = None
-
-
 class _Secret(KubeObject, frozen=True, kw_only=True):
     data: dict[str, str] | None = None
 
@@ -85,7 +81,6 @@ class _Endpoints(KubeObject, frozen=True, kw_only=True):
     subsets: tuple[dict[str, Any], ...] | None = None
 
 
-_CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", _ConfigMap)
 _SECRETS = Resource("", "v1", "secrets", "Secret", _Secret)
 _ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", _Endpoints)
 _SERVICES = Resource("", "v1", "services", "Service", KubeObject)
@@ -224,32 +219,16 @@ class _Gathering(Looking):
             self._unchecked += unchecked
 
     async def _arguments(self) -> tuple[str, tuple[ProgramArguments, ...]]:
-        found: list[ProgramArguments] = []
         pods = await self._reader.list(SYSTEM_PODS, namespace=_SYSTEM)
-        found += programs.of_pods(pods.items)
-        maps = await self._try("ConfigMaps of kube-system", self._config_maps, {})
-        kubeadm = ""
-        for name, data in sorted(maps.items()):
-            target = f"ConfigMap {_SYSTEM}/{name}"
-            each: ProgramArguments | None = None
-            if name == "kubeadm-config":
-                text = data.get("ClusterConfiguration", "")
-                kubeadm, given = programs.of_kubeadm_config(text, target)
-                found += given
-            elif name == "kube-proxy":
-                each = programs.of_proxy_config(data.get("config.conf", ""), target)
-            elif name.startswith("kubelet-config"):
-                each = programs.of_kubelet_config(data.get("kubelet", ""), target)
-            if each is not None:
-                found.append(each)
+        maps = await self._try(
+            "ConfigMaps of kube-system", lambda: observe_system_maps(self._reader), {}
+        )
+        kubeadm, given = programs.of_maps(maps)
+        found = (*programs.of_pods(pods.items), *given)
         if not found:
             why = "neither static pods nor kubeadm's ConfigMaps are there"
             self._skip("flags and feature gates of the control plane", why)
-        return kubeadm, tuple(found)
-
-    async def _config_maps(self) -> dict[str, dict[str, str]]:
-        listed = await self._reader.list(_CONFIG_MAPS, namespace=_SYSTEM)
-        return {each.name: each.data or {} for each in listed.items}
+        return kubeadm, found
 
     async def _hooks(self) -> Any:
         system = await self._reader.get(_NAMESPACES, _SYSTEM)

@@ -1,6 +1,6 @@
 """How components are started: flags and feature gates of static pods and configurations; pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -28,14 +28,41 @@ def of_pods(pods: Iterable[ImagePod]) -> Iterator[ProgramArguments]:
             )
 
 
+def of_maps(
+    maps: Mapping[str, Mapping[str, str]],
+) -> tuple[str, tuple[ProgramArguments, ...]]:
+    """The ConfigMaps of kube-system: the format of kubeadm's, and what they give to components."""
+    found: list[ProgramArguments] = []
+    kubeadm = ""
+    for name, data in sorted(maps.items()):
+        target = f"ConfigMap kube-system/{name}"
+        each: ProgramArguments | None = None
+        if name == "kubeadm-config":
+            kubeadm, given = of_kubeadm_config(data.get("ClusterConfiguration", ""), target)
+            found += given
+        elif name == "kube-proxy":
+            each = of_proxy_config(data.get("config.conf", ""), target)
+        elif name.startswith("kubelet-config"):
+            each = of_kubelet_config(data.get("kubelet", ""), target)
+        if each is not None:
+            found.append(each)
+    return kubeadm, tuple(found)
+
+
 def of_words(words: Iterable[str], component: str, target: str, source: str) -> ProgramArguments:
-    """A command line, word by word."""
+    """A command line, word by word, as pflag reads it: `--a_b v` is `--a-b=v`."""
     flags: dict[str, str] = {}
+    waiting = ""
     for word in words:
         if word.startswith("--"):
-            flag, _, value = word[2:].partition("=")
+            flag, has_value, value = word[2:].partition("=")
+            flag = flag.replace("_", "-")
             # One that is given again, adds to what was said.
             flags[flag] = f"{flags[flag]},{value}" if flag in flags else value
+            waiting = "" if has_value else flag
+        elif waiting:
+            flags[waiting] = f"{flags[waiting]}{word}"
+            waiting = ""
     return ProgramArguments(
         target=target,
         component=component,
@@ -106,11 +133,16 @@ def _extra_args(section: Any) -> dict[str, str]:
         return {}
     given: object = cast("dict[str, Any]", section).get("extraArgs")
     if isinstance(given, dict):
-        return {str(key): str(value) for key, value in cast("dict[object, object]", given).items()}
+        named = cast("dict[object, object]", given)
+        return {_flag(str(name)): str(value) for name, value in named.items()}
     if isinstance(given, list):
         pairs = msgspec.convert(given, list[_Argument])
-        return {each.name: each.value for each in pairs}
+        return {_flag(each.name): each.value for each in pairs}
     return {}
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
 
 
 class _Argument(msgspec.Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Flags and feature gates that components of the target refuse: they would not start; pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from shipkeeper.engine.finding import Finding, Severity
 from shipkeeper.upgrade.catalog import Catalog
@@ -17,9 +17,7 @@ KUBEADM_FORMATS = {
 
 def judge_settings(evidence: Evidence, target: int, catalog: Catalog) -> Iterator[Finding]:
     """Every setting that the target's components refuse."""
-    for each in evidence.programs:
-        yield from _flags(each, target, catalog)
-        yield from _gates(each, target, catalog)
+    yield from judge_programs(evidence.programs, target, catalog)
     last = KUBEADM_FORMATS.get(evidence.kubeadm_config)
     if last is not None and last < target:
         yield Finding(
@@ -30,6 +28,15 @@ def judge_settings(evidence: Evidence, target: int, catalog: Catalog) -> Iterato
             evidence=(f"its ClusterConfiguration is {evidence.kubeadm_config}",),
             remedy="kubeadm config migrate, with the kubeadm that is installed now",
         )
+
+
+def judge_programs(
+    programs: Iterable[ProgramArguments], target: int, catalog: Catalog
+) -> Iterator[Finding]:
+    """Every flag and feature gate that the target's components refuse."""
+    for each in programs:
+        yield from _flags(each, target, catalog)
+        yield from _gates(each, target, catalog)
 
 
 def _flags(each: ProgramArguments, target: int, catalog: Catalog) -> Iterator[Finding]:
