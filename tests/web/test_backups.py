@@ -4,13 +4,15 @@ import asyncio
 import base64
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
+from shipkeeper.backup.archive import open_archive
+from shipkeeper.backup.catalog import Catalog
 from shipkeeper.backup.opening import Place, create_repository, open_repository
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.take import take
@@ -20,6 +22,9 @@ from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.resources import NODES
 from shipkeeper.sandbox.sandbox import Sandbox
+from shipkeeper.store.errors import DamagedError
+from shipkeeper.store.repository import Repository
+from shipkeeper.store.values import ObjectId
 from tests.nodes.world import World
 from tests.web.served import Served, Tab, served, tab_of
 from tests.web.test_certificate_login import made, shown
@@ -120,6 +125,30 @@ async def test_no_answer_holds_what_a_secret_does(library: Served, kept: Kept) -
             for value in (_PASSWORD, "also-never-to-be-seen"):
                 assert value not in text
                 assert base64.b64encode(value.encode()).decode() not in text
+
+
+async def test_one_damaged_object_keeps_no_other_from_being_compared(
+    library: Served, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send, space = kept.world.connection.send, f"/api/v1/namespaces/{kept.world.name}"
+    body = {"metadata": {"name": "later"}, "data": {"page": "new"}}
+    await send("POST", f"{space}/configmaps", body=body)
+    async with open_repository(kept.place) as opened:
+        catalog = await Catalog.of(await open_archive(opened, kept.name))
+    damaged = catalog.stored("configmaps", kept.world.name, "settings").id
+    read = Repository.read
+
+    async def read_what_is_whole(self: Repository, ids: Sequence[ObjectId]) -> list[bytes]:
+        if damaged in ids:
+            raise DamagedError("it is not what its id says")
+        return await read(self, ids)
+
+    monkeypatch.setattr(Repository, "read", read_what_is_whole)
+    async with tab_of(library) as tab:
+        found = await ask(tab, "diff", old=kept.name, namespace=kept.world.name)
+    name = f"configmaps {kept.world.name}/settings"
+    assert found["notCompared"] == {name: "it is not what its id says"}
+    assert ("Added", "later") in {(each["change"], each["name"]) for each in found["changes"]}
 
 
 async def test_one_object_is_brought_back(library: Served, kept: Kept) -> None:

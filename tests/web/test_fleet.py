@@ -3,10 +3,19 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from shipkeeper.engine.journal import Journal
+from shipkeeper.kube.identity import Identity
 from shipkeeper.kube.resources import NODES
 from shipkeeper.nodes.current import CurrentInventory
 from shipkeeper.nodes.inventory import take_inventory
 from shipkeeper.nodes.observe import observe, observe_nodes
+from shipkeeper.paths import state_dir
+from shipkeeper.web.console import Console, Settings
+from shipkeeper.web.observer import Observer
+from shipkeeper.web.pages.fleet import FleetPage, FleetQuery
+from shipkeeper.web.person import Person
+from shipkeeper.web.sessions import Sessions
+from shipkeeper.web.view import changes
 from tests.nodes.world import World
 from tests.web.served import Served, Tab, tab_of
 
@@ -57,6 +66,38 @@ async def test_a_stream_goes_on_where_it_broke_off(console: Served, world: World
             tab.last = nonsense
             async with tab.watching("fleet", q=world.name):
                 await tab.until(lambda tab, before=before: tab.wholes == before + 1)
+
+
+async def test_who_look_at_the_same_see_one_view(world: World) -> None:
+    (name,) = await world.add_nodes(1)
+    observer = Observer(world.connection)
+    journal = Journal(state_dir() / "journal.db")
+    async with CurrentInventory(world.reader) as current:
+        observer.inventory = current
+        page = FleetPage(console_of(world, observer, journal))
+        person = Person(Identity(username="ann"), world.connection)
+        views = [
+            await page.look(person, FleetQuery(q=q)) for q in (world.name, world.name, "", *"ab")
+        ]
+        assert views[0] is views[1]
+        assert len({id(each) for each in views}) == 4
+        await world.writer.patch(NODES, name, {"spec": {"unschedulable": True}})
+        await current.nodes.wait_for(lambda nodes: nodes[name].spec.unschedulable)
+        later = await page.look(person, FleetQuery(q=world.name))
+        assert set(changes(views[0], later).set) >= {"head", f"cell/{name}", f"row/{name}"}
+    journal.close()
+
+
+def console_of(world: World, observer: Observer, journal: Journal) -> Console:
+    credentials = world.connection.credentials
+    return Console(
+        settings=Settings(is_local=True, cluster=credentials.server),
+        connection=world.connection,
+        observer=observer,
+        journal=journal,
+        sessions=Sessions(lambda: 0.0, cookie="c", is_tls=False),
+        directory=state_dir() / "console",
+    )
 
 
 async def test_a_filter_that_makes_no_sense_is_said(console: Served) -> None:

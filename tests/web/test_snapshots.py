@@ -1,21 +1,40 @@
 """Snapshots of a real cluster's etcd on the backups page: looked through and compared, masked."""
 
+import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 from urllib.parse import urlencode
 
 import pytest
 
+from shipkeeper.backup import comparing
+from shipkeeper.backup.comparing import Read
+from shipkeeper.backup.difference import ObjectChange, compare_objects
 from shipkeeper.backup.opening import Place, open_repository
+from shipkeeper.backup.selection import Selection
 from shipkeeper.etcd.archive import save_into
+from shipkeeper.etcd.browse import Browser
+from shipkeeper.etcd.encrypted import Keys
+from shipkeeper.etcd.index import make_index
 from shipkeeper.etcd.rpc import Credentials
+from shipkeeper.etcd.snapshot import open_snapshot
 from shipkeeper.sandbox import names
 from shipkeeper.sandbox.record import read_record
 from shipkeeper.sandbox.sandbox import Sandbox
+from shipkeeper.store.repository import Repository
+from shipkeeper.store.values import Backup
+from shipkeeper.web import snapshots
+from shipkeeper.web.snapshots import SnapshotCatalog, open_catalog
+from tests.etcd import databases
+from tests.etcd.databases import written
 from tests.nodes.world import World
-from tests.web.served import Served, served, tab_of
+from tests.web.served import WITHIN, Served, served, tab_of
 from tests.web.test_backups import Kept, ask, kept
 from tests.web.test_commands import everything_under
 from tests.web.visitors import grant, rule, served_to_all, token_of, visitor
@@ -134,6 +153,92 @@ async def test_what_changed_since_is_told_by_field(
         assert same["notCompared"] == {}
 
 
+CONFIG_MAP = b'{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"%s"},"data":{"n":"%d"}}'
+
+
+def config_map(number: int, value: int) -> tuple[bytes, bytes]:
+    name = f"map-{number}"
+    return written(
+        number + 2, f"/registry/configmaps/shop/{name}", CONFIG_MAP % (name.encode(), value)
+    )
+
+
+@contextmanager
+def catalog_of(
+    file: Path, *entries: tuple[bytes, bytes], made: type[SnapshotCatalog] = SnapshotCatalog
+) -> Generator[SnapshotCatalog]:
+    """A snapshot of an etcd that holds these entries."""
+    file.write_bytes(databases.of(*entries))
+    with open_snapshot(file) as found:
+        yield made(file.name, Browser(found, Keys(), 36, make_index(found)))
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+async def test_what_cannot_be_read_keeps_nothing_else_from_being_compared(
+    tmp_path: Path, *, is_old: bool
+) -> None:
+    broken = written(2, "/registry/configmaps/shop/map-0", b"k8s\0not what was written")
+    before = [config_map(number, 1) for number in range(4)]
+    after = [config_map(0, 1), config_map(1, 2), config_map(2, 1), config_map(4, 1)]
+    (before if is_old else after)[0] = broken
+    with (
+        catalog_of(tmp_path / "old", *before) as old,
+        catalog_of(tmp_path / "new", *after) as new,
+    ):
+        found = await old.compare(new.side(), Selection(), everything=True)
+    assert {each.name: each.change for each in found.changes} == {
+        "map-1": "Changed",
+        "map-3": "Removed",
+        "map-4": "Added",
+    }
+    assert list(found.not_compared) == ["configmaps shop/map-0"]
+
+
+async def test_of_many_that_cannot_be_read_the_first_are_named(tmp_path: Path) -> None:
+    broken = [
+        written(number + 2, f"/registry/configmaps/shop/map-{number}", b"k8s\0nothing")
+        for number in range(8)
+    ]
+    with (
+        catalog_of(tmp_path / "old", *broken) as old,
+        catalog_of(tmp_path / "new", config_map(9, 1)) as new,
+    ):
+        found = await old.compare(new.side(), Selection(), everything=True)
+    assert [each.name for each in found.changes] == ["map-9"]
+    named = [f"configmaps shop/map-{number}" for number in range(5)]
+    assert list(found.not_compared) == [*named, "configmaps, 3 more"]
+
+
+async def test_objects_are_compared_some_at_a_time_and_beside_other_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    compared: list[bool] = []
+
+    class Watched(SnapshotCatalog):
+        def read_all(self, stored: Sequence[Any]) -> list[Read]:
+            read.append(len(stored))
+            return super().read_all(stored)
+
+    def watched(*given: Any) -> ObjectChange | None:
+        compared.append(threading.current_thread() is threading.main_thread())
+        return compare_objects(*given)
+
+    for module in (comparing, snapshots):
+        monkeypatch.setattr(module, "BATCH", 3)
+    monkeypatch.setattr(comparing, "compare_objects", watched)
+    before = [config_map(number, 1) for number in range(10)]
+    after = [config_map(number, 2) for number in range(20)]
+    with (
+        catalog_of(tmp_path / "old", *before, made=Watched) as old,
+        catalog_of(tmp_path / "new", *after, made=Watched) as new,
+    ):
+        found = await old.compare(new.side(), Selection(), everything=True)
+    assert len(found.changes) == 20
+    assert max(read) == 3
+    assert compared == [False] * 20
+
+
 async def test_nobody_sees_in_a_snapshot_what_they_may_not_list(
     newest: Sandbox, kept: Kept, snapshot: str, tmp_path: Path
 ) -> None:
@@ -185,6 +290,46 @@ async def test_no_name_outlives_the_console(
     async with tab_of(library) as tab:
         assert (await ask(tab, "objects", backup=snapshot, kind="secrets"))["rows"]
     assert not [each for each in everything_under(tmp_path) if each.suffix == ".index"]
+
+
+async def test_nobody_waits_for_a_snapshot_but_who_opens_it(
+    library: Served, kept: Kept, snapshot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, may_go_on = asyncio.Event(), asyncio.Event()
+    fetched: list[str] = []
+
+    async def fetch(repository: Repository, backup: Backup) -> SnapshotCatalog:
+        fetched.append(backup.name)
+        asked.set()
+        await may_go_on.wait()
+        return await open_catalog(repository, backup)
+
+    monkeypatch.setattr("shipkeeper.web.library.open_catalog", fetch)
+    async with tab_of(library) as tab, tab_of(library) as other, asyncio.timeout(WITHIN):
+        waiting = [
+            asyncio.create_task(ask(each, "objects", backup=snapshot)) for each in (tab, other)
+        ]
+        await asked.wait()
+        assert (await ask(tab, "objects", backup=kept.name))["rows"]
+        form = {"backup": snapshot, "kinds": ["configmaps"]}
+        status, body = await tab.post("/api/backups/plan", {"form": form})
+        assert (status, body["reason"]) == (409, "NeedsCommandLine")
+        assert not any(each.done() for each in waiting)
+        may_go_on.set()
+        assert all(each["rows"] for each in await asyncio.gather(*waiting))
+    assert [f"etcd:{each}" for each in fetched] == [snapshot]
+
+
+async def test_a_snapshot_that_has_no_room_is_told_so(
+    library: Served, snapshot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> IO[bytes]:
+        return Path("/dev/full").open("wb")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    async with tab_of(library) as tab:
+        status, body = await tab.get(f"/api/backups/objects?{urlencode({'backup': snapshot})}")
+    assert (status, body["reason"]) == (500, "DiskFull")
 
 
 async def test_nothing_is_restored_out_of_a_snapshot(library: Served, snapshot: str) -> None:

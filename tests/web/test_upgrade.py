@@ -1,17 +1,22 @@
 """The upgrade page: versions against the policy, what is found, the hops, and what is missing."""
 
+import threading
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from shipkeeper.backup.opening import Place
+from shipkeeper.nodes import procedure as nodes_procedure
 from shipkeeper.sandbox.sandbox import Sandbox
+from shipkeeper.upgrade import procedure as upgrade_procedure
 from shipkeeper.upgrade.bands import picture
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.component import Component, Name
 from shipkeeper.upgrade.versions import ClusterVersions, violations
+from shipkeeper.web.pages import upgrade as upgrade_page
 from tests.nodes.world import World
 from tests.upgrade.test_managed import NEW, OLD, Cloud, cloud
 from tests.web.served import Served, Tab, served, tab_of
@@ -71,6 +76,34 @@ async def test_versions_findings_and_hops_are_shown(console: Served, world: Worl
             assert status == 400
             status, _ = await tab.post("/api/upgrade/plan", {"to": nonsense})
             assert status == 400
+
+
+async def test_planning_and_checking_keep_nobody_waiting(
+    console: Served, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.add_nodes(1)
+    threads: dict[str, threading.Thread] = {}
+
+    def watch(module: ModuleType, name: str) -> None:
+        real = getattr(module, name)
+
+        def watched(*given: Any) -> Any:
+            threads[name] = threading.current_thread()
+            return real(*given)
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(upgrade_procedure, "plan_upgrade")
+    watch(upgrade_page, "judge")
+    watch(nodes_procedure, "plan_fleet")
+    watch(nodes_procedure, "forecast_moves")
+    async with tab_of(console) as tab:
+        await ask(tab, "check?minor=37")
+        assert (await tab.post("/api/upgrade/plan", {"to": "v1.37.2"}))[0] == 200
+        (name,) = await world.add_nodes(1)
+        assert (await tab.post("/api/fleet/rehearse", {"nodes": [name], "wait": "1s"}))[0] == 200
+    assert set(threads) == {"plan_upgrade", "judge", "plan_fleet", "forecast_moves"}
+    assert threading.main_thread() not in threads.values()
 
 
 async def test_nothing_is_begun_but_the_plan_that_was_shown(console: Served, world: World) -> None:

@@ -1,6 +1,11 @@
-"""Two backups, or a backup and the cluster, read side by side."""
+"""Two backups, or a backup and the cluster, read side by side.
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+What cannot be read keeps nothing else from being compared. Objects are compared in a thread, some
+hundreds at a time: whoever serves others goes on doing so.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from shipkeeper.backup.archive import Archive, Stored
@@ -22,12 +27,19 @@ from shipkeeper.backup.skip import (
 )
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.connection import Connection
+from shipkeeper.store.errors import BlobMissingError, DamagedError
 from shipkeeper.store.values import ObjectId
 
-_BATCH = 500
+DECISIVE = Selection(kinds=DECISIVE_KINDS, cluster_scoped=True)
+"""Chooses what decides on other objects."""
+BATCH = 500
+"""Objects that are read, and compared, at a time."""
 Name = tuple[str, str]
-Seen = tuple[Name, Manifest | None]
+Read = Manifest | ShipkeeperError
+"""An object, or why it cannot be read."""
+Seen = tuple[Name, Read | None]
 """An object by its name; without its manifest if it is, byte for byte, the one it is told as."""
+_NAMED = 5  # of the objects of a kind that could not be read
 
 
 class Item(Named, Protocol):
@@ -71,9 +83,33 @@ class KeptSide(Side, Protocol[ItemT]):
         """The objects of a kind by their names."""
         ...
 
-    async def read(self, stored: Sequence[ItemT]) -> list[Manifest]:
+    async def read(self, stored: Sequence[ItemT]) -> Sequence[Read]:
         """The objects, whole, in the order of `stored`."""
         ...
+
+
+async def read_around(side: KeptSide[ItemT], kinds: Iterable[Kind]) -> None:
+    """Read what decides on other objects; that some cannot be read is noted."""
+    manifests: list[Manifest] = []
+    for kind in kinds:
+        read = await _all_of(side, kind)
+        manifests += [each for each in read if not isinstance(each, ShipkeeperError)]
+        if any(isinstance(each, ShipkeeperError) for each in read):
+            # Without their names: whoever looks may not see what has this kind.
+            side.unreadable[kind.name] = "some cannot be read, nor what hangs on them told"
+    side.around = surroundings(manifests)
+
+
+async def _all_of(side: KeptSide[ItemT], kind: Kind) -> list[Read]:
+    """Every object of a kind; an error alone where the kind itself is lost."""
+    read: list[Read] = []
+    try:
+        found = list((await side.stored(kind, Selection())).values())
+        for start in range(0, len(found), BATCH):
+            read += await side.read(found[start : start + BATCH])
+    except (DamagedError, BlobMissingError) as error:
+        read.append(error)
+    return read
 
 
 class ArchiveSide:
@@ -87,8 +123,7 @@ class ArchiveSide:
 
     async def prepare(self) -> None:
         """Read what decides on other objects."""
-        found = await self.archive.find(Selection(kinds=DECISIVE_KINDS, cluster_scoped=True))
-        self.around = surroundings(manifest for _, manifest in found)
+        await read_around(self, self.kinds(DECISIVE).values())
 
     def kinds(self, selection: Selection) -> dict[GroupKind, Kind]:
         """The kinds that are chosen, by what they are called today."""
@@ -115,18 +150,27 @@ class ArchiveSide:
         if same and not selection.selector:
             yield [*same]
             found = [(name, each) for name, each in found if known.get(name) != each.id]
-        for start in range(0, len(found), _BATCH):
-            batch = found[start : start + _BATCH]
-            manifests = await self.read([each for _, each in batch])
+        for start in range(0, len(found), BATCH):
+            batch = found[start : start + BATCH]
+            read = await self.read([each for _, each in batch])
             yield [
-                (name, manifest)
-                for (name, _), manifest in zip(batch, manifests, strict=True)
-                if selection.has_labels(manifest)
+                (name, each)
+                for (name, _), each in zip(batch, read, strict=True)
+                if isinstance(each, ShipkeeperError) or selection.has_labels(each)
             ]
 
-    async def read(self, stored: Sequence[Stored]) -> list[Manifest]:
+    async def read(self, stored: Sequence[Stored]) -> Sequence[Read]:
         """The objects, whole, in the order of `stored`."""
-        return await self.archive.read(stored)
+        try:
+            return await self.archive.read(stored)
+        except DamagedError:
+            return [await self._alone(each) for each in stored]
+
+    async def _alone(self, stored: Stored) -> Read:
+        try:
+            return (await self.archive.read([stored]))[0]
+        except DamagedError as error:
+            return error
 
 
 class LiveSide:
@@ -182,9 +226,10 @@ async def compare(
     await new.prepare()
     before, after = old.kinds(selection), new.kinds(selection)
     not_compared = {**old.unreadable, **new.unreadable}
+    unread = _Unread()
     changes: list[ObjectChange] = []
     for group_kind in sorted({*before, *after}):
-        comparing = _Kind(old, new, selection, everything)
+        comparing = _Kind(old, new, selection, everything, unread)
         try:
             changes += await comparing.changes(before.get(group_kind), after.get(group_kind))
         except ShipkeeperError as error:
@@ -194,8 +239,28 @@ async def compare(
         old=old.name,
         new=new.name,
         changes=tuple(sorted(changes, key=lambda each: each.key)),
-        not_compared=not_compared,
+        not_compared={**not_compared, **unread.told()},
     )
+
+
+class _Unread:
+    """Objects that could not be read, and why; of each kind the first are named."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[Name, str]] = {}
+
+    def add(self, kind: Kind, name: Name, error: ShipkeeperError) -> None:
+        self._found.setdefault(kind.name, {}).setdefault(name, error.message)
+
+    def told(self) -> dict[str, str]:
+        told: dict[str, str] = {}
+        for kind, found in self._found.items():
+            objects = list(found.items())
+            for (namespace, name), message in objects[:_NAMED]:
+                told[f"{kind} {namespace}/{name}" if namespace else f"{kind} {name}"] = message
+            if len(objects) > _NAMED:
+                told[f"{kind}, {len(objects) - _NAMED} more"] = objects[_NAMED][1]
+        return told
 
 
 class _Kind(Generic[ItemT]):
@@ -207,7 +272,9 @@ class _Kind(Generic[ItemT]):
         new: Side,
         selection: Selection,
         everything: bool,
+        unread: _Unread,
     ) -> None:
+        self._unread = unread
         self._old = old
         self._new = new
         self._selection = selection
@@ -226,11 +293,11 @@ class _Kind(Generic[ItemT]):
             async for batch in self._new.objects(after, self._selection, known):
                 found += await self._batch(after, batch, left)
         rest = list(left.values())
-        for start in range(0, len(rest), _BATCH):
-            batch = rest[start : start + _BATCH]
-            for manifest in await self._old.read(batch):
-                if self._selection.has_labels(manifest):
-                    found += self._pair(batch[0].kind, manifest, None)
+        for start in range(0, len(rest), BATCH):
+            gone = await self._readable(rest[start : start + BATCH])
+            chosen = [each for each in gone.values() if self._selection.has_labels(each)]
+            kind, pairs = rest[start].kind, [(each, None) for each in chosen]
+            found += await asyncio.to_thread(self._pairs, kind, pairs)
         return found
 
     async def _batch(
@@ -238,18 +305,35 @@ class _Kind(Generic[ItemT]):
     ) -> list[ObjectChange]:
         """Compare some objects of the new side, and take their counterparts out of what is left."""
         counterparts = {name: left.pop(name) for name, _ in batch if name in left}
-        wanted = [(name, manifest) for name, manifest in batch if manifest is not None]
-        to_read = [counterparts[name] for name, _ in wanted if name in counterparts]
-        manifests = await self._old.read(to_read)
-        old = {
-            (each.namespace, each.name): manifest
-            for each, manifest in zip(to_read, manifests, strict=True)
-        }
-        return [
-            change
-            for name, manifest in wanted
-            for change in self._pair(kind, old.get(name), manifest)
+        seen: dict[Name, Manifest] = {}
+        for name, each in batch:
+            if isinstance(each, ShipkeeperError):
+                self._unread.add(kind, name, each)
+            elif each is not None:
+                seen[name] = each
+        old = await self._readable([counterparts[name] for name in seen if name in counterparts])
+        pairs = [
+            (old.get(name), manifest)
+            for name, manifest in seen.items()
+            if name in old or name not in counterparts
         ]
+        return await asyncio.to_thread(self._pairs, kind, pairs)
+
+    async def _readable(self, stored: Sequence[ItemT]) -> dict[Name, Manifest]:
+        """The objects of the old side that can be read; the others are noted."""
+        found: dict[Name, Manifest] = {}
+        for item, each in zip(stored, await self._old.read(stored), strict=True):
+            name = (item.namespace, item.name)
+            if isinstance(each, ShipkeeperError):
+                self._unread.add(item.kind, name, each)
+            else:
+                found[name] = each
+        return found
+
+    def _pairs(
+        self, kind: Kind, pairs: Sequence[tuple[Manifest | None, Manifest | None]]
+    ) -> list[ObjectChange]:
+        return [change for old, new in pairs for change in self._pair(kind, old, new)]
 
     def _pair(self, kind: Kind, old: Manifest | None, new: Manifest | None) -> list[ObjectChange]:
         if not self._everything:

@@ -38,9 +38,13 @@ class Gist(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gist(told: Any, lines: Iterable[str]) -> Gist:
-    """The gist of a plan: everything that tells it from others, and the same in words."""
+    """The gist of a plan: everything that tells it from others, and the same in words.
+
+    The order of the words tells nothing, nor does that of what has keys.
+    """
     found = tuple(lines)
-    digest = hashlib.sha256(msgspec.json.encode((told, found))).hexdigest()[:32]
+    encoded = msgspec.json.encode((told, sorted(found)), order="deterministic")
+    digest = hashlib.sha256(encoded).hexdigest()[:32]
     return Gist(digest=digest, lines=found)
 
 

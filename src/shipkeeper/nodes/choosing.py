@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -140,6 +141,7 @@ def arranged(rows: Iterable[FleetRow], order: str) -> Sequence[FleetRow]:
     return sorted(by_name, key=_ORDERS[name], reverse=order.startswith("-"))
 
 
+@lru_cache(maxsize=20_000)
 def natural(text: str) -> tuple[object, ...]:
     """A key that puts node-2 before node-10."""
     parts = _DIGITS.split(text)

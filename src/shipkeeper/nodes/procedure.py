@@ -64,7 +64,8 @@ async def prepare(
     else:
         state = await observe(reader, nodes, pod_selector=drain.pod_selector)
     state = msgspec.structs.replace(state, outside=await observe_outside(reader, state))
-    plan = _plan(state, options)
+    # In a thread, as a rehearsal is: a large fleet takes seconds, and the console serves others.
+    plan = await asyncio.to_thread(_plan, state, options)
     return state, msgspec.structs.replace(plan, verdicts=(*plan.verdicts, *verdicts))
 
 
@@ -109,7 +110,8 @@ async def rehearse_moves(
     fleet = _as_fleet(state)
     round_trip = await _round_trip(Reader(connection), state.nodes[0].name)
     pace = observed_pace(fleet, options, update_takes, round_trip, termination_takes)
-    return forecast_moves(fleet, plan, pace, options.windows, datetime.now(UTC))
+    now = datetime.now(UTC)
+    return await asyncio.to_thread(forecast_moves, fleet, plan, pace, options.windows, now)
 
 
 async def _round_trip(reader: Reader, node: str) -> float:

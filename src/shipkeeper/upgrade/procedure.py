@@ -62,7 +62,10 @@ async def prepare(connection: Connection, options: UpgradeOptions, catalog: Cata
     )
     state = msgspec.structs.replace(state, outside=await observe_outside(reader, state))
     settings = () if versions.is_managed else await _settings(reader, options, catalog)
-    return plan_upgrade(versions, state, options, catalog, datetime.now(UTC), settings)
+    # In a thread: the proof takes seconds, and the console serves others meanwhile.
+    return await asyncio.to_thread(
+        plan_upgrade, versions, state, options, catalog, datetime.now(UTC), settings
+    )
 
 
 async def _settings(

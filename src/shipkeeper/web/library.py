@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeAlias
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -67,7 +68,9 @@ class Library:
         self._directory = directory
         self._repository: Repository | None = None
         self._catalogs: OrderedDict[str, Opened] = OrderedDict()
-        self._lock = asyncio.Lock()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        # A snapshot is gigabytes in a file: one is fetched at a time.
+        self._fetching = asyncio.Semaphore(1)
         self._task: asyncio.Task[None] | None = None
         self.verifying: Verifying | None = None
 
@@ -107,26 +110,29 @@ class Library:
 
         NoSuchBackupError, and UsageError without the key that reads.
         """
-        async with self._lock:
-            repository = await self._reading()
-            snapshot = name.removeprefix(PREFIX)
-            is_snapshot = snapshot != name
-            backup = await repository.find(snapshot, SNAPSHOT if is_snapshot else "")
-            found = self._catalogs.get(backup.name)
-            if found is None and is_snapshot:
-                found = await open_catalog(repository, backup)
-            elif found is None:
-                found = await Catalog.of(await open_archive(repository, backup.name))
+        repository = await self._reading()
+        snapshot = name.removeprefix(PREFIX)
+        backup = await repository.find(snapshot, SNAPSHOT if snapshot != name else "")
+        # Whoever asks for the same takes what the first one reads; nobody else waits for it.
+        lock = self._locks.setdefault(backup.name, asyncio.Lock())
+        async with lock:
+            found = self._catalogs.get(backup.name) or await self._read(repository, backup)
             self._catalogs[backup.name] = found
             self._catalogs.move_to_end(backup.name)
             while len(self._catalogs) > _OPEN:
                 self._catalogs.popitem(last=False)
             return found
 
+    async def _read(self, repository: Repository, backup: Backup) -> Opened:
+        if backup.kind != SNAPSHOT:
+            return await Catalog.of(await open_archive(repository, backup.name))
+        async with self._fetching:
+            return await open_catalog(repository, backup)
+
     async def catalog(self, name: str) -> Catalog:
         """The same of a backup; RefusedError for a snapshot."""
-        found = await self.opened(name)
-        if isinstance(found, SnapshotCatalog):
+        found = None if name.startswith(PREFIX) else await self.opened(name)
+        if not isinstance(found, Catalog):
             raise RefusedError(
                 409,
                 "objects come out of a snapshot of etcd one by one, by the command line",

@@ -93,13 +93,7 @@ async def serving(
     `say` is told links and the like, `report` of bugs that ended a request.
     """
     is_local = require_safe(options)
-    files = Files()
-    if not files.are_built:
-        raise ServeError(
-            "the console's pages were not built when shipkeeper was installed (there was no npm)",
-            reason="NotBuilt",
-            hint="install Node.js 20.19 or newer with npm, then in the checkout: make console",
-        )
+    files = _built_files()
     async with (
         connect(options.connection) as connection,
         observing(connection) as observer,
@@ -107,23 +101,12 @@ async def serving(
     ):
         if options.client_ca is not None:
             await require_standing_in(connection, say)
-        port = int(url.rpartition(":")[2])
         console = Console(
-            settings=Settings(
-                is_local=is_local,
-                takes_certificates=options.client_ca is not None,
-                cluster=connection.credentials.server,
-                context=options.connection.context,
-                flags=options.flags,
-            ),
+            settings=_settings(options, connection, is_local=is_local),
             connection=connection,
             observer=observer,
             journal=journal,
-            sessions=Sessions(
-                time.monotonic,
-                cookie=f"shipkeeper-{port}" if is_local else "__Host-shipkeeper",
-                is_tls=not is_local,
-            ),
+            sessions=_sessions(url, is_local=is_local),
             directory=options.directory,
             place=options.place,
         )
@@ -143,6 +126,37 @@ async def serving(
             await console.sessions.close_all()
             application.streams.end()
             await server.end()
+
+
+def _built_files() -> Files:
+    files = Files()
+    if not files.are_built:
+        raise ServeError(
+            "the console's pages were not built when shipkeeper was installed (there was no npm)",
+            reason="NotBuilt",
+            hint="install Node.js 20.19 or newer with npm, then in the checkout: make console",
+        )
+    return files
+
+
+def _settings(options: ServeOptions, connection: Connection, *, is_local: bool) -> Settings:
+    return Settings(
+        is_local=is_local,
+        takes_certificates=options.client_ca is not None,
+        cluster=connection.credentials.server,
+        context=options.connection.context,
+        flags=options.flags,
+    )
+
+
+def _sessions(url: str, *, is_local: bool) -> Sessions:
+    """Sessions whose cookie no other console on this machine takes for its own."""
+    port = url.rpartition(":")[2]
+    return Sessions(
+        time.monotonic,
+        cookie=f"shipkeeper-{port}" if is_local else "__Host-shipkeeper",
+        is_tls=not is_local,
+    )
 
 
 async def _owner(connection: Connection) -> Identity:

@@ -6,6 +6,7 @@ console, however that ends.
 
 import asyncio
 import hashlib
+import secrets
 import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
@@ -14,18 +15,28 @@ from pathlib import Path
 import msgspec
 
 from shipkeeper.backup.catalog import Names
-from shipkeeper.backup.comparing import Name, Seen, Side, compare
+from shipkeeper.backup.comparing import (
+    BATCH,
+    DECISIVE,
+    Name,
+    Read,
+    Seen,
+    Side,
+    compare,
+    read_around,
+)
 from shipkeeper.backup.convert.chain import modern_kind
 from shipkeeper.backup.difference import Comparison
 from shipkeeper.backup.kinds import GroupKind, Kind
 from shipkeeper.backup.manifest import Manifest, is_map
 from shipkeeper.backup.masking import is_secret
 from shipkeeper.backup.selection import Selection
-from shipkeeper.backup.skip import DECISIVE_KINDS, NOTHING_AROUND, surroundings
+from shipkeeper.backup.skip import NOTHING_AROUND
 from shipkeeper.etcd.archive import fetch, summary_of
 from shipkeeper.etcd.browse import Browser
 from shipkeeper.etcd.encrypted import Keys
 from shipkeeper.etcd.errors import EtcdError
+from shipkeeper.etcd.files import unwritable
 from shipkeeper.etcd.index import Row, make_index
 from shipkeeper.etcd.objects import ObjectError, type_of
 from shipkeeper.etcd.snapshot import Snapshot, map_snapshot
@@ -98,6 +109,16 @@ class SnapshotCatalog(Names[Kept]):
         """The snapshot to be compared."""
         return SnapshotSide(self)
 
+    def read_all(self, stored: Sequence[Kept]) -> list[Read]:
+        """The same of some, and of those that are none why."""
+        return [self._manifest_or_error(each) for each in stored]
+
+    def _manifest_or_error(self, stored: Kept) -> Read:
+        try:
+            return self.manifest(stored)
+        except EtcdError as error:
+            return error
+
     def chosen(self, kind: Kind, selection: Selection) -> dict[Name, Kept]:
         """The objects of a kind that are chosen, with the digests of their bytes."""
         return {
@@ -107,7 +128,11 @@ class SnapshotCatalog(Names[Kept]):
         }
 
     def _digest(self, row: Row) -> ObjectId:
-        return hashlib.sha256(self._browser.value(row)).digest()
+        try:
+            return hashlib.sha256(self._browser.value(row)).digest()
+        except EtcdError:
+            # It is the same as nothing: what is wrong with it is told when it is read.
+            return secrets.token_bytes()
 
 
 class SnapshotSide:
@@ -121,12 +146,7 @@ class SnapshotSide:
 
     async def prepare(self) -> None:
         """Read what decides on other objects."""
-        chosen = self.kinds(Selection(kinds=DECISIVE_KINDS, cluster_scoped=True)).values()
-        manifests: list[Manifest] = []
-        for kind in chosen:
-            found = await self.stored(kind, Selection())
-            manifests += await self.read(list(found.values()))
-        self.around = surroundings(manifests)
+        await read_around(self, self.kinds(DECISIVE).values())
 
     def kinds(self, selection: Selection) -> dict[GroupKind, Kind]:
         """The kinds that are chosen, by what they are called today."""
@@ -137,9 +157,9 @@ class SnapshotSide:
         """The objects of a kind by their names."""
         return await asyncio.to_thread(self._catalog.chosen, kind, selection)
 
-    async def read(self, stored: Sequence[Kept]) -> list[Manifest]:
+    async def read(self, stored: Sequence[Kept]) -> list[Read]:
         """The objects, whole, in the order of `stored`."""
-        return await asyncio.to_thread(lambda: [self._catalog.manifest(each) for each in stored])
+        return await asyncio.to_thread(self._catalog.read_all, stored)
 
     async def objects(
         self, kind: Kind, selection: Selection, known: Mapping[Name, ObjectId]
@@ -148,8 +168,10 @@ class SnapshotSide:
         found = await self.stored(kind, selection)
         yield [(name, None) for name, each in found.items() if known.get(name) == each.id]
         unknown = [(name, each) for name, each in found.items() if known.get(name) != each.id]
-        manifests = await self.read([each for _, each in unknown])
-        yield [(name, manifest) for (name, _), manifest in zip(unknown, manifests, strict=True)]
+        for start in range(0, len(unknown), BATCH):
+            batch = unknown[start : start + BATCH]
+            read = await self.read([each for _, each in batch])
+            yield [(name, each) for (name, _), each in zip(batch, read, strict=True)]
 
 
 def listed_snapshot(backup: Backup) -> ListedSnapshot:
@@ -170,11 +192,14 @@ def listed_snapshot(backup: Backup) -> ListedSnapshot:
 
 
 async def open_catalog(repository: Repository, backup: Backup) -> SnapshotCatalog:
-    """Fetch a snapshot, and read its names; EtcdError if it is damaged."""
-    with tempfile.TemporaryFile() as file:
-        await fetch(repository, backup.name, file.write)
-        file.flush()
-        snapshot = map_snapshot(Path(f"/dev/fd/{file.fileno()}"), is_verified=True)
+    """Fetch a snapshot, and read its names; EtcdError if it is damaged, or there is no room."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            await fetch(repository, backup.name, file.write)
+            file.flush()
+            snapshot = map_snapshot(Path(f"/dev/fd/{file.fileno()}"), is_verified=True)
+    except OSError as error:
+        raise unwritable(Path(tempfile.gettempdir(), "snapshot"), error) from error
     return await asyncio.to_thread(_catalog, f"snapshot {backup.name}", snapshot)
 
 
@@ -185,16 +210,24 @@ def _catalog(title: str, snapshot: Snapshot) -> SnapshotCatalog:
 def _names(browser: Browser) -> list[Kept]:
     found = list(browser.living())
     namespaced = {place.resource for place, _ in found if place.namespace}
-    kinds: dict[str, Kind] = {}
+    told: dict[str, bytes] = {}
     for place, row in found:
-        if place.resource not in kinds:
-            value = browser.value(row)
-            kinds[place.resource] = _kind(place.resource, value, place.resource in namespaced)
+        if not told.get(place.resource):
+            told[place.resource] = _value(browser, row)
+    kinds = {name: _kind(name, value, name in namespaced) for name, value in told.items()}
     return [Kept(kinds[place.resource], place.namespace, place.name, row) for place, row in found]
 
 
+def _value(browser: Browser, row: Row) -> bytes:
+    """The bytes of an object; none if they are damaged, which is told when it is read."""
+    try:
+        return browser.value(row)
+    except EtcdError:
+        return b""
+
+
 def _kind(resource: str, value: bytes, namespaced: bool) -> Kind:
-    """The kind of a resource, told by the first of its objects."""
+    """The kind of a resource, told by the first of its objects that can be read."""
     plural, _, group = resource.partition(".")
     told = type_of(value)
     if resource in _ENCRYPTED:

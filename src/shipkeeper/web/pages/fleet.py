@@ -28,6 +28,7 @@ SEES_NODES = tuple(
     Permission(verb="list", resource=each) for each in (NODES, PODS, BUDGETS, DAEMON_SETS)
 )
 _WINDOW = 400
+_VIEWS = 64  # that are kept of one state
 _USUAL = DrainOptions(ignore_daemonsets=True)
 
 
@@ -102,6 +103,8 @@ class FleetPage:
         self._rows: dict[str, _Made] = {}
         self._seen: tuple[CurrentInventory | None, int] = (None, -1)
         self._sorted: dict[str, Sequence[FleetRow]] = {}
+        # Many look at the same, and see it in one and the same view.
+        self._views: dict[FleetQuery, View] = {}
         self._pool_label = ""
 
     def routes(self) -> list[Route]:
@@ -122,6 +125,17 @@ class FleetPage:
         if inventory is None:
             return View()
         rows = self._current(inventory)
+        view = self._views.get(asked)
+        if view is None:
+            view = self._view(inventory, rows, asked)
+            if len(self._views) >= _VIEWS:
+                self._views.clear()
+            self._views[asked] = view
+        return view
+
+    def _view(
+        self, inventory: CurrentInventory, rows: Mapping[str, _Made], asked: FleetQuery
+    ) -> View:
         matches = parse_filter(asked.q)
         matching = [each for each in self._arranged(asked.sort) if matches(each)]
         first = max(asked.from_, 0)
@@ -164,6 +178,7 @@ class FleetPage:
                 found = _make(row, pool)
             self._rows[name] = found
         self._sorted = {}
+        self._views = {}
 
     def _arranged(self, sort: str) -> Sequence[FleetRow]:
         found = self._sorted.get(sort)

@@ -1,5 +1,6 @@
 """Planning a maintenance from the fleet's page: the plan, its rehearsal, and the start of it."""
 
+import asyncio
 import shlex
 from datetime import UTC, datetime
 
@@ -95,7 +96,8 @@ class Planning:
         form = await read_body(request, MaintenanceForm)
         state, plan, _ = await self._prepare(person, form)
         missing = await person.missing(permissions_of(plan))
-        return json_response(_view(state, plan, form, missing, self._shown.keep(gist_of(plan))))
+        digest = self._shown.keep(gist_of(plan))
+        return json_response(await asyncio.to_thread(_view, state, plan, form, missing, digest))
 
     async def rehearse(self, request: Request) -> Response:
         """The same plan, played."""

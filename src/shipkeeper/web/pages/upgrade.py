@@ -1,5 +1,6 @@
 """Upgrade: versions against the skew policy, what would stop an upgrade, its plan, its start."""
 
+import asyncio
 import shlex
 from collections.abc import Hashable
 from datetime import UTC, datetime
@@ -117,7 +118,8 @@ class UpgradePage:
         known = catalog()
         evidence = await gather_evidence(person.connection, minor, known, Wanted())
         now = datetime.now(UTC)
-        return json_response({"readAt": now, "findings": judge(evidence, minor, known, now)})
+        findings = await asyncio.to_thread(judge, evidence, minor, known, now)
+        return json_response({"readAt": now, "findings": findings})
 
     async def plan(self, request: Request) -> Response:
         """The plan, word for word as `shipkeeper upgrade plan` proves it; nothing is written."""
@@ -126,13 +128,14 @@ class UpgradePage:
         planned = await self._prepare(person, form)
         now = datetime.now(UTC)
         words = ("shipkeeper", "upgrade", "run", *form.arguments(self._console.place))
+        report = await asyncio.to_thread(render, upgrade_report(planned, now), Format.TEXT)
         return json_response(
             {
                 "readAt": now,
                 "target": form.to,
                 "digest": self._shown.keep(gist_of(planned)),
                 "command": shlex.join(words),
-                "words": render(upgrade_report(planned, now), Format.TEXT),
+                "words": report,
                 "outlook": _told(planned),
                 "verdicts": planned.verdicts,
                 "isRefused": bool(planned.blockers),
