@@ -1,19 +1,25 @@
 """The plan of an upgrade: its steps, the words it runs, what is refused, and the ways back."""
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from shipkeeper.engine.verdict import Verdict
 from shipkeeper.model.meta import ObjectMeta
 from shipkeeper.model.node import Node, NodeAddress, NodeStatus, NodeSystemInfo
 from shipkeeper.nodes.fleet.observe import FleetState
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, SshAccess
 from shipkeeper.upgrade.catalog import catalog
+from shipkeeper.upgrade.check.programs import of_maps
+from shipkeeper.upgrade.commands import TELLS_WHY
 from shipkeeper.upgrade.component import Component, Name
 from shipkeeper.upgrade.options import BackupInto, UpgradeOptions, options_of
 from shipkeeper.upgrade.outlook import UpgradeOutlook, outlook_of
 from shipkeeper.upgrade.plan import plan_upgrade
+from shipkeeper.upgrade.starting import refused_settings
 from shipkeeper.upgrade.versions import ClusterVersions
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -48,7 +54,12 @@ def cluster(version: str, *names: str, kubelet: str = "", managed: bool = False)
 
 
 def planned(
-    versions: ClusterVersions, target: str, *nodes: Node, ssh: bool = True, **options: Any
+    versions: ClusterVersions,
+    target: str,
+    *nodes: Node,
+    ssh: bool = True,
+    settings: Sequence[Verdict] = (),
+    **options: Any,
 ) -> tuple[Any, UpgradeOutlook | None]:
     state = FleetState(
         nodes=nodes,
@@ -65,7 +76,7 @@ def planned(
         drain=DrainOptions(), ssh=SshAccess() if ssh else None, steer=False
     )
     wanted = UpgradeOptions(target=target, nodes=maintenance, **options)
-    plan = plan_upgrade(versions, state, wanted, catalog(), NOW)
+    plan = plan_upgrade(versions, state, wanted, catalog(), NOW, settings)
     return plan, outlook_of(plan)
 
 
@@ -98,6 +109,7 @@ def test_the_classic_order() -> None:
         'test "$(kubeadm version -o short)" = v1.37.2',
     )
     assert outlook.commands["cp1/control-plane-1"].lines == (
+        *TELLS_WHY,
         "kubeadm upgrade plan v1.37.2",
         "kubeadm upgrade apply v1.37.2 --yes",
     )
@@ -130,7 +142,7 @@ def test_controllers_behind_a_load_balancer_are_pinned_first() -> None:
     assert outlook is not None
     order = steps(plan)
     assert order.index("cp2/pin-1") < order.index("cp1/control-plane-1")
-    assert outlook.commands["cp2/control-plane-1"].lines == ("kubeadm upgrade node",)
+    assert outlook.commands["cp2/control-plane-1"].lines == (*TELLS_WHY, "kubeadm upgrade node")
     again, _ = planned(versions, "v1.37.2", *nodes, pinned=True)
     assert "cp1/pin-1" not in steps(again)
 
@@ -138,8 +150,8 @@ def test_controllers_behind_a_load_balancer_are_pinned_first() -> None:
 def test_old_kubeadm_takes_lagging_kubelets_by_force_only() -> None:
     _, outlook = planned(cluster("v1.26.15", "cp1", "w1"), "v1.28.15", node("cp1"), node("w1"))
     assert outlook is not None
-    assert outlook.commands["cp1/control-plane-1"].lines[1].endswith("v1.27.16 --yes")
-    assert outlook.commands["cp1/control-plane-2"].lines[1].endswith("v1.28.15 --yes --force")
+    assert outlook.commands["cp1/control-plane-1"].lines[-1].endswith("v1.27.16 --yes")
+    assert outlook.commands["cp1/control-plane-2"].lines[-1].endswith("v1.28.15 --yes --force")
 
 
 def test_systems_with_dnf() -> None:
@@ -232,3 +244,22 @@ def test_clusters_that_others_upgrade_are_backed_up_too() -> None:
         *(versions, "v1.37.2", node("w1")), ssh=False, backup=BackupInto(url="s3://b/p")
     )
     assert steps(plan)[:2] == ["cluster/backup", "cluster/await-1"]
+
+
+@pytest.mark.parametrize(
+    ("configuration", "reason"),
+    [
+        ({"feature-gates": "AnyVolumeDataSource=true"}, "RemovedFeatureGate"),
+        ([{"name": "cloud_provider", "value": "external"}], "RemovedFlag"),
+        ([{"name": "enable-admission-plugins", "value": "NodeRestriction"}], ""),
+    ],
+)
+def test_what_would_not_start_forbids_an_upgrade(configuration: Any, reason: str) -> None:
+    kubeadm = {"apiServer": {"extraArgs": configuration}}
+    _, given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}})
+    plan, _ = planned(
+        *(cluster("v1.36.3", "cp1"), "v1.37.2", node("cp1")),
+        settings=tuple(refused_settings(given, 37, catalog())),
+    )
+    assert [each.reason for each in plan.blockers] == ([reason] if reason else [])
+    assert bool(plan.steps) == (not reason)

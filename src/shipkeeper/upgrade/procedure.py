@@ -162,7 +162,9 @@ async def _begin_anew_while_away(
             if not (is_away or is_starting):
                 raise
             if clock() > deadline:
-                raise UnreachableError(error.message, reason=error.reason, hint=_DEAD) from error
+                raise UnreachableError(
+                    error.message, reason=error.reason, hint=_DEAD, was_sent=False
+                ) from error
             tell(Note(f"{error.message}; trying again"))
         await asyncio.sleep(_LOOK_EVERY)
 

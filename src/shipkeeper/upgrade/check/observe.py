@@ -5,7 +5,7 @@ What cannot be read, for want of rights or because nobody answers, is noted as n
 
 import asyncio
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,19 @@ from shipkeeper.upgrade.check.metric import read_asked
 from shipkeeper.upgrade.check.serving import serving_certificate
 from shipkeeper.upgrade.check.traits import traits_of
 from shipkeeper.upgrade.check.uses import target_of, uses_of
-from shipkeeper.upgrade.observe import SYSTEM_PODS, observe_system_maps, observe_versions
+from shipkeeper.upgrade.observe import (
+    CONFIG_MAPS,
+    SYSTEM_PODS,
+    observe_system_maps,
+    observe_versions,
+)
 
 _SYSTEM = "kube-system"
 _AT_ONCE = 6
 # Written by the control plane by the thousand, and gone with it.
 _PASSED_OVER = frozenset({"Event", "Lease"})
 _HELM = "helm.sh/release.v1"
+_DEPLOYED = "owner=helm,status=deployed"
 _ADMISSION = "admissionregistration.k8s.io"
 _HOOKS = {
     "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
@@ -201,16 +207,19 @@ class _Gathering(Looking):
     async def _releases(self, discovery: Discovery) -> None:
         """The deployed revision of every Helm release; older ones are never applied again."""
         cluster_scoped = {each.kind for each in discovery.served.kinds if not each.namespaced}
-        listed = await self._reader.list(
-            _SECRETS,
-            label_selector="owner=helm,status=deployed",
-            field_selector=f"type={_HELM}",
+        # Helm keeps them in Secrets, or, by HELM_DRIVER, in ConfigMaps.
+        secrets = await self._reader.list(
+            _SECRETS, label_selector=_DEPLOYED, field_selector=f"type={_HELM}"
         )
-        for each in listed.items:
+        maps = await self._reader.list(CONFIG_MAPS, label_selector=_DEPLOYED)
+        for each in (*secrets.items, *maps.items):
+            packed = (each.data or {}).get("release", "")
             try:
-                self._uses += _release(each, cluster_scoped)
+                text = _decoded(packed) if isinstance(each, _Secret) else packed
+                self._uses += read_release(text, cluster_scoped)
             except ValueError as error:
-                self._skip(f"Helm release of Secret {each.key}", str(error))
+                what = "Secret" if isinstance(each, _Secret) else "ConfigMap"
+                self._skip(f"Helm release of {what} {each.key}", str(error))
 
     def _files(self, files: Iterable[Path]) -> None:
         for each in files:
@@ -312,12 +321,11 @@ class _Gathering(Looking):
         )
 
 
-def _release(secret: _Secret, cluster_scoped: set[str]) -> Iterator[Use]:
+def _decoded(data: str) -> str:
     try:
-        data = base64.b64decode((secret.data or {}).get("release", "")).decode()
+        return base64.b64decode(data).decode()
     except UnicodeDecodeError as error:
         raise ValueError("it is no release of Helm") from error
-    return read_release(data, cluster_scoped)
 
 
 def _hook_resource(kind: str, plural: str) -> Resource[WebhookConfiguration]:

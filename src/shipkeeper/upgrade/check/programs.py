@@ -10,6 +10,7 @@ from shipkeeper.upgrade.check.evidence import ProgramArguments
 from shipkeeper.upgrade.component import Name
 from shipkeeper.upgrade.observe import ImagePod, component_of
 
+MODE = "proxy-mode"
 _CONTROL_PLANE = {
     "apiServer": Name.API_SERVER,
     "controllerManager": Name.CONTROLLER_MANAGER,
@@ -103,8 +104,9 @@ def of_proxy_config(text: str, target: str) -> ProgramArguments | None:
     return ProgramArguments(
         target=target,
         component=Name.PROXY,
+        flags={MODE: mode} if isinstance(mode := document.get("mode"), str) else {},
         gates=_gates(document.get("featureGates")),
-        source="its featureGates",
+        source="its configuration",
     )
 
 
