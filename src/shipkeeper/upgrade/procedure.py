@@ -15,7 +15,6 @@ from shipkeeper.engine.progress import Note, Sink
 from shipkeeper.engine.run import RunResult
 from shipkeeper.engine.session import (
     Session,
-    cluster_identity,
     drive,
     open_session,
     require_resumable,
@@ -27,6 +26,7 @@ from shipkeeper.kube.access import require_permissions
 from shipkeeper.kube.connection import Connection, is_transient
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnreachableError
 from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.resources import NAMESPACES
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.version import Version
 from shipkeeper.nodes.assembly import Actions, assembled
@@ -152,13 +152,16 @@ async def _begin_anew_while_away(
 ) -> RunResult:
     """Try until the API server is there, or for so many seconds; a run may be begun again."""
     clock = asyncio.get_running_loop().time
-    deadline = clock() + limit
+    deadline, was_away = clock() + limit, False
     while True:
         try:
             return await go_on()
         except (ApiError, UnreachableError) as error:
             is_away = isinstance(error, UnreachableError) and error.reason == "Unreachable"
             is_starting = isinstance(error, ApiError) and is_transient(error)
+            # One that has just started does not know its roles yet.
+            is_starting = is_starting or (was_away and isinstance(error, ForbiddenError))
+            was_away = was_away or is_away
             if not (is_away or is_starting):
                 raise
             if clock() > deadline:
@@ -174,7 +177,11 @@ def _actions(plan: Plan, directory: Path) -> Actions:
 
 
 async def _require_same_cluster(connection: Connection, run: RunRecord) -> None:
-    if run.cluster != await cluster_identity(Reader(connection)):
+    """UsageError in another cluster; ForbiddenError if what told it apart may not be read now."""
+    seen = connection.credentials.server
+    if run.cluster != seen:
+        seen = (await Reader(connection).get(NAMESPACES, "kube-system")).uid
+    if run.cluster != seen:
         raise UsageError(
             f"run {run.id} began in another cluster: {run.cluster}",
             reason="OtherCluster",
