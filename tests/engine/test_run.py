@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shipkeeper.engine.action import StandingError, StepRecord
-from shipkeeper.engine.journal import Entry, Journal, Outcome, Phase, RunRecord
+from shipkeeper.engine.journal import Entry, Journal, JournalError, Outcome, Phase, RunRecord
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Event, StepDone, StepFailed, StepUndone, quiet
-from shipkeeper.engine.run import Run, RunResult
+from shipkeeper.engine.run import RollbackError, Run, RunResult
 from shipkeeper.engine.schedule import Schedule
 from shipkeeper.engine.session import require_resumable
 from shipkeeper.engine.verdict import Effect, Verdict
@@ -181,6 +181,37 @@ async def test_a_full_disk_of_this_machine_is_a_failure_like_others(tmp_path: Pa
     )
     assert (result.outcome, world.undone) == (Outcome.FAILED, ["a"])
     assert "No space left on device" in result.failures[0].message
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+async def test_what_a_failure_leaves_standing_is_told(tmp_path: Path, is_told: bool) -> None:
+    """By a journal that takes no more, or an undo that does not go."""
+
+    class Full(Journal):
+        async def write(self, entry: Entry) -> None:
+            if entry.phase is Phase.FAILED and not is_told:
+                raise JournalError("the disk is full", hint="free space")
+            await super().write(entry)
+
+    class Stuck(World):
+        async def undo(self, step: Step) -> bool:
+            if step.id == "a":
+                raise ShipkeeperError("the disk is full", hint="free space")
+            return await super().undo(step)
+
+    world = Stuck()
+    world.fails["c"] = ShipkeeperError("no")
+    plan = make_plan(step("a"), step("b", "a"), step("c", "b", rollback=("b", "a")))
+    journal = Full(tmp_path / "journal.db")
+    stay = "a" if is_told else "b, a"
+    with pytest.raises(RollbackError) as caught:
+        await execute(plan, world, journal)
+    assert caught.value.message == (
+        "step c failed (no), and what it rests on could not be taken back: the disk is full; "
+        f"as they are stay: {stay}"
+    )
+    assert caught.value.hint == "free space"
+    assert journal.run("r").is_unfinished
 
 
 async def test_a_refused_precondition_leaves_everything_as_it_is(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from shipkeeper.engine.action import StepRecord
 from shipkeeper.engine.plan import Step
-from shipkeeper.engine.progress import quiet
+from shipkeeper.engine.progress import Event, Note, quiet
 from shipkeeper.etcd.errors import EtcdError
 from shipkeeper.etcd.files import new_private_file
 from shipkeeper.etcd.recover.plan import RecoverOutlook, Site
@@ -143,6 +144,22 @@ async def test_no_room_for_an_old_database_is_told_and_leaves_nothing(tmp_path: 
     await perform(made, "save")
     saved = (tmp_path / "run/before-cp1.db").read_bytes()
     assert (saved[:-32], saved[-32:]) == (b"x" * 5000, hashlib.sha256(b"x" * 5000).digest())
+
+
+async def test_only_a_certain_absence_lets_an_old_database_go_unsaved(tmp_path: Path) -> None:
+    told: list[Event] = []
+    made = msgspec.structs.replace(bench(tmp_path), tell=told.append)
+    await perform(made, "save")
+    assert [each.message for each in told if isinstance(each, Note)] == [
+        f"{name} has no old database to save: cat: {tmp_path}/{name}-old/member/snap/db: "
+        "No such file or directory"
+        for name in ("cp1", "cp2")
+    ]
+    # What is there and cannot be read stands for every error of a disk, and every refusal.
+    (tmp_path / "cp2-old/member/snap/db").mkdir(parents=True)
+    with pytest.raises(EtcdError, match="cp2: the old database cannot be read, so it is not saved"):
+        await perform(made, "save")
+    assert list((tmp_path / "run").iterdir()) == []
 
 
 def test_half_a_write_is_an_error(tmp_path: Path) -> None:

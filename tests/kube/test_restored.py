@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shipkeeper.kube.changes import Added, Deleted, Modified
 from shipkeeper.kube.connection import connect
+from shipkeeper.kube.following import FollowingReader, NotingWriter
 from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reflector import Reflector
+from shipkeeper.kube.resources import NAMESPACES
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.meta import KubeObject
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.faults.proxy import FaultProxy
 from tests.kube.conftest import create_namespace, options
@@ -54,3 +59,33 @@ async def test_what_is_followed_is_what_is_there_after_a_restore(
         ]
         await followed.create("later")
         await followed.until_told_of("later")
+
+
+async def test_what_was_noted_of_an_object_is_no_more_after_a_restore(
+    returning: Sandbox, writer: Writer, tmp_path: Path
+) -> None:
+    """Neither where revisions go back, nor where they are bumped, so that nothing seems to."""
+    namespace = await create_namespace(writer)
+
+    def mark_of(found: KubeObject) -> str:
+        return found.metadata.annotations.get("mark", "")
+
+    def marked(text: str) -> dict[str, Any]:
+        return {"metadata": {"annotations": {"mark": text}}}
+
+    connection = writer.connection
+    for how in ((), ("--bump-revision=1000000000", "--mark-compacted")):
+        async with Reflector(Reader(connection), NAMESPACES) as followed:
+            reader = FollowingReader(connection, followed, NAMESPACES)
+            noting = NotingWriter(connection, reader)
+            await noting.patch(NAMESPACES, namespace, marked("kept"))
+            snapshot = await asyncio.to_thread(remember, returning, tmp_path / f"{len(how)}.db")
+            await noting.patch(NAMESPACES, namespace, marked("undone"))
+            assert mark_of(await reader.get(NAMESPACES, namespace)) == "undone"
+            await asyncio.to_thread(go_back, returning, snapshot, *how)
+            async with asyncio.timeout(60):
+                await followed.wait_for(lambda found: mark_of(found[namespace]) == "kept")
+                # Until then the server is asked.
+                while followed.stale_since is not None:
+                    await asyncio.sleep(0.1)
+            assert mark_of(await reader.get(NAMESPACES, namespace)) == "kept"

@@ -7,16 +7,21 @@ from typing import Any
 import pytest
 
 from shipkeeper.engine.journal import Outcome
+from shipkeeper.errors import BlockedError
 from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES, PODS, REPLICA_SETS
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.meta import OwnerReference
 from shipkeeper.model.node import UNSCHEDULABLE_TAINT
 from shipkeeper.model.pod import MIRROR_ANNOTATION, Pod, Toleration
-from shipkeeper.nodes.cordon import uncordon
+from shipkeeper.nodes.cordon import cordon, uncordon
+from shipkeeper.nodes.still_cordoned import require_cordoned
 from shipkeeper.sandbox import workloads
 from shipkeeper.sandbox.watch_budgets import watch_budgets
 from tests.cli.run import run_cli
+from tests.faults.faults import refusal
+from tests.nodes.test_eviction_rules import through_proxy
 from tests.nodes.world import World, audit_lines, without_controllers
 
 
@@ -301,6 +306,18 @@ async def test_who_comes_to_a_node_that_was_uncordoned_meanwhile_stays(world: Wo
     assert result.outcome is Outcome.BLOCKED
     assert [each.reason for each in result.failures] == ["NotCordoned"]
     assert len(world.accepted_evictions()) == 1
+
+
+async def test_a_refusal_that_passes_does_not_end_a_drain_that_pods_come_to(world: World) -> None:
+    (first,) = await world.add_nodes(1)
+    async with through_proxy(world) as (proxy, connection):
+        refused = proxy.inject(refusal(403, "Forbidden"), path=f"/nodes/{first}", times=5)
+        await cordon(world.reader, Writer(world.connection), first, owner="cordon")
+        await require_cordoned(Reader(connection), first)
+        assert refused.count == 5
+        proxy.inject(refusal(403, "Forbidden"), path=f"/nodes/{first}", times=None)
+        with pytest.raises(BlockedError, match="whether it is still cordoned may not be seen"):
+            await require_cordoned(Reader(connection), first, patience=0)
 
 
 async def test_rule_23_pods_that_come_back_forever_are_named(world: World) -> None:

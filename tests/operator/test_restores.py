@@ -5,18 +5,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.backup.restore_plan import request_of
+from shipkeeper.engine.plan import Plan
+from shipkeeper.kube.errors import ApiError, NotFoundError
 from shipkeeper.kube.resources import CONFIG_MAPS
+from shipkeeper.operator.api.backups import BACKUP_REPOSITORY
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
-from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
+from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
+from shipkeeper.operator.backups.restore_standing import asks_for_else, restore_options
 from tests.cli.run import run_cli
 from tests.nodes.world import World
 from tests.operator.harbour import NAMESPACE, Harbour
 from tests.operator.vault import Vault, stands
 
 APPROVED = {"spec": {"approved": True}}
+_MANY = 2000
 ENDS = ("Succeeded", "Incomplete", "Blocked", "Failed", "Aborted")
 
 
@@ -177,3 +183,80 @@ async def test_a_deleted_restore_is_let_go_of_wherever_its_leader_died(
     harbour.start()
     await harbour.kubectl("wait", "--for=delete", "rst/back", "--timeout=120s")
     ending.cancel()
+
+
+async def test_a_restore_that_is_gone_without_leave_writes_no_more(
+    world: World, harbour: Harbour, vault: Vault
+) -> None:
+    names = tuple(f"c{number:04}" for number in range(_MANY))
+
+    async def make(name: str) -> None:
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "namespace": world.name},
+        }
+        await harbour.writer.create(CONFIG_MAPS, manifest, namespace=world.name)
+
+    for at in range(0, _MANY, 50):
+        await asyncio.gather(*map(make, names[at : at + 50]))
+    replica = harbour.start()
+    objects = {"namespaces": [world.name], "kinds": ["configmaps"]}
+    await vault.back_up("many", objects=objects)
+    made = await vault.ended("many")
+    await harbour.kubectl("delete", "configmap", "--all", "-n", world.name, "--wait=false")
+    asked = {"repository": vault.name, "backup": made.id, "objects": objects, "approved": True}
+    await harbour.create(RESTORE, "gone", asked)
+    await _stands(harbour, "gone", lambda seen: seen.phase == "Running")
+    await harbour.writer.patch(RESTORE.resource, "gone", {"metadata": {"finalizers": None}})
+    await harbour.writer.delete(RESTORE.resource, "gone")
+    await replica.says("Restore gone is gone in the midst of its run", within=60)
+    found = await harbour.reader.list(CONFIG_MAPS, namespace=world.name)
+    assert len(found.items) < _MANY
+    # The next one need not wait for it.
+    await harbour.create(RESTORE, "next", asked)
+    status = await _stands(harbour, "next", lambda seen: seen.phase in ENDS)
+    assert status.phase == "Succeeded", status
+
+
+async def test_what_was_planned_from_stays(world: World, harbour: Harbour, vault: Vault) -> None:
+    asked = await _lost(world, harbour, vault, "one")
+    replica = harbour.start()
+    await harbour.create(RESTORE, "fixed", asked)
+    await _stands(harbour, "fixed", lambda seen: seen.phase == "AwaitingApproval")
+    for change in ({"backup": "latest"}, {"prune": True}, {"namespaceMap": {"a": "b"}}):
+        with pytest.raises(ApiError, match=r"only spec\.approved may change"):
+            await harbour.writer.patch(RESTORE.resource, "fixed", {"spec": change})
+    # A repository that has the name now is not the one that the plan was made from.
+    other = await Vault(harbour, Path(vault.place.url).parent, "other").build()
+    await harbour.writer.patch(BACKUP_REPOSITORY.resource, vault.name, _spec(other))
+    await _approve(harbour, "fixed")
+    status = await _stands(harbour, "fixed", lambda seen: "was begun with" in seen.message)
+    assert status.phase == "Waiting", status
+    await replica.stop()
+    await harbour.writer.patch(BACKUP_REPOSITORY.resource, vault.name, _spec(vault))
+    harbour.start()
+    status = await _stands(harbour, "fixed", lambda seen: seen.phase in ENDS)
+    assert status.phase == "Succeeded", status
+
+
+def _spec(vault: Vault) -> dict[str, Any]:
+    secrets = {each: {"name": f"{vault.name}-{each}"} for each in ("key", "identity")}
+    named = {f"{each}Secret": secret for each, secret in secrets.items()}
+    return {"spec": {"url": vault.place.url, **named}}
+
+
+def test_a_spec_that_was_changed_after_the_plan_is_noticed() -> None:
+    spec = RestoreSpec(repository="vault", backup="0a1b", namespace_map={"a": "b"})
+    request = request_of("f" * 32, "0a1b2c3d4e5f", restore_options(spec))
+    kept = msgspec.json.decode(msgspec.json.encode(request))
+    plan = Plan(procedure="restore", request=kept, steps=())
+    assert not asks_for_else(spec, plan)
+    changes: tuple[dict[str, Any], ...] = (
+        {"prune": True},
+        {"backup": "ffff"},
+        {"namespace_map": {}},
+    )
+    assert all(asks_for_else(msgspec.structs.replace(spec, **each), plan) for each in changes)
+    approved = msgspec.structs.replace(spec, approved=True, backup="latest")
+    assert not asks_for_else(approved, plan)

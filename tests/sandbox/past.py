@@ -29,14 +29,17 @@ def remember(sandbox: Sandbox, snapshot: Path) -> Path:
     return snapshot
 
 
-def go_back(sandbox: Sandbox, snapshot: Path) -> None:
-    """Restore etcd as an administrator does: everything stops, and starts on the old state."""
+def go_back(sandbox: Sandbox, snapshot: Path, *how: str) -> None:
+    """Restore etcd as an administrator does: everything stops, and starts on the old state.
+
+    `how` are further flags of the restore.
+    """
     for each in reversed(names.COMPONENTS):
         sandbox.stop_component(each)
     data = Layout.of(sandbox.name).etcd_data
     shutil.rmtree(data)
     _etcd(
-        *("restore", str(snapshot), f"--name={_MEMBER}", f"--data-dir={data}"),
+        *("restore", str(snapshot), f"--name={_MEMBER}", f"--data-dir={data}", *how),
         f"--initial-cluster={_MEMBER}={_PEERS}",
         f"--initial-advertise-peer-urls={_PEERS}",
     )

@@ -148,6 +148,20 @@ async def test_one_object_is_brought_back(library: Served, kept: Kept) -> None:
         assert not plan["hasWork"]
 
 
+async def test_what_changed_since_the_plan_is_told(library: Served, kept: Kept) -> None:
+    send = kept.world.connection.send
+    await send("DELETE", kept.settings)
+    form = {"backup": "latest", "kinds": ["configmaps"]}
+    async with tab_of(library) as tab:
+        _, plan = await tab.post("/api/backups/plan", {"form": form})
+        space = f"/api/v1/namespaces/{kept.world.name}/configmaps"
+        await send("POST", space, body={"metadata": {"name": "settings"}, "data": {"page": "new"}})
+        wish = {"form": form, "digest": plan["digest"]}
+        status, body = await tab.post("/api/backups/restore", wish)
+        assert (status, body["reason"]) == (409, "PlanChanged")
+        assert f"it had Create configmaps/{kept.world.name}/settings" in body["message"]
+
+
 async def back(kept: Kept) -> None:
     """Wait until the ConfigMap is there again."""
     async with asyncio.timeout(60):

@@ -1,11 +1,24 @@
 """Runs begun, held back, let go on and given up from the console, and those begun elsewhere."""
 
 import asyncio
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from shipkeeper.engine.agreement import PlanChangedError
 from shipkeeper.engine.journal import Journal, Outcome
+from shipkeeper.kube.identity import Identity
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions
 from shipkeeper.nodes.procedure import execute, prepare
+from shipkeeper.paths import state_dir
+from shipkeeper.web.commands import start
+from shipkeeper.web.console import Console, Settings
+from shipkeeper.web.observer import Observer
+from shipkeeper.web.person import Person
+from shipkeeper.web.sessions import Sessions
 from tests.nodes.world import World
 from tests.web.served import Served, Tab, tab_of
 
@@ -146,11 +159,56 @@ async def test_what_changed_since_the_plan_is_not_begun(console: Served, world: 
         wish = {"form": form(*names), "digest": plan["digest"]}
         status, body = await tab.post("/api/fleet/start", wish)
         assert (status, body["reason"]) == (409, "PlanChanged")
+        assert any(f"node/{name}" in body["message"] for name in names)
         wish = {"form": {**form(*names), "wait": ""}, "digest": plan["digest"]}
         assert (await tab.post("/api/fleet/start", wish))[1]["reason"] == "NoAction"
         status, body = await tab.post("/api/fleet/plan", form("no-such-node"))
         assert (status, body["reason"]) == (404, "NodeNotFound")
     assert not console.journal.heads()
+
+
+async def test_an_older_run_of_the_same_is_not_gone_on_with(console: Served, world: World) -> None:
+    (name,) = await world.add_nodes(1)
+    asked = form(name, wait="1h")
+    async with tab_of(console) as tab:
+        run = await begun(tab, asked)
+        async with tab.watching("run", run=run):
+            await tab.until(lambda tab: tab.items.get(f"node/{name}", {}).get("state") == "Working")
+            end_driver()
+            await tab.until(lambda tab: not tab.items["run"]["isDriven"])
+        wish = {"form": asked, "digest": (await planned(tab, asked))["digest"]}
+        status, body = await tab.post("/api/fleet/start", wish)
+        assert status == 409, body
+        assert run in body["message"]
+        assert run in body["hint"]
+        assert (await tab.post("/api/run/abort", {"run": run}))[0] == 200
+    assert [each.id for each in console.journal.heads()] == [run]
+
+
+async def test_a_command_begins_the_plan_that_was_agreed_to_or_none(
+    console: Served, world: World
+) -> None:
+    (name,) = await world.add_nodes(1)
+    connection = world.connection
+    person = Person(Identity(username="ann"), connection)
+    shown = Console(
+        settings=Settings(
+            is_local=True,
+            cluster=connection.credentials.server,
+            flags=(f"--kubeconfig={world.sandbox.kubeconfig}",),
+        ),
+        connection=connection,
+        observer=Observer(connection),
+        journal=console.journal,
+        sessions=Sessions(asyncio.get_running_loop().time, cookie="c", is_tls=False),
+        directory=state_dir() / "console",
+    )
+    words = ("maintain", "run", name, "--wait=1s")
+    command = start(shown, person, words, agreed="the digest of another plan")
+    with pytest.raises(PlanChangedError):
+        await command.begun()
+    assert not console.journal.heads()
+    assert not (await world.node(name)).spec.unschedulable
 
 
 async def test_what_the_command_refuses_is_told(console: Served, world: World) -> None:
@@ -173,6 +231,15 @@ async def test_what_the_command_refuses_is_told(console: Served, world: World) -
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         other.close()
+
+
+def end_driver() -> None:
+    """End the command that this process's console started, as if its machine went down."""
+    for path in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
+        for pid in path.read_text().split():
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"shipkeeper.cli.main" in words:
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def ways(tab: Tab, node: str) -> list[Json]:

@@ -17,7 +17,8 @@ from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World
 from tests.web.served import Served, served, tab_of
 from tests.web.test_backups import Kept, ask, kept
-from tests.web.visitors import rule, served_to_all, token_of, visitor
+from tests.web.test_commands import everything_under
+from tests.web.visitors import grant, rule, served_to_all, token_of, visitor
 
 __all__ = ["kept"]
 
@@ -153,6 +154,37 @@ async def test_nobody_sees_in_a_snapshot_what_they_may_not_list(
             query = urlencode({"backup": snapshot})
             status, body = await tab.get(f"/api/backups/objects?{query}")
             assert (status, body["reason"]) == (403, "Forbidden")
+
+
+async def test_of_other_namespaces_not_even_numbers_are_told(
+    newest: Sandbox, kept: Kept, snapshot: str, tmp_path: Path
+) -> None:
+    world = kept.world
+    token = await token_of(world, "tenant", rule("list", "namespaces"))
+    tenant = {"kind": "ServiceAccount", "namespace": world.name, "name": "tenant"}
+    await grant(world, "within", tenant, rule("list", "configmaps"), namespace=world.name)
+    async with (
+        served_to_all(newest, tmp_path, place=kept.place) as console,
+        visitor(console, token) as tab,
+    ):
+        found = await ask(tab, "objects", backup=snapshot, namespace=world.name)
+        configmaps = [each for each in found["rows"] if each["kind"] == "configmaps"]
+        assert {each["name"] for each in found["namespaces"]} == {world.name}
+        counts = {each["name"]: each["objects"] for each in found["kinds"]}
+        assert counts == {"configmaps": len(configmaps)}
+        everywhere = await ask(tab, "objects", backup=snapshot)
+        assert not {"configmaps", "secrets"} & {each["name"] for each in everywhere["kinds"]}
+        # What is counted is what may be seen, here and there.
+        assert found["total"] == everywhere["total"] + found["matching"]
+
+
+async def test_no_name_outlives_the_console(
+    library: Served, snapshot: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    async with tab_of(library) as tab:
+        assert (await ask(tab, "objects", backup=snapshot, kind="secrets"))["rows"]
+    assert not [each for each in everything_under(tmp_path) if each.suffix == ".index"]
 
 
 async def test_nothing_is_restored_out_of_a_snapshot(library: Served, snapshot: str) -> None:

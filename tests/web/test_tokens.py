@@ -12,6 +12,8 @@ import pytest
 
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.session import new_run
+from shipkeeper.metrics.prometheus import PrometheusOptions
+from shipkeeper.nodes.health import HealthOptions
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, PodAccess, as_request
 from shipkeeper.paths import state_dir
 from shipkeeper.sandbox.sandbox import Sandbox
@@ -189,13 +191,18 @@ async def test_what_takes_things_of_the_consoles_machine_is_resumed_there(
     script = msgspec.structs.replace(plain, work="/root/script.sh")
     secret = msgspec.structs.replace(plain, secret_env=("AWS_SECRET_ACCESS_KEY",))
     wait = MaintenanceOptions(drain=DrainOptions(), wait=1.0)
+    metrics = PrometheusOptions(url="http://metrics:9090", token_file="/root/token")
+    asks = msgspec.structs.replace(wait, health=HealthOptions(prometheus=metrics))
     saved = UpgradeOptions(target="v1.37.2", backup=BackupInto(url="/backups"), nodes=wait)
+    asking = UpgradeOptions(target="v1.37.2", goes_without_backup=True, nodes=asks)
     unsaved = UpgradeOptions(target="v1.37.2", goes_without_backup=True, nodes=wait)
     wanted = [
         ("maintain", as_request(plain, (name,)), "Forbidden"),
         ("maintain", as_request(script, (name,)), "LocalOnly"),
         ("maintain", as_request(secret, (name,)), "LocalOnly"),
+        ("maintain", as_request(asks, (name,)), "LocalOnly"),
         ("upgrade", upgrade_request(saved), "LocalOnly"),
+        ("upgrade", upgrade_request(asking), "LocalOnly"),
         ("upgrade", upgrade_request(unsaved), "Forbidden"),
     ]
     async with logged_in(public, token) as tab:

@@ -1,13 +1,12 @@
 """The upgrade page: versions against the policy, what is found, the hops, and what is missing."""
 
-import os
-import signal
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shipkeeper.backup.opening import Place
 from shipkeeper.sandbox.sandbox import Sandbox
 from shipkeeper.upgrade.bands import picture
 from shipkeeper.upgrade.catalog import catalog
@@ -16,7 +15,8 @@ from shipkeeper.upgrade.versions import ClusterVersions, violations
 from tests.nodes.world import World
 from tests.upgrade.test_managed import NEW, OLD, Cloud, cloud
 from tests.web.served import Served, Tab, served, tab_of
-from tests.web.visitors import served_to_all, token_of, visitor
+from tests.web.test_runs import end_driver
+from tests.web.visitors import rule, served_to_all, token_of, visitor
 
 __all__ = ["cloud"]
 
@@ -90,6 +90,20 @@ async def test_nothing_is_begun_but_the_plan_that_was_shown(console: Served, wor
     assert console.journal.heads() == []
 
 
+async def test_what_changed_since_the_plan_is_told(cloud: Cloud, state: Path) -> None:
+    await cloud.world.add_nodes(1, kubelet_version=OLD)
+    form = {"to": NEW, "via": [OLD], "wait": True, "backup": False}
+    async with served(cloud.proxy.kubeconfig) as console, tab_of(console) as tab:
+        status, planned = await tab.post("/api/upgrade/plan", form)
+        assert status == 200, planned
+        (second,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
+        wish = {"form": form, "digest": planned["digest"]}
+        status, body = await tab.post("/api/upgrade/start", wish)
+        assert (status, body["reason"]) == (409, "PlanChanged")
+        assert f"node/{second}" in body["message"]
+        assert not console.journal.heads()
+
+
 async def test_an_upgrade_is_begun_as_the_command_line_begins_it(cloud: Cloud, state: Path) -> None:
     (node,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
     form = {"to": NEW, "via": [OLD], "wait": True, "backup": False}
@@ -120,21 +134,27 @@ async def test_an_upgrade_is_begun_as_the_command_line_begins_it(cloud: Cloud, s
     assert not (await cloud.world.node(node)).spec.unschedulable
 
 
-def end_driver() -> None:
-    """End the command that this process's console started, as if its machine went down."""
-    for path in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
-        for pid in path.read_text().split():
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if b"shipkeeper.cli.main" in words:
-                os.kill(int(pid), signal.SIGKILL)
-
-
 async def test_what_is_missing_is_named(newest: Sandbox, world: World, tmp_path: Path) -> None:
     token = await token_of(world, "nobody")
     async with served_to_all(newest, tmp_path) as console, visitor(console, token) as tab:
         status, body = await tab.get("/api/upgrade/versions")
-        assert status == 403
-        assert "nodes" in body["message"]
+        # Several things are asked at once, and the first refusal is told.
+        assert (status, body["reason"]) == (403, "Forbidden")
+        assert "not allowed to list" in body["message"]
+
+
+async def test_where_backups_are_is_told_to_whom_they_serve(
+    newest: Sandbox, world: World, tmp_path: Path
+) -> None:
+    place = Place(url=str(tmp_path / "repository"))
+    token = await token_of(world, "looker", rule("get,list", "*", "*"))
+    async with (
+        served_to_all(newest, tmp_path, place=place) as console,
+        visitor(console, token) as tab,
+    ):
+        assert (await ask(tab, "versions"))["repository"] is None
+    async with served(newest.kubeconfig, place=place) as console, tab_of(console) as tab:
+        assert (await ask(tab, "versions"))["repository"] == place.url
 
 
 async def test_a_stranger_learns_nothing(console: Served) -> None:

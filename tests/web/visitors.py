@@ -43,8 +43,10 @@ async def token_of(world: World, name: str, *rules: dict[str, Any]) -> str:
     return answer["status"]["token"]
 
 
-async def grant(world: World, name: str, subject: dict[str, str], *rules: dict[str, Any]) -> None:
-    """A ClusterRole of the world with these rules, bound to somebody."""
+async def grant(
+    world: World, name: str, subject: dict[str, str], *rules: dict[str, Any], namespace: str = ""
+) -> None:
+    """A ClusterRole of the world with these rules, bound to somebody, in a namespace or in all."""
     role, send = f"{world.name}-{name}", world.connection.send
     body: dict[str, Any] = {"metadata": {"name": role}, "rules": list(rules)}
     await send("POST", f"{_RBAC}/clusterroles", body=body)
@@ -53,7 +55,8 @@ async def grant(world: World, name: str, subject: dict[str, str], *rules: dict[s
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
         "subjects": [subject],
     }
-    await send("POST", f"{_RBAC}/clusterrolebindings", body=binding)
+    bindings = f"namespaces/{namespace}/rolebindings" if namespace else "clusterrolebindings"
+    await send("POST", f"{_RBAC}/{bindings}", body=binding)
 
 
 @asynccontextmanager

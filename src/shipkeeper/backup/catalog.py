@@ -67,37 +67,34 @@ class Names(Generic[T]):
         namespace: str = "",
         find: str = "",
         hidden: Collection[str] = (),
+        elsewhere: Collection[str] | None = None,
         first: int = 0,
         most: int = 100,
     ) -> Leafing[T]:
         """Some objects by kind, namespace and words in their names; empty chooses all.
 
-        Kinds are counted in the namespace, namespaces in the kind; of hidden kinds nothing is told
-        but how many there are.
+        Kinds are counted in the namespace, namespaces in the kind. Of hidden kinds nothing is told,
+        not even a number; beyond the namespace others may be (`elsewhere`).
         """
+        beyond = hidden if elsewhere is None else elsewhere
         words = find.casefold().split()
-        matching = [
+        seen = [
             each
             for each in self._stored
-            if each.kind.name not in hidden
-            and (not kind or each.kind.name == kind)
-            and (not namespace or each.namespace == namespace)
+            if each.kind.name not in (hidden if each.namespace == namespace else beyond)
+        ]
+        here = [each for each in seen if not namespace or each.namespace == namespace]
+        of_kind = [each for each in seen if not kind or each.kind.name == kind]
+        matching = [
+            each
+            for each in here
+            if (not kind or each.kind.name == kind)
             and all(word in f"{each.namespace}/{each.name}".casefold() for word in words)
         ]
-        kinds = Counter(
-            each.kind.name for each in self._stored if not namespace or each.namespace == namespace
-        )
-        namespaces = Counter(
-            each.namespace
-            for each in self._stored
-            if each.namespace
-            and each.kind.name not in hidden
-            and (not kind or each.kind.name == kind)
-        )
         return Leafing(
-            total=len(self._stored),
-            kinds=_counts(kinds),
-            namespaces=_counts(namespaces),
+            total=len(seen),
+            kinds=_counts(Counter(each.kind.name for each in here)),
+            namespaces=_counts(Counter(each.namespace for each in of_kind if each.namespace)),
             matching=len(matching),
             rows=tuple(matching[first : first + most]),
         )

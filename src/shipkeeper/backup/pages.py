@@ -42,6 +42,13 @@ class _Names(KubeStruct, frozen=True, kw_only=True):
     items: list[_Named] | None = None
 
 
+# What a page should weigh. Many small objects cost the server less in few pages, and a page of
+# large ones must not fill the memory.
+_PAGE_BYTES = 4 * 2**20
+_MOST_OBJECTS = 4000
+# Larger objects may follow those that a page's weight is told from.
+_GROWTH = 4
+
 T = TypeVar("T")
 _LISTED = msgspec.json.Decoder(_Listed)
 _COUNTED = msgspec.json.Decoder(_Counted)
@@ -88,22 +95,31 @@ async def pages(
 ) -> AsyncGenerator[Page]:
     """Every object as it was at just this revision, or as the newest list has it if none is given.
 
-    ExpiredError when the server no longer keeps the revision.
+    Pages after the first hold as many objects as their size lets them. ExpiredError when the server
+    no longer keeps the revision.
     """
     path = kind.resource.path(namespace)
-    query = {"limit": str(connection.page_size)} if connection.page_size else {}
-    if selector:
-        query["labelSelector"] = selector
-    exactly = {"resourceVersion": revision, "resourceVersionMatch": "Exact"} if revision else {}
-    asked = query | exactly
+    limit = connection.page_size
+    query = {"labelSelector": selector} if selector else {}
+    asked = {"resourceVersion": revision, "resourceVersionMatch": "Exact"} if revision else {}
     while True:
-        body = await connection.send("GET", path, query=asked)
+        limited = {"limit": str(limit)} if limit else {}
+        body = await connection.send("GET", path, query=query | limited | asked)
         listed = _decode(_LISTED, path, body)
         yield Page(_raw_objects(path, body, listed), listed.metadata.resource_version)
         if not listed.metadata.continue_:
             return
         # The token holds the revision; the server takes no other beside it.
-        asked = query | {"continue": listed.metadata.continue_}
+        asked = {"continue": listed.metadata.continue_}
+        limit = next_limit(limit, len(listed.items or ()), len(body))
+
+
+def next_limit(limit: int, objects: int, size: int) -> int:
+    """How many objects to ask for after a page of so many objects and bytes."""
+    if not objects or not limit:
+        return limit  # What a selector passes over weighs nothing; 0 asks for everything at once.
+    fitting = _PAGE_BYTES * objects // size
+    return max(1, min(fitting, limit * _GROWTH, _MOST_OBJECTS))
 
 
 async def one_ahead(source: AsyncGenerator[Page]) -> AsyncGenerator[Page]:

@@ -8,6 +8,7 @@ import msgspec
 from shipkeeper.backup.archive import Archive
 from shipkeeper.backup.assess import Assessment, Prepared, assess, context
 from shipkeeper.backup.discovery import discover
+from shipkeeper.backup.gist import gist_of
 from shipkeeper.backup.owners import Owners
 from shipkeeper.backup.restore_options import RestoreOptions
 from shipkeeper.backup.restore_plan import (
@@ -28,6 +29,7 @@ from shipkeeper.backup.volumes.saving import OpenHosts
 from shipkeeper.backup.volumes.world import observe
 from shipkeeper.backup.webhooks import MUTATING, VALIDATING
 from shipkeeper.backup.writing import ObjectWriter
+from shipkeeper.engine.agreement import require_agreed
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.plan import Plan
@@ -116,8 +118,10 @@ async def execute(
 ) -> RunResult:
     """Run a plan, or go on with the interrupted run of the same request.
 
-    NotPermittedError, before anything is written, if the user may not do a part of it.
+    Before anything is written: NotPermittedError if the user may not do a part of it, and
+    PlanChangedError if another plan was agreed to.
     """
+    require_agreed(gist_of(prepared.plan))
     await require_permissions(connection, permissions_of(prepared))
     async with open_session(connection, journal, prepared.plan, tell) as session:
         return await carry_out(connection, archive, journal, session, tell, count, open_hosts)
@@ -172,7 +176,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
             reason="OtherCluster",
             hint="choose that cluster with --context",
         )
-    async with drive(connection, journal, run, tell) as session:
+    async with drive(connection, journal, run, tell, is_given_up=True) as session:
         await take_back(connection, journal, session, tell)
 
 

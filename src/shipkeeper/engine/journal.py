@@ -36,6 +36,10 @@ create table if not exists entries (
     step text not null, item text not null, phase text not null, detail text not null,
     written_at text not null
 );
+create table if not exists marks (
+    run text primary key, cluster text not null, lease text not null, revision text not null,
+    broken text not null default ''
+);
 create index if not exists entries_of_run on entries (run, sequence);
 """
 
@@ -168,7 +172,8 @@ class Journal:
                     database.execute(f"alter table runs add column {name} text")
 
     @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection]:
+        """Read or change all or nothing; JournalError if that fails."""
         try:
             with self._using, self._database:
                 yield self._database
@@ -182,7 +187,7 @@ class Journal:
 
     def begin(self, run: RunRecord) -> None:
         """Write a run down before its first step."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "insert into runs "
                 "(id, procedure, cluster, request, plan, started_at, person, door) "
@@ -201,7 +206,7 @@ class Journal:
 
     async def revise(self, run: str, revision: Revision) -> None:
         """Write down that a run goes on by another plan, and what changed."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "update runs set revised = ? where id = ?",
                 (msgspec.json.encode(revision.plan).decode(), run),
@@ -220,7 +225,7 @@ class Journal:
 
     async def finish(self, run: str, outcome: Outcome) -> None:
         """Write down how a run ended."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             database.execute(
                 "update runs set finished_at = ?, outcome = ? where id = ?",
                 (datetime.now(UTC).isoformat(), outcome, run),
@@ -253,7 +258,7 @@ class Journal:
             for each in entries
         ]
         try:
-            with self._transaction() as database:
+            with self.transaction() as database:
                 database.executemany(
                     "insert into entries (run, step, item, phase, detail, written_at) "
                     "values (?, ?, ?, ?, ?, ?)",
@@ -265,7 +270,7 @@ class Journal:
 
     def runs(self, *, cluster: str = "") -> list[RunRecord]:
         """All runs, newest first, of one cluster or of all."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             rows = database.execute(
                 "select id, procedure, cluster, plan, started_at, finished_at, outcome, revised, "
                 "person, door from runs "
@@ -276,7 +281,7 @@ class Journal:
 
     def run(self, id_: str) -> RunRecord:
         """One run by its id; JournalError if there is none."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             row = database.execute(
                 "select id, procedure, cluster, plan, started_at, finished_at, outcome, revised, "
                 "person, door from runs where id = ?",
@@ -293,13 +298,13 @@ class Journal:
     @property
     def version(self) -> tuple[int, int]:
         """Changes with everything that is written, by whichever process."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             seen = database.execute("pragma data_version").fetchone()[0]
             return (seen, database.total_changes)
 
     def heads(self) -> list[RunHead]:
         """All runs, newest first, without their plans: those can be large."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             rows = database.execute(
                 "select id, procedure, cluster, started_at, finished_at, outcome, "
                 "coalesce(person, ''), coalesce(door, '') "
@@ -320,7 +325,7 @@ class Journal:
 
     def entries_after(self, run: str, sequence: int) -> tuple[int, list[Entry]]:
         """What was written down of a run after a sequence number, and the last number by now."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             rows = database.execute(
                 "select sequence, step, item, phase, detail, written_at from entries "
                 "where run = ? and sequence > ? order by sequence",
@@ -331,7 +336,7 @@ class Journal:
 
     def entries(self, run: str, *, step: str = "") -> list[Entry]:
         """What was written down of a run, or of one step of it, oldest first."""
-        with self._transaction() as database:
+        with self.transaction() as database:
             rows = database.execute(
                 "select step, item, phase, detail, written_at from entries where run = ? "
                 "and ? in ('', step) order by sequence",

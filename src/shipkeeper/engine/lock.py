@@ -20,6 +20,7 @@ from shipkeeper.engine.tenure import (
     now,
     patch_lease,
 )
+from shipkeeper.engine.witness import NOBODY, Witness
 from shipkeeper.errors import LockHeldError, ShipkeeperError
 from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.kube.reader import Reader
@@ -40,6 +41,7 @@ async def cluster_lock(
     is_gone: Callable[[str], bool],
     tell: Sink,
     times: LeaseTimes = _USUAL,
+    witness: Witness = NOBODY,
 ) -> AsyncGenerator[Tenure]:
     """Hold the cluster's lock; the body is cancelled, and LockLostError raised, if it is lost.
 
@@ -49,8 +51,10 @@ async def cluster_lock(
     `identity` is who holds it, in words for the others; `is_gone` tells of another holder whether
     it is known to have died, in which case the lock is taken over at once. Raises LockHeldError.
     """
-    lease = await _acquire(reader, writer, identity, is_gone, tell, times)
-    async with holding(reader, writer, identity, lease, tell=tell, times=times) as tenure:
+    lease = await _acquire(reader, writer, identity, is_gone, tell, times, witness)
+    async with holding(
+        reader, writer, identity, lease, tell=tell, times=times, witness=witness
+    ) as tenure:
         yield tenure
 
 
@@ -63,12 +67,13 @@ async def holding(
     *,
     tell: Sink,
     times: LeaseTimes = _USUAL,
+    witness: Witness = NOBODY,
 ) -> AsyncGenerator[Tenure]:
     """Hold a Lease that was taken a moment ago, and release it at the end.
 
     The body is cancelled, and LockLostError raised, if it is lost.
     """
-    tenure = Tenure(reader, writer, identity, lease, tell, times)
+    tenure = Tenure(reader, writer, identity, lease, tell, times, witness)
     body = cast("asyncio.Task[Any]", asyncio.current_task())
     keeper = asyncio.create_task(tenure.keep())
 
@@ -104,16 +109,20 @@ async def _acquire(
     is_gone: Callable[[str], bool],
     tell: Sink,
     times: LeaseTimes,
+    witness: Witness,
 ) -> Lease:
     while True:
         lease = await read_or_create(reader, writer, CLUSTER)
         holder = lease.spec.holder_identity
         if holder and holder != identity and not is_gone(holder):
             await _watch_it_expire(reader, lease, holder, tell)
+        witness.found(lease)
         try:
-            return await take(writer, lease, identity, times)
+            lease = await take(writer, lease, identity, times)
         except ConflictError:
             continue
+        await witness.kept(lease)
+        return lease
 
 
 async def take(writer: Writer, lease: Lease, identity: str, times: LeaseTimes) -> Lease:

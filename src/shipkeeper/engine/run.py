@@ -7,7 +7,7 @@ twice: a step that the journal holds as done is passed over, one that was begun 
 import asyncio
 import errno
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +35,10 @@ from shipkeeper.errors import BlockedError, ShipkeeperError
 _NO_ROOM = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
 )
+
+
+class RollbackError(ShipkeeperError):
+    """A step failed, and what it rests on still stands; the run can be gone on with."""
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -276,9 +280,19 @@ class Run:
         told: dict[str, Any] = {"reason": verdict.reason, "message": verdict.message}
         if stands or "stands" in record.detail:
             told["stands"] = stands
-        await record.write(Phase.FAILED, **told)
-        for id_ in rollback:
-            await self._undo(self.plan.step(id_))
+        left = list(rollback)
+        try:
+            # First, for whoever goes on after a death in the midst of it must doubt what is undone.
+            await record.write(Phase.FAILED, **told)
+            while left:
+                await self._undo(self.plan.step(left[0]))
+                left.pop(0)
+        except LockLostError:
+            raise
+        except ShipkeeperError as error:
+            if not left:
+                raise
+            raise _not_taken_back(step, verdict, left, error) from error
         self._schedule.give_back(rollback)
         state = "Blocked" if verdict.blocks else "Failed"
         return StepResult(step=step.id, state=state, verdict=verdict)
@@ -346,6 +360,17 @@ def _verdict_of(step: Step, error: ShipkeeperError, effect: Effect) -> Verdict:
         reason=error.reason,
         message=error.message,
         remedy=error.hint,
+    )
+
+
+def _not_taken_back(
+    step: Step, verdict: Verdict, left: Sequence[str], error: ShipkeeperError
+) -> RollbackError:
+    return RollbackError(
+        f"step {step.id} failed ({verdict.message}), and what it rests on could not be taken back: "
+        f"{error.message}; as they are stay: {', '.join(left)}",
+        reason=error.reason,
+        hint=error.hint or "run the same command again to go on, or give the run up",
     )
 
 

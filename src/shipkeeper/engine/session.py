@@ -12,11 +12,13 @@ from pathlib import Path
 
 import msgspec
 
+from shipkeeper.engine.agreement import require_no_older
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.lock import cluster_lock
 from shipkeeper.engine.origin import origin
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import RunStarted, Sink
+from shipkeeper.engine.setback import History
 from shipkeeper.errors import BlockedError, LockHeldError
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ForbiddenError
@@ -55,12 +57,13 @@ async def open_session(
     """Go on with the unfinished run of the same request, or begin one with this plan.
 
     Raises LockHeldError if another process drives that run, or any run in this cluster, and
-    BlockedError if that run is half aborted.
+    BlockedError if that run is half aborted, or another plan was agreed to.
     """
     cluster = await cluster_identity(Reader(connection))
     found = journal.unfinished(cluster, plan.procedure, plan.request)
     if found is not None:
         require_resumable(found)
+        require_no_older(found.id)
     run = found or new_run(plan, cluster)
     async with drive(connection, journal, run, tell, is_new=found is None) as session:
         yield session
@@ -68,11 +71,22 @@ async def open_session(
 
 @asynccontextmanager
 async def drive(
-    connection: Connection, journal: Journal, run: RunRecord, tell: Sink, *, is_new: bool = False
+    connection: Connection,
+    journal: Journal,
+    run: RunRecord,
+    tell: Sink,
+    *,
+    is_new: bool = False,
+    is_given_up: bool = False,
 ) -> AsyncGenerator[Session]:
-    """Hold a run's locks; a new one is written into the journal once they are held."""
+    """Hold a run's locks; a new one is written into the journal once they are held.
+
+    BlockedError if the cluster went back behind what the journal holds of it, unless it is given
+    up: what is taken back is looked at first.
+    """
     root = journal.path.parent / "runs"
     identity = f"run {run.id} on {socket.gethostname()}"
+    history = History(journal, run)
     with local_lock(root / run.id, f"run {run.id} is driven"):
         async with cluster_lock(
             Reader(connection),
@@ -80,7 +94,10 @@ async def drive(
             identity,
             is_gone=lambda holder: _is_gone(holder, root),
             tell=tell,
+            witness=history,
         ) as tenure:
+            if not is_given_up:
+                history.require_unbroken()
             if is_new:
                 journal.begin(run)
             tell(RunStarted(run.id, run.plan, resumed=not is_new))

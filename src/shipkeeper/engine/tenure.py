@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from shipkeeper.engine.progress import Note, Sink
+from shipkeeper.engine.witness import NOBODY, Witness
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.errors import (
     ConflictError,
@@ -77,6 +78,7 @@ class Tenure:
         lease: Lease,
         tell: Sink,
         times: LeaseTimes,
+        witness: Witness = NOBODY,
     ) -> None:
         self._reader = reader
         self._writer = writer
@@ -84,6 +86,7 @@ class Tenure:
         self._lease = lease
         self._tell = tell
         self._times = times
+        self._witness = witness
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._renewed_at = self._clock()
         self._is_wanted = asyncio.Event()
@@ -165,18 +168,26 @@ class Tenure:
             # or an older state: nobody but us renews it, so that it tells of every restore.
             known, self._lease = self._lease, await self._read()
             if is_older(self._lease.metadata.resource_version, known.metadata.resource_version):
+                self._remember_setback()
                 raise _went_back() from error
             if self._lease.spec.holder_identity != self._identity:
                 raise _lost(f"{self._lease.spec.holder_identity or 'another'} took it") from error
             self._lease = await self._patch({"renewTime": now()})
         except NotFoundError as error:
-            raise _lost("its Lease was deleted") from error
+            raise _gone() from error
+
+    def _remember_setback(self) -> None:
+        # Before the release makes the Lease look younger. A journal that cannot be written to must
+        # not keep the run from ending.
+        with suppress(ShipkeeperError):
+            self._witness.found(self._lease)
 
     async def _succeeded(self, began: float) -> None:
         if self._is_away:
             away = self._clock() - self._renewed_at
             self._tell(Note(f"the API server serves again after {away:.0f}s; going on"))
         self._is_away, self._refused_at = False, None
+        await self._witness.kept(self._lease)
         async with self._renewed:
             self._renewed_at = began
             self._renewed.notify_all()
@@ -234,6 +245,16 @@ def _lost(why: str) -> LockLostError:
         f"this run lost the cluster's lock: {why}; it stopped where it was",
         reason="LockLost",
         hint="run the same command again to go on",
+    )
+
+
+def _gone() -> LockLostError:
+    return LockLostError(
+        "this run lost the cluster's lock: its Lease is gone, because it was deleted or etcd was "
+        "restored to a state from before it; the run stopped where it was",
+        reason="LeaseGone",
+        hint="what was done may be undone: look at the nodes, give this run up with: shipkeeper "
+        "abort RUN, and begin anew",
     )
 
 

@@ -55,12 +55,21 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Browser:
-    """A snapshot with its index, the shapes of its cluster's types, and keys to decrypt with."""
+    """A snapshot with its index, the shapes of its cluster's types, and keys to decrypt with.
 
-    def __init__(self, snapshot: Snapshot, keys: Keys, minor: int | None = None) -> None:
+    Without an `index` it is the one of the cache, or is made and kept there.
+    """
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        keys: Keys,
+        minor: int | None = None,
+        index: Index | None = None,
+    ) -> None:
         self._snapshot = snapshot
         self._keys = keys
-        self.index: Index = open_index(snapshot)
+        self.index = open_index(snapshot) if index is None else index
         self._minor = minor
         self._shapes: Shapes | None = None
 

@@ -162,12 +162,21 @@ def open_index(snapshot: Snapshot) -> Index:
             found = Index(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         os.utime(path)
         return found
+    parts = _parts(snapshot)
+    _keep(path, parts)
+    return Index(b"".join(parts))
+
+
+def make_index(snapshot: Snapshot) -> Index:
+    """The same, made, and kept nowhere: the names in it are not to outlive who looks."""
+    return Index(b"".join(_parts(snapshot)))
+
+
+def _parts(snapshot: Snapshot) -> list[bytes]:
     # Here and not above: as a rule the index is there.
     from shipkeeper.etcd.indexing import build_index
 
-    parts = build_index(snapshot.database())
-    _keep(path, parts)
-    return Index(b"".join(parts))
+    return build_index(snapshot.database())
 
 
 def read_row(snapshot: Snapshot, row: Row) -> KeyValue:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from shipkeeper.kube.connection import Requests
 from shipkeeper.kube.errors import UnreachableError
 from shipkeeper.kube.reader import Listing, Reader
-from shipkeeper.kube.reflector import Reflector
+from shipkeeper.kube.reflector import Reflector, is_older
 from shipkeeper.kube.resources import Resource
 from shipkeeper.kube.writer import MERGE_PATCH, Writer
 from shipkeeper.model.meta import KubeObject
@@ -77,11 +77,15 @@ class FollowingReader(Reader):
         setbacks, noted = self._noted.get(key, (0, None))
         if watched is None or noted is None:
             return watched
-        is_current = setbacks == self.followed.setbacks
+        is_current = setbacks == self.followed.setbacks and not self._is_past(noted)
         if is_current and watched.uid == noted.uid and _revision(watched) < _revision(noted):
             return noted
         del self._noted[key]
         return watched
+
+    def _is_past(self, noted: KubeObject) -> bool:
+        """Whether the watch knows what came after: a restore with bumped revisions took it back."""
+        return is_older(noted.metadata.resource_version, self.followed.revision)
 
 
 async def wait_for_object(

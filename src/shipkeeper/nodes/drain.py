@@ -19,7 +19,13 @@ from shipkeeper.engine.plan import Item, Step
 from shipkeeper.engine.progress import ItemChanged, Sink
 from shipkeeper.errors import BlockedError, ShipkeeperError
 from shipkeeper.kube.changes import Added, Change, Deleted
-from shipkeeper.kube.errors import ApiError, NotFoundError, UnreachableError
+from shipkeeper.kube.errors import (
+    ApiError,
+    ForbiddenError,
+    NotFoundError,
+    UnauthorizedError,
+    UnreachableError,
+)
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.reflector import Reflector
 from shipkeeper.kube.resources import DAEMON_SETS, NODES, PODS
@@ -33,6 +39,7 @@ from shipkeeper.nodes.filters import daemon_set_of, is_long_deleted
 from shipkeeper.nodes.observe import ClusterState
 from shipkeeper.nodes.options import DrainOptions
 from shipkeeper.nodes.plan import PodAction, unreachable
+from shipkeeper.nodes.still_cordoned import require_cordoned
 from shipkeeper.nodes.tiers import rank_of
 
 _LOOK_AGAIN = 1.0  # seconds between looks at a pod that does not end
@@ -176,21 +183,8 @@ class NodeDrain:
                 departure.is_awaited = True
                 leaving.append(departure)
         if any(each.pod.uid not in self._at_start for each in leaving):
-            await self._require_cordoned()
+            await require_cordoned(self._reader, self._node)
         return leaving
-
-    async def _require_cordoned(self) -> None:
-        """Who comes to a node that somebody gave back is meant to be there: BlockedError."""
-        try:
-            node = await self._reader.get(NODES, self._node)
-        except (NotFoundError, UnreachableError):
-            return
-        if not node.spec.unschedulable:
-            raise BlockedError(
-                f"node {self._node} was uncordoned during its drain, and pods come to it",
-                reason="NotCordoned",
-                hint="see who uncordons it; then run the same command again",
-            )
 
     def _fail(self, departure: Departure, error: ShipkeeperError) -> None:
         self._failures[departure.pod.key] = error
@@ -300,9 +294,9 @@ class NodeDrain:
         self._node_asked_at = now
         try:
             node = await self._reader.get(NODES, self._node)
-        except (NotFoundError, UnreachableError):
-            # A node that is gone takes its pods along; an API server that is gone comes back, or
-            # the lock is lost and the run ends.
+        except (NotFoundError, UnreachableError, ForbiddenError, UnauthorizedError):
+            # A node that is gone takes its pods along; an API server that is gone, or knows no
+            # permissions, comes back, or the lock is lost and the run ends.
             return
         if not node.is_reachable:
             verdict = unreachable(node)

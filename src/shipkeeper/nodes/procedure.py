@@ -6,6 +6,7 @@ from statistics import median
 
 import msgspec
 
+from shipkeeper.engine.agreement import require_agreed
 from shipkeeper.engine.announce import announcing
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.ledger import Ledger
@@ -33,6 +34,7 @@ from shipkeeper.nodes.fleet.observe import FleetState, observe_fleet
 from shipkeeper.nodes.fleet.pace import observed_pace
 from shipkeeper.nodes.fleet.plan import plan_fleet
 from shipkeeper.nodes.fleet.surge_room import admit_surges
+from shipkeeper.nodes.gist import gist_of
 from shipkeeper.nodes.observe import ClusterState, observe, observe_nodes, observe_outside
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, drain_options
 from shipkeeper.nodes.permission import permissions_of
@@ -125,8 +127,9 @@ async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Si
     """Run a plan, or go on with the interrupted run of the same request.
 
     Before anything is written: NotPermittedError if the user may not do a part of it, and what
-    would forbid the work on hosts.
+    would forbid the work on hosts; PlanChangedError if another plan was agreed to.
     """
+    require_agreed(gist_of(plan))
     await require_permissions(connection, permissions_of(plan))
     await _require_work(connection, plan)
     async with open_session(connection, journal, plan, tell) as session:
@@ -163,7 +166,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
             hint="put nodes back in service with: shipkeeper uncordon",
         )
     await _require_same_cluster(connection, run)
-    async with drive(connection, journal, run, tell) as session:
+    async with drive(connection, journal, run, tell, is_given_up=True) as session:
         await take_back(connection, journal, session, tell)
 
 

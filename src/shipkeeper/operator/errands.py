@@ -2,52 +2,72 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from typing import Generic, TypeVar
+
+import msgspec
+
+from shipkeeper.operator.api.kind import CustomObject
 
 T = TypeVar("T")
 
 
-class Errands(Generic[T]):
-    """Pieces of work by key; `changed` is called with a key when its work is done.
+class _Errand(msgspec.Struct, Generic[T], frozen=True):
+    """A piece of work, and the UID of the object that it is for."""
 
-    One at a time, because each may hold a whole cluster in memory.
+    uid: str
+    task: asyncio.Task[T]
+
+
+class Errands(Generic[T]):
+    """Pieces of work, one for each object; `changed` is called with its key when it is done.
+
+    One at a time, because each may hold a whole cluster in memory; `slots` bounds them beside those
+    of other kinds. What is done for an object is never told to another of its name.
     """
 
-    def __init__(self, changed: Callable[[str], None]) -> None:
+    def __init__(
+        self, changed: Callable[[str], None], slots: asyncio.Semaphore | None = None
+    ) -> None:
         self._changed = changed
         self._turn = asyncio.Lock()
-        self._going: dict[str, asyncio.Task[T]] = {}
+        self._slots = slots or nullcontext()
+        self._going: dict[str, _Errand[T]] = {}
 
-    def outcome(self, key: str, work: Callable[[], Awaitable[T]]) -> T | None:
+    def outcome(self, found: CustomObject, work: Callable[[], Awaitable[T]]) -> T | None:
         """What the work came to, told once; None while it goes on. Raises what it raised."""
-        task = self._going.get(key)
-        if task is None:
-            self._going[key] = task = asyncio.create_task(self._run(work))
+        key = found.key
+        if not self.is_under_way(found):
+            self.drop(key)
+            task = asyncio.create_task(self._run(work))
             task.add_done_callback(lambda _: self._changed(key))
+            self._going[key] = _Errand(found.uid, task)
             return None
+        task = self._going[key].task
         if not task.done():
             return None
         del self._going[key]
         return task.result()
 
-    def is_under_way(self, key: str) -> bool:
-        """Whether the work of a key waits for its turn, goes on, or is done and not yet told."""
-        return key in self._going
+    def is_under_way(self, found: CustomObject) -> bool:
+        """Whether an object's work waits for its turn, goes on, or is done and not yet told."""
+        errand = self._going.get(found.key)
+        return errand is not None and errand.uid == found.uid
 
     def drop(self, key: str) -> None:
         """Nobody wants the work of a key any more."""
-        task = self._going.pop(key, None)
-        if task is not None:
-            task.cancel()
+        errand = self._going.pop(key, None)
+        if errand is not None:
+            errand.task.cancel()
 
     async def stop(self) -> None:
         """Stop everything."""
-        tasks = tuple(self._going.values())
+        tasks = [each.task for each in self._going.values()]
         self._going.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, work: Callable[[], Awaitable[T]]) -> T:
-        async with self._turn:
+        async with self._turn, self._slots:
             return await work()

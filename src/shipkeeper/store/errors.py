@@ -137,6 +137,17 @@ class NoSuchBackupError(UsageError):
         super().__init__(message, reason="NoSuchBackup", hint="List the backups and name one.")
 
 
+class ForgottenError(BlockedError):
+    """A backup's name was forgotten before, or while it was made; nothing of it is visible."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"backup {name} was forgotten, and no other is ever made under its name",
+            reason="Forgotten",
+            hint="Make another backup; what is stored already is found again.",
+        )
+
+
 class OutlivedError(BlockedError):
     """A backup took so long that a prune may already take away what it builds on."""
 

@@ -19,7 +19,12 @@ from shipkeeper.store.documents import (
     ForgottenDocument,
     base,
 )
-from shipkeeper.store.errors import AccessDeniedError, BlobMissingError, DamagedError
+from shipkeeper.store.errors import (
+    AccessDeniedError,
+    BlobMissingError,
+    DamagedError,
+    ForgottenError,
+)
 from shipkeeper.store.sealing import lock, unlock
 from shipkeeper.store.values import Backup
 
@@ -114,6 +119,15 @@ async def latest_created(access: Access, found: Mapping[str, BlobInfo]) -> dt.da
     close = [i for i in found.values() if newest.modified - i.modified <= dt.timedelta(seconds=1)]
     records = await read_records(access, close)
     return max((record.created for record in records), default=_EPOCH)
+
+
+async def require_not_forgotten(access: Access, name: str) -> None:
+    """ForgottenError if a note hides the backup of that name, be it there or still to come."""
+    try:
+        await access.blobs.info(f"{FORGOTTEN}/{name}")
+    except BlobMissingError:
+        return
+    raise ForgottenError(name)
 
 
 async def forget(access: Access, name: str) -> None:

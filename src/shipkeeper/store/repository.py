@@ -97,9 +97,12 @@ class Repository:
         """Start a backup; it becomes visible by `commit` alone. Needs the writer's key.
 
         Who gives it a name (`documents.new_name`) finds out later whether it became visible: of two
-        writers with one name the second `commit` meets BlobExistsError.
+        writers with one name the second `commit` meets BlobExistsError. ForgottenError, here or at
+        the `commit`, if that name was forgotten.
         """
         self.access.writing  # noqa: B018 - asked for before anything is read
+        if name:
+            await records.require_not_forgotten(self.access, name)
         # Marks before the index: what is doomed later is still there for a whole grace.
         marks = await records.read_marks(self.access)
         doomed = {blob for mark in marks for blob in mark.document.blobs}
@@ -135,6 +138,13 @@ class Repository:
                 raise NoSuchBackupError(f"no backup {name!r} in {self.access.blobs.url}")
         for name in names:
             await records.forget(self.access, name)
+
+    async def renounce(self, name: str) -> None:
+        """Let no backup of that name be visible: neither one that is there nor one on its way.
+
+        Needs the writer's key.
+        """
+        await records.forget(self.access, name)
 
     async def _records(self) -> list[records.Record]:
         found = await records.visible(self.access)

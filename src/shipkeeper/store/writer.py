@@ -16,7 +16,7 @@ from shipkeeper.store.documents import (
     new_name,
     pack_path,
 )
-from shipkeeper.store.errors import OutlivedError
+from shipkeeper.store.errors import ForgottenError, OutlivedError
 from shipkeeper.store.index import Index, pack_row, store_index
 from shipkeeper.store.pack import TARGET_BYTES, Contents, Pack, Packer, Segment
 from shipkeeper.store.pipeline import Job, Pipeline
@@ -26,6 +26,7 @@ from shipkeeper.store.records import (
     locked_body,
     microseconds,
     read_marks,
+    require_not_forgotten,
     visible,
 )
 from shipkeeper.store.tree import TreeBuilder, encode_sections
@@ -145,7 +146,8 @@ class BackupWriter:
 
         `summary` is the caller's own (some kB): readable with the writer's or the reader's key.
         `kind` tells what it is a backup of; `latest` and policies go by kinds.
-        OutlivedError when a prune may already take away what the backup builds on.
+        OutlivedError when a prune may already take away what the backup builds on,
+        ForgottenError when the name was forgotten meanwhile.
         """
         sections = [tree.finish(name) for name, tree in self._trees.items()]
         root = self._store_node(encode_sections(sections))
@@ -245,4 +247,11 @@ class BackupWriter:
             locked=locked_body(self._access, body),
         )
         record = self._access.sign(BACKUPS, self.name, document)
+        await require_not_forgotten(self._access, self.name)
         await create_same(self._access.blobs, f"{BACKUPS}/{self.name}", record)
+        try:
+            # Whoever forgets puts the note first: it is seen here, or the record by them.
+            await require_not_forgotten(self._access, self.name)
+        except ForgottenError:
+            await forget(self._access, self.name)
+            raise

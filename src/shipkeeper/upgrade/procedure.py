@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipkeeper.engine.agreement import require_agreed
 from shipkeeper.engine.announce import announcing
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
 from shipkeeper.engine.onlooking import overheard
@@ -36,6 +37,7 @@ from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.upgrade.catalog import Catalog
 from shipkeeper.upgrade.check import programs
 from shipkeeper.upgrade.draft import CLUSTER
+from shipkeeper.upgrade.gist import gist_of
 from shipkeeper.upgrade.observe import observe_system_maps, observe_versions
 from shipkeeper.upgrade.options import UpgradeOptions, options_of
 from shipkeeper.upgrade.plan import plan_upgrade
@@ -85,7 +87,11 @@ def _not_checked(why: str) -> Verdict:
 
 
 async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Sink) -> RunResult:
-    """Run a plan, or go on with the interrupted run of the same request."""
+    """Run a plan, or go on with the interrupted run of the same request.
+
+    PlanChangedError if another plan was agreed to.
+    """
+    require_agreed(gist_of(plan))
     await require_permissions(connection, permissions_of(plan))
     async with open_session(connection, journal, plan, tell) as session:
         return await _execute(connection, journal, session, tell)
@@ -124,7 +130,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
     await _require_same_cluster(connection, run)
     directory = run_directory(journal, run.id)
     async with (
-        drive(connection, journal, run, tell) as session,
+        drive(connection, journal, run, tell, is_given_up=True) as session,
         assembled(
             *(connection, journal, session, tell),
             is_aborted=True,

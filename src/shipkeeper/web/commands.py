@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipkeeper.engine import agreement
 from shipkeeper.engine.origin import Origin
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.bearer import token_kubeconfig
@@ -74,6 +75,8 @@ class Command:
     def failure(self) -> ShipkeeperError:
         """The error that it ended with."""
         code, lines = self.poll() or 0, self._lines()
+        if _after("error: ", lines).startswith(agreement.CHANGED):
+            return agreement.PlanChangedError()
         return RefusedError(
             _CODES.get(code, 500),
             _after("error: ", lines) or f"the command ended with exit code {code}",
@@ -89,13 +92,16 @@ class Command:
 _started: list[Command] = []
 
 
-def start(console: Console, person: Person, words: Sequence[str]) -> Command:
-    """Start `shipkeeper WORDS` as a person, in a session of its own."""
+def start(console: Console, person: Person, words: Sequence[str], *, agreed: str = "") -> Command:
+    """Start `shipkeeper WORDS` as a person, in a session of its own.
+
+    `agreed` is the digest of the plan that they saw: the command begins that one or none.
+    """
     _started[:] = [each for each in _started if each.poll() is None]
     console.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = console.directory / f"{words[0]}-{secrets.token_hex(6)}.log"
     origin = Origin(person=person.identity.username, door="console")
-    environment = {**os.environ, **origin.environment()}
+    environment = {**os.environ, **origin.environment(), **agreement.environment(agreed)}
     arguments = [sys.executable, "-m", "shipkeeper.cli.main", *words]
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     files: list[_FileAction] = [

@@ -1,6 +1,7 @@
 """Snapshots of etcd in the repository, looked into as backups are.
 
-What is read lies in a file without a name, so that it is gone with the console, however that ends.
+What is read lies in a file without a name, and its index in memory alone: both are gone with the
+console, however that ends.
 """
 
 import asyncio
@@ -25,7 +26,7 @@ from shipkeeper.etcd.archive import fetch, summary_of
 from shipkeeper.etcd.browse import Browser
 from shipkeeper.etcd.encrypted import Keys
 from shipkeeper.etcd.errors import EtcdError
-from shipkeeper.etcd.index import Row
+from shipkeeper.etcd.index import Row, make_index
 from shipkeeper.etcd.objects import ObjectError, type_of
 from shipkeeper.etcd.snapshot import Snapshot, map_snapshot
 from shipkeeper.store.repository import Repository
@@ -178,7 +179,7 @@ async def open_catalog(repository: Repository, backup: Backup) -> SnapshotCatalo
 
 
 def _catalog(title: str, snapshot: Snapshot) -> SnapshotCatalog:
-    return SnapshotCatalog(title, Browser(snapshot, Keys()))
+    return SnapshotCatalog(title, Browser(snapshot, Keys(), index=make_index(snapshot)))
 
 
 def _names(browser: Browser) -> list[Kept]:

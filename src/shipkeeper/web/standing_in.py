@@ -1,12 +1,13 @@
 """Somebody with a client certificate: the console acts as them, by impersonation, if it may."""
 
 from collections.abc import Callable
+from typing import Any
 
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import Permission, is_permitted
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.identity import Identity, who_am_i
-from shipkeeper.kube.resources import GROUPS, USERS
+from shipkeeper.kube.resources import GROUPS, USERS, Resource
 from shipkeeper.web.person import Person
 from shipkeeper.web.presented import Presented
 from shipkeeper.web.problem import RefusedError
@@ -17,20 +18,23 @@ _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
 async def require_standing_in(own: Connection, say: Callable[[str], None]) -> None:
-    """UsageError if the console acts as somebody else itself; what it may not do is said."""
+    """UsageError if the console acts as somebody itself; it is said if it may act as anybody."""
     if own.credentials.impersonation.user:
         raise UsageError(
             "a console that acts as somebody (--as) cannot act as others for their certificates",
             reason="AlreadyImpersonating",
             hint="leave out --as, or --client-ca-file",
         )
-    for resource in (USERS, GROUPS):
-        permission = Permission(verb="impersonate", resource=resource)
-        if not await is_permitted(own, permission):
-            say(
-                f"the console may not {permission.request}: certificates log in only if it may do "
-                f"so by name (kubectl auth can-i impersonate {resource.plural}/NAME)"
-            )
+    if any([await _may_act_as_any(own, each) for each in (USERS, GROUPS)]):
+        say(
+            "the console may act as anybody, so whoever takes its machine may, too: let it "
+            "impersonate the users and groups that log in, by name (resourceNames)"
+        )
+
+
+async def _may_act_as_any(own: Connection, resource: Resource[Any]) -> bool:
+    permission = Permission(verb="impersonate", resource=resource)
+    return await is_permitted(own, permission, if_not_told=False)
 
 
 async def stand_in(own: Connection, shown: Presented) -> Person:

@@ -10,6 +10,8 @@ from typing import Final
 MANIFESTS: Final = "/etc/kubernetes/manifests"
 API_SERVER: Final = "kube-apiserver"
 ETCD: Final = "etcd"
+ABSENT: Final = ": No such file or directory"
+"""How a host's kernel says ENOENT; whatever else it says, a file may be there."""
 # How many seconds a wait may take, as a variable of the shell; see `patient`.
 _WAIT: Final = "$patience"
 
@@ -72,6 +74,11 @@ def take_file(path: str) -> str:
         f'umask 077; mkdir -p "$(dirname {name})" && cat >{name} && sync {name} && '
         f"sha256sum <{name}"
     )
+
+
+def fetch(path: str) -> str:
+    """Print a file; the last word is ABSENT if, and only if, it is certain that there is none."""
+    return f"LC_ALL=C cat {shlex.quote(path)}"
 
 
 def discard(folder: str) -> str:

@@ -266,6 +266,7 @@ async def _save(bench: Bench, site: Site) -> None:
 async def _fetch(bench: Bench, site: Site, file: Path) -> None:
     """Fetch the old database with its sha256 behind it, as a snapshot has it."""
     digest = hashlib.sha256()
+    database = f"{site.old_data}/member/snap/db"
     with appearing(file) as target:
 
         async def take(chunk: bytes) -> None:
@@ -273,10 +274,22 @@ async def _fetch(bench: Bench, site: Site, file: Path) -> None:
             target.write(chunk)
 
         async with bench.hosts[site.host].session() as session:
-            answer = await session.stream(f"cat {site.old_data}/member/snap/db", take)
+            answer = await session.stream(programs.fetch(database), take)
         if answer.exit_code:
-            raise _MissingError(_last_words(answer.errors, answer.exit_code), reason="NoDatabase")
+            raise _unread(site, database, _last_words(answer.errors, answer.exit_code))
         target.write(digest.digest())
+
+
+def _unread(site: Site, database: str, words: str) -> EtcdError:
+    """Why a database did not come: that there is none must be certain, else it is there."""
+    if words.endswith(programs.ABSENT):
+        return _MissingError(words, reason="NoDatabase")
+    return EtcdError(
+        f"{site.host}: the old database cannot be read, so it is not saved: {words}",
+        reason="OldDatabaseUnread",
+        hint=f"see the disk and the permissions there; if it is beyond reading, move {database} "
+        "away on that host, and try again",
+    )
 
 
 def bench_of(plan: Plan, hosts: Mapping[str, Host], directory: Path, tell: Sink) -> Bench:

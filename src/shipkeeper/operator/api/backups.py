@@ -17,6 +17,7 @@ from shipkeeper.operator.api.fields import (
     Text,
     Url,
     Zone,
+    unchanged,
 )
 from shipkeeper.operator.api.kind import Column, Kind
 
@@ -176,6 +177,10 @@ class BackupSpec(KubeStruct, frozen=True, kw_only=True):
             "self.repository == oldSelf.repository",
             "a backup is made once: repository must stay as it is; create another Backup",
         ),
+        Rule(
+            unchanged("self.objects"),
+            "a backup is made once: objects must stay as they are; create another Backup",
+        ),
     )
 
     repository: Annotated[Name, Meta(description="The BackupRepository that takes it.")]
@@ -194,6 +199,16 @@ class MissingPart(KubeStruct, frozen=True, kw_only=True):
     message: Annotated[Text, Meta(description="Why, in a sentence.")] = ""
 
 
+class BegunWith(KubeStruct, frozen=True, kw_only=True):
+    """What a backup was begun with, which it stays with whatever the spec says later."""
+
+    repository: Annotated[str, Meta(description="The BackupRepository.")] = ""
+    repository_id: Annotated[
+        str, Meta(description="What tells the repository from all others (its status.id).")
+    ] = ""
+    objects: Annotated[Objects, Meta(description="Which objects.")] = Objects()
+
+
 class BackupStatus(KubeStruct, frozen=True, kw_only=True):
     """How a backup stands."""
 
@@ -209,6 +224,9 @@ class BackupStatus(KubeStruct, frozen=True, kw_only=True):
         Meta(description="Its name in the repository, as `shipkeeper backup show` takes it."),
     ] = ""
     attempts: Annotated[int, Meta(description="How often it was begun.")] = 0
+    begun_with: Annotated[
+        BegunWith | None, Meta(description="What it was first begun with, and stays with.")
+    ] = None
     objects: Annotated[int, Meta(description="How many objects it holds so far.")] = 0
     content_bytes: Annotated[int, Meta(description="Their bytes.")] = 0
     added_bytes: Annotated[int, Meta(description="The bytes that the repository grew by.")] = 0

@@ -19,6 +19,14 @@ class Rule(msgspec.Struct, frozen=True):
     message: str
 
 
+def unchanged(*paths: str) -> str:
+    """The rule that these fields, such as `self.objects`, are there or not as they were before."""
+    both = ((path, f"oldSelf{path.removeprefix('self')}") for path in paths)
+    return " && ".join(
+        f"has({now}) == has({old}) && (!has({now}) || {now} == {old})" for now, old in both
+    )
+
+
 Duration = Annotated[
     str,
     Meta(

@@ -7,7 +7,8 @@ import msgspec
 from shipkeeper.kube.resources import Resource
 from shipkeeper.model.meta import KubeObject
 from shipkeeper.model.version import Version
-from shipkeeper.operator.api.schema import schema_of
+from shipkeeper.operator.api.fields import Rule
+from shipkeeper.operator.api.schema import schema_of, validations
 
 GROUP = "shipkeeper.dev"
 VERSION = "v1alpha1"
@@ -41,7 +42,8 @@ class Column(msgspec.Struct, frozen=True):
 class Kind(msgspec.Struct, Generic[SpecT], frozen=True, kw_only=True):
     """A kind: its names, what its spec and status are made of, and its columns.
 
-    `plural` and `short` are what kubectl takes. All kinds belong to the cluster, not to namespaces.
+    `plural` and `short` are what kubectl takes; `rules` are over spec and status together. All
+    kinds belong to the cluster, not to namespaces.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Kind(msgspec.Struct, Generic[SpecT], frozen=True, kw_only=True):
     status: type[msgspec.Struct]
     columns: tuple[Column, ...]
     text: str
+    rules: tuple[Rule, ...] = ()
 
     @property
     def resource(self) -> Resource[CustomObject]:
@@ -112,6 +115,7 @@ class Kind(msgspec.Struct, Generic[SpecT], frozen=True, kw_only=True):
                 "status": schema_of(self.status, with_rules=with_rules),
             },
             "required": ["spec"],
+            **(validations(self.rules) if with_rules else {}),
         }
 
 

@@ -8,7 +8,7 @@ from msgspec import Meta
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.operator.api.backups import Objects
 from shipkeeper.operator.api.conditions import StatusCondition
-from shipkeeper.operator.api.fields import Name
+from shipkeeper.operator.api.fields import Name, Rule, unchanged
 from shipkeeper.operator.api.kind import Column, Kind
 from shipkeeper.operator.api.reference import ObjectRef
 
@@ -110,6 +110,12 @@ class RestoreStatus(KubeStruct, frozen=True, kw_only=True):
     ] = ()
 
 
+# What a plan was made from; only `approved` may change once there is one.
+_PLANNED = (
+    *("repository", "backup", "objects", "existing", "namespaceMap", "storageClassMap"),
+    *("imageMap", "prune", "scaleToZero", "keepWebhooks"),
+)
+
 RESTORE = Kind(
     kind="Restore",
     plural="restores",
@@ -124,6 +130,14 @@ RESTORE = Kind(
         Column("Done", ".status.done", "integer"),
         Column("Backup", ".status.backup"),
         Column("Message", ".status.message", priority=1),
+    ),
+    rules=(
+        Rule(
+            "!has(oldSelf.status) || !has(oldSelf.status.run) || oldSelf.status.run == '' || "
+            f"({unchanged(*(f'self.spec.{each}' for each in _PLANNED))})",
+            "what was planned is done: once there is a plan only spec.approved may change; "
+            "delete it and create another Restore",
+        ),
     ),
     text="Objects of a backup brought back, by a plan that is approved first.",
 )

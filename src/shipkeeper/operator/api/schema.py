@@ -21,6 +21,12 @@ def schema_of(type_: type[msgspec.Struct], *, with_rules: bool) -> Schema:
     return _Reader(with_rules=with_rules).of(inspect.type_info(type_))
 
 
+def validations(rules: Iterable[Rule]) -> Schema:
+    """Rules as a schema has them."""
+    found = [{"rule": each.rule, "message": each.message} for each in rules]
+    return {"x-kubernetes-validations": found} if found else {}
+
+
 class _Reader:
     def __init__(self, *, with_rules: bool) -> None:
         self._with_rules = with_rules
@@ -55,8 +61,7 @@ class _Reader:
         return {**told, **schema, **self._validations(rules)}
 
     def _validations(self, rules: Iterable[Rule]) -> Schema:
-        found = [{"rule": each.rule, "message": each.message} for each in rules]
-        return {"x-kubernetes-validations": found} if found and self._with_rules else {}
+        return validations(rules) if self._with_rules else {}
 
     def _struct(self, type_: inspect.StructType) -> Schema:
         properties = {each.encode_name: self._field(each) for each in type_.fields}

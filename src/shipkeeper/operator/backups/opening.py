@@ -50,7 +50,7 @@ async def open_named(
         raise NotReadyError(
             f"there is no BackupRepository {name}",
             reason="RepositoryNotFound",
-            hint="create it, or name another in spec.repository",
+            hint="create one of that name",
         )
     try:
         spec = BACKUP_REPOSITORY.read(found)
@@ -88,6 +88,16 @@ async def open_repository(
     writer = await secrets.writer_key(spec.key_secret)
     reader = await secrets.identity(spec.identity_secret) if spec.identity_secret else None
     return await Repository.open(blobs, writer=writer, reader=reader)
+
+
+def require_same(opened: Repository, id_: str, name: str) -> None:
+    """NotReadyError if a BackupRepository is not the repository that something was begun with."""
+    if id_ not in ("", opened.id):
+        raise NotReadyError(
+            f"it was begun with repository {id_}, and BackupRepository {name} is {opened.id} now",
+            reason="RepositoryChanged",
+            hint="have a BackupRepository of that name with the url and the keys as they were",
+        )
 
 
 class _Secrets:

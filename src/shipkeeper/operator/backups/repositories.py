@@ -69,12 +69,12 @@ class RepositoryReconciler:
             return None
         before = msgspec.json.decode(found.status, type=BackupRepositoryStatus)
         now = datetime.now(UTC)
-        is_idle = key not in self._wanted and not self._looks.is_under_way(key)
+        is_idle = key not in self._wanted and not self._looks.is_under_way(found)
         if is_idle and (rest := _rest(found, before, now)):
             gauges[key] = float(before.phase == "Ready")
             return rest
         try:
-            look = self._looks.outcome(key, lambda: guarded(self._scene, self._look(found)))
+            look = self._looks.outcome(found, lambda: guarded(self._scene, self._look(found)))
         except ShipkeeperError as error:
             status = failed(before, found.metadata.generation, error, now)
             again = _AFTER_FAILURE

@@ -14,7 +14,7 @@ from shipkeeper.engine.session import Session
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.opening import open_named
+from shipkeeper.operator.backups.opening import open_named, require_same
 from shipkeeper.operator.footing import Both
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.scene import Scene
@@ -98,6 +98,7 @@ class RestoreDriver:
                 await take_back(scene.connection, self.ledger, session, self._tell)
                 return
             opened = await open_named(scene, self._repositories, self._repository, reads=True)
+            require_same(opened, str(run.plan.request["repository"]), self._repository)
             archive = await open_archive(opened, str(run.plan.request["backup"]))
             await carry_out(
                 scene.connection, archive, self.ledger, session, self._tell, lambda _: None

@@ -7,17 +7,19 @@ from datetime import datetime
 import msgspec
 
 from shipkeeper.backup.restore_options import Existing, RestoreOptions
+from shipkeeper.backup.restore_plan import QUIET
 from shipkeeper.backup.restore_report import restore_report
 from shipkeeper.engine.journal import Entry, Outcome, RunRecord
 from shipkeeper.engine.journal import Phase as Written
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.report import Format, render
 from shipkeeper.errors import ShipkeeperError
-from shipkeeper.operator.api.conditions import settled
+from shipkeeper.operator.api.conditions import StatusCondition, settled
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RestoreCount, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.standing import selection_of
 from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.store.repository import LATEST
 
 # What is longer than this is kept in ConfigMaps: `kubectl get -o yaml` is to stay readable.
 PLAN_LIMIT = 32_768
@@ -25,11 +27,15 @@ _NAMED = 3
 
 
 class Situation(msgspec.Struct, frozen=True):
-    """What a restore does now, and why."""
+    """What a restore does now, and why.
+
+    `is_spec_ignored` tells that the spec asks for something else than what was planned.
+    """
 
     phase: str
     reason: str
     message: str = ""
+    is_spec_ignored: bool = False
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +57,14 @@ def restore_options(spec: RestoreSpec) -> RestoreOptions:
         scaled_to_zero=spec.scale_to_zero,
         keep_webhooks=spec.keep_webhooks,
     )
+
+
+def asks_for_else(spec: RestoreSpec, plan: Plan) -> bool:
+    """Whether a spec was changed after it was planned, which servers without CEL let pass."""
+    backup = str(plan.request["backup"])
+    is_another = spec.backup != LATEST and not backup.startswith(spec.backup)
+    planned = msgspec.convert(plan.request["options"], RestoreOptions)
+    return is_another or planned != restore_options(spec)
 
 
 def plan_text(plan: Plan) -> str:
@@ -95,7 +109,7 @@ def standing(
     message = _ending(record, entries) if ended else situation.message
     succeeded = "Unknown" if ended is None else ended is Outcome.SUCCEEDED
     conditions = (
-        accepted(),
+        _ignored() if situation.is_spec_ignored else accepted(),
         condition("Planned", True, "Planned"),
         condition(
             "Progressing",
@@ -118,6 +132,27 @@ def standing(
         journal=home,
         finished_at=whole(record.finished_at) if ended and record.finished_at else None,
         conditions=settled(before.conditions, conditions, generation, now),
+    )
+
+
+def _ignored() -> StatusCondition:
+    return condition(
+        "Accepted",
+        True,
+        "SpecIgnored",
+        "the spec was changed after it was planned: what was planned is done; "
+        "for what it says now, delete it and create another",
+    )
+
+
+def left_behind(plan: Plan) -> str:
+    """What stays of a run that stopped with nobody to take it back, in a sentence."""
+    quieted = [item.key for step in plan.steps if step.action == QUIET for item in step.items]
+    if not quieted:
+        return "what was made stays"
+    return (
+        "what was made stays, and these webhooks may still be quieted; the next restore puts them "
+        f"back: {', '.join(quieted)}"
     )
 
 

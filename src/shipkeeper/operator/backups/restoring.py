@@ -27,6 +27,8 @@ from shipkeeper.operator.backups.restore_standing import (
     PLAN_LIMIT,
     Shown,
     Situation,
+    asks_for_else,
+    left_behind,
     plan_text,
     restore_options,
     standing,
@@ -63,6 +65,7 @@ class RestoreReconciler:
         self._drivers: dict[str, RestoreDriver] = {}
         self._rests: dict[str, tuple[float, Situation]] = {}
         self._shown: dict[str, tuple[Plan, Shown]] = {}
+        self._uids: dict[str, str] = {}
         scene.measures.count(_KIND.kind, everything)
 
     async def stop(self) -> None:
@@ -74,8 +77,11 @@ class RestoreReconciler:
     async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
         """Look at a restore, and do what is next."""
         if found is None:
-            self._plans.drop(key)
-            return None
+            return await self._vanished(key)
+        if self._uids.get(key, found.uid) != found.uid:
+            # It was deleted and created again before anybody looked.
+            await self._vanished(key)
+        self._uids[key] = found.uid
         status = msgspec.json.decode(found.status, type=RestoreStatus)
         if found.metadata.deletion_timestamp is not None:
             return await self._end(found, status)
@@ -90,7 +96,7 @@ class RestoreReconciler:
             return await self._refuse(found, status, refused)
         try:
             ledger = await self._ledger(found) or self._plans.outcome(
-                key, lambda: guarded(self._scene, self._plan(found, spec))
+                found, lambda: guarded(self._scene, self._plan(found, spec))
             )
         except (ConflictError, NotFoundError):
             raise
@@ -137,6 +143,8 @@ class RestoreReconciler:
     ) -> timedelta | None:
         driver = self._drivers.get(found.uid)
         situation, again = await self._advance(found, spec, ledger, driver)
+        if asks_for_else(spec, ledger.record.began_with):
+            situation = msgspec.structs.replace(situation, is_spec_ignored=True)
         await self._write(found, status, ledger, situation)
         if driver is not None and driver.is_over and driver.has_ended:
             self._forget(found.uid)
@@ -231,6 +239,19 @@ class RestoreReconciler:
             found, status, ledger, msgspec.structs.replace(situation, phase="Stopping")
         )
         return again
+
+    async def _vanished(self, key: str) -> None:
+        """The object is gone without our leave: its run has nobody who asks for it any more."""
+        self._plans.drop(key)
+        uid = self._uids.pop(key, "")
+        driver = self._drivers.get(uid)
+        if driver is not None and not driver.is_over:
+            await driver.stop()
+            self._scene.say(
+                f"{_KIND.kind} {key} is gone in the midst of its run, which stops where it is: "
+                f"{left_behind(driver.ledger.record.plan)}"
+            )
+        self._forget(uid)
 
     async def _refuse(
         self, found: CustomObject, status: RestoreStatus, error: ShipkeeperError

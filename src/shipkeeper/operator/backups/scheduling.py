@@ -78,7 +78,7 @@ class ScheduleReconciler:
         self._repositories = repositories
         self._prunes: Errands[Pruned] = Errands(queue.add)
         self._checks: Errands[Verified] = Errands(queue.add)
-        self._troubles: dict[str, dict[str, ShipkeeperError]] = {}
+        self._troubles: dict[str, tuple[str, dict[str, ShipkeeperError]]] = {}
         self._rests: dict[tuple[str, str], float] = {}
         scene.measures.count(_KIND.kind, everything)
 
@@ -135,8 +135,7 @@ class ScheduleReconciler:
             await self._remove(each)
         status = await self._prune(found, spec, status, own)
         check_at, status = self._check(found, spec, status, began, now)
-        troubles = self._troubles.get(found.key, {})
-        status = standing(status, generation, own, due.at, troubles, now)
+        status = standing(status, generation, own, due.at, self._failed(found), now)
         moments = [each for each in (due.at, check_at) if each is not None]
         return status, pause(min(moments, default=None), now)
 
@@ -174,21 +173,21 @@ class ScheduleReconciler:
         own: list[OwnBackup],
     ) -> BackupScheduleStatus:
         """Let go of what is not kept, once after each complete backup."""
-        key, complete = found.key, newest_complete(own)
+        complete = newest_complete(own)
         if spec.keep is None or complete is None or complete.name == status.pruned_after:
             return status
-        if not self._prunes.is_under_way(key) and self._rests_now(key, "Pruned"):
+        if not self._prunes.is_under_way(found) and self._rests_now(found, "Pruned"):
             return status
         try:
             pruned = self._prunes.outcome(
-                key, lambda: guarded(self._scene, self._thin_out(spec, own))
+                found, lambda: guarded(self._scene, self._thin_out(spec, own))
             )
         except ShipkeeperError as error:
-            self._note(key, "Pruned", error)
+            self._note(found, "Pruned", error)
             return status
         if pruned is None:
             return status
-        self._note(key, "Pruned", None)
+        self._note(found, "Pruned", None)
         for each in own:
             # One that is not held in the repository any more is of no use to anybody.
             is_stored = each.status.phase in ("Completed", "Incomplete")
@@ -217,22 +216,21 @@ class ScheduleReconciler:
         now: datetime,
     ) -> tuple[datetime | None, BackupScheduleStatus]:
         """Check the repository if that is due; when it is looked at again."""
-        key = found.key
         last = status.verified.at if status.verified else began
         due = next_check(spec.verify, last, now)
-        if not self._checks.is_under_way(key):
+        if not self._checks.is_under_way(found):
             if not due.is_over:
                 return due.at, status
-            if self._rests_now(key, "Verified"):
+            if self._rests_now(found, "Verified"):
                 return now + _AFTER_FAILURE, status
         try:
-            checked = self._checks.outcome(key, lambda: guarded(self._scene, self._verify(spec)))
+            checked = self._checks.outcome(found, lambda: guarded(self._scene, self._verify(spec)))
         except ShipkeeperError as error:
-            self._note(key, "Verified", error)
+            self._note(found, "Verified", error)
             return now + _AFTER_FAILURE, status
         if checked is None:
             return None, status
-        self._note(key, "Verified", None)
+        self._note(found, "Verified", None)
         return next_check(spec.verify, checked.at, now).at, msgspec.structs.replace(
             status, verified=checked
         )
@@ -246,17 +244,22 @@ class ScheduleReconciler:
         said = f"{counted(len(harmful), 'finding')}: {first}" if harmful else ""
         return Verified(at=at, depth=report.depth, findings=len(harmful), message=said)
 
-    def _note(self, key: str, type_: str, error: ShipkeeperError | None) -> None:
+    def _note(self, found: CustomObject, type_: str, error: ShipkeeperError | None) -> None:
         """Remember how a piece of work went last."""
-        known = {each: told for each, told in self._troubles.get(key, {}).items() if each != type_}
-        self._troubles[key] = {**known, type_: error} if error else known
+        known = {each: told for each, told in self._failed(found).items() if each != type_}
+        self._troubles[found.key] = (found.uid, {**known, type_: error} if error else known)
         if error is not None:
             until = asyncio.get_running_loop().time() + _AFTER_FAILURE.total_seconds()
-            self._rests[key, type_] = until
+            self._rests[found.uid, type_] = until
 
-    def _rests_now(self, key: str, type_: str) -> bool:
+    def _failed(self, found: CustomObject) -> dict[str, ShipkeeperError]:
+        """What failed last, by condition type."""
+        uid, known = self._troubles.get(found.key, ("", {}))
+        return known if uid == found.uid else {}
+
+    def _rests_now(self, found: CustomObject, type_: str) -> bool:
         """Whether it failed a moment ago, and is not tried again yet."""
-        return self._rests.get((key, type_), 0.0) > asyncio.get_running_loop().time()
+        return self._rests.get((found.uid, type_), 0.0) > asyncio.get_running_loop().time()
 
     async def _tell(
         self, found: CustomObject, before: BackupScheduleStatus, status: BackupScheduleStatus

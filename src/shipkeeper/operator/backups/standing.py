@@ -9,7 +9,13 @@ from shipkeeper.backup.contents import Contents, Unreadable
 from shipkeeper.backup.selection import Selection
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.model.words import counted
-from shipkeeper.operator.api.backups import BackupStatus, MissingPart, Objects
+from shipkeeper.operator.api.backups import (
+    BackupSpec,
+    BackupStatus,
+    BegunWith,
+    MissingPart,
+    Objects,
+)
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.backups.told import accepted, condition, explained, whole
 from shipkeeper.store.values import Backup
@@ -51,7 +57,17 @@ def selection_of(objects: Objects) -> Selection:
     )
 
 
-def begun(before: BackupStatus, generation: int, id_: str, now: datetime) -> BackupStatus:
+def as_begun(spec: BackupSpec, status: BackupStatus) -> BackupSpec:
+    """The spec with what the backup was first begun with: old servers let anybody change it."""
+    known = status.begun_with
+    if known is None:
+        return spec
+    return msgspec.structs.replace(spec, repository=known.repository, objects=known.objects)
+
+
+def begun(
+    before: BackupStatus, generation: int, id_: str, begun_with: BegunWith, now: datetime
+) -> BackupStatus:
     """The status that is on record before an attempt begins."""
     conditions = (
         accepted(),
@@ -65,6 +81,7 @@ def begun(before: BackupStatus, generation: int, id_: str, now: datetime) -> Bac
         message="",
         id=id_,
         attempts=before.attempts + 1,
+        begun_with=begun_with,
         started_at=before.started_at or whole(now),
         retry_at=None,
         conditions=settled(before.conditions, conditions, generation, now),

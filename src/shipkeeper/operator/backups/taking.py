@@ -15,13 +15,14 @@ from shipkeeper.backup.take import Progress, take
 from shipkeeper.backup.volumes.saving import VolumeOptions, VolumeProgress, VolumeSaving
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.kube.errors import ConflictError, ForbiddenError, NotFoundError
-from shipkeeper.operator.api.backups import BACKUP, BackupSpec, BackupStatus
+from shipkeeper.operator.api.backups import BACKUP, BackupSpec, BackupStatus, BegunWith
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.hostless import no_hosts
-from shipkeeper.operator.backups.opening import NotReadyError, open_named
+from shipkeeper.operator.backups.opening import NotReadyError, open_named, require_same
 from shipkeeper.operator.backups.standing import (
     Phase,
+    as_begun,
     begun,
     failed,
     has_ended,
@@ -36,7 +37,7 @@ from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import claim_status, hold, let_go, tell_event, write_status
 from shipkeeper.store.documents import new_name
-from shipkeeper.store.errors import BlobExistsError, OutlivedError
+from shipkeeper.store.errors import BlobExistsError, ForgottenError, OutlivedError
 from shipkeeper.store.repository import Repository
 from shipkeeper.store.values import Backup
 
@@ -89,7 +90,7 @@ class BackupReconciler:
         if found.metadata.deletion_timestamp is not None:
             return await self._end(found, status)
         try:
-            spec = _KIND.read(found)
+            spec = as_begun(_KIND.read(found), status)
         except msgspec.DecodeError as error:
             refused = UsageError(str(error), reason="Malformed", hint="create another Backup")
             await self._fail(found, status, refused, is_nonsense=True)
@@ -113,8 +114,8 @@ class BackupReconciler:
     async def _go_on(
         self, found: CustomObject, spec: BackupSpec, status: BackupStatus
     ) -> timedelta | None:
-        now, generation, key = datetime.now(UTC), found.metadata.generation, found.key
-        if not self._takes.is_under_way(key):
+        now, generation = datetime.now(UTC), found.metadata.generation
+        if not self._takes.is_under_way(found):
             if status.retry_at is not None and status.retry_at > now:
                 return status.retry_at - now
             if status.phase == "":
@@ -122,16 +123,14 @@ class BackupReconciler:
                 await claim_status(self._scene.writer, _KIND, found, status)
                 return None
         try:
-            taken = self._takes.outcome(key, lambda: guarded(self._scene, self._take(key)))
+            taken = self._takes.outcome(found, lambda: guarded(self._scene, self._take(found)))
         except (ConflictError, NotFoundError):
             raise  # The object is another by now: it is looked at again.
         except ShipkeeperError as error:
-            self._progress.pop(key, None)
             found, status = self._latest(found, status)
             return await self._after_failure(found, spec, status, error)
         if taken is None:
             return await self._tell_progress(found, status)
-        self._progress.pop(key, None)
         found, status = self._latest(found, status)
         ended = made(status, generation, taken.backup, taken.contents, now)
         await write_status(self._scene.writer, _KIND, found, ended)
@@ -139,11 +138,20 @@ class BackupReconciler:
         self._ended(spec.repository)
         return None
 
-    async def _take(self, key: str) -> Taken:
-        """Make it, or find that it was made; NotReadyError if it cannot be begun."""
-        found = self._everything[key]
-        spec, status = _KIND.read(found), msgspec.json.decode(found.status, type=BackupStatus)
+    async def _open(self, spec: BackupSpec, status: BackupStatus) -> Repository:
+        """Its repository; NotReadyError, too, if another has its name now."""
         opened = await open_named(self._scene, self._repositories, spec.repository)
+        id_ = status.begun_with.repository_id if status.begun_with else ""
+        require_same(opened, id_, spec.repository)
+        return opened
+
+    async def _take(self, seen: CustomObject) -> Taken:
+        """Make it, or find that it was made; NotReadyError if it cannot be begun."""
+        newest = self._everything.get(seen.key)
+        found = newest if newest is not None and newest.uid == seen.uid else seen
+        status = msgspec.json.decode(found.status, type=BackupStatus)
+        spec = as_begun(_KIND.read(found), status)
+        opened = await self._open(spec, status)
         if status.id and (known := await _visible(opened, status.id)):
             return known
         if status.attempts > spec.retries:
@@ -154,28 +162,34 @@ class BackupReconciler:
             )
         id_ = status.id or new_name()
         now = datetime.now(UTC)
-        status = begun(status, found.metadata.generation, id_, now)
-        self._begun[key] = await claim_status(self._scene.writer, _KIND, found, status)
+        asked = BegunWith(repository=spec.repository, repository_id=opened.id, objects=spec.objects)
+        status = begun(status, found.metadata.generation, id_, asked, now)
+        self._begun[found.key] = await claim_status(self._scene.writer, _KIND, found, status)
         try:
-            return await self._store(opened, key, id_, spec)
+            return await self._store(opened, found, id_, spec)
         except BlobExistsError:
             # A leader before us was not quite gone yet.
             if known := await _visible(opened, id_):
                 return known
             raise
 
-    async def _store(self, opened: Repository, key: str, id_: str, spec: BackupSpec) -> Taken:
+    async def _store(
+        self, opened: Repository, found: CustomObject, id_: str, spec: BackupSpec
+    ) -> Taken:
         def tell(progress: Progress | VolumeProgress) -> None:
             if isinstance(progress, Progress):
-                self._progress[key] = progress
-                self._queue.add_after(key, _GATHERING)
+                self._progress[found.uid] = progress
+                self._queue.add_after(found.key, _GATHERING)
 
         # Volumes are listed, so that nobody believes them saved; their files are not read.
         volumes = VolumeSaving(self._scene.connection, no_hosts, VolumeOptions())
-        async with opened.writing(id_) as writer:
-            backup, contents = await take(
-                self._scene.steady, writer, selection_of(spec.objects), tell, volumes
-            )
+        try:
+            async with opened.writing(id_) as writer:
+                backup, contents = await take(
+                    self._scene.steady, writer, selection_of(spec.objects), tell, volumes
+                )
+        finally:
+            self._progress.pop(found.uid, None)
         return Taken(backup, contents)
 
     async def _after_failure(
@@ -184,8 +198,8 @@ class BackupReconciler:
         now, generation = datetime.now(UTC), found.metadata.generation
         if isinstance(error, NotReadyError):
             return await self._wait(found, status, error)
-        if isinstance(error, OutlivedError):
-            # The repository was told that no backup of that name will come.
+        if isinstance(error, OutlivedError | ForgottenError):
+            # No backup of that name will come any more: the next attempt has another.
             status = msgspec.structs.replace(status, id="")
         is_final = isinstance(error, UsageError | _GaveUpError) or status.attempts > spec.retries
         if is_final:
@@ -232,7 +246,7 @@ class BackupReconciler:
             await self._say(found, error.reason, judged.message, is_warning=True)
 
     async def _tell_progress(self, found: CustomObject, status: BackupStatus) -> timedelta | None:
-        progress = self._progress.get(found.key)
+        progress = self._progress.get(found.uid)
         if progress is None or status.phase != Phase.RUNNING:
             return None
         now = msgspec.structs.replace(
@@ -246,18 +260,20 @@ class BackupReconciler:
     async def _end(self, found: CustomObject, status: BackupStatus) -> timedelta | None:
         """The object is deleted: stop, forget the stored backup if that is wished, let it go."""
         self._takes.drop(found.key)
-        self._progress.pop(found.key, None)
         try:
-            spec = _KIND.read(found)
+            spec = as_begun(_KIND.read(found), status)
         except msgspec.DecodeError:
             spec = None
         if spec is not None and spec.deletion_policy == "Delete" and status.id:
             try:
                 done = self._forgets.outcome(
-                    found.key, lambda: guarded(self._scene, self._forget(spec, status.id))
+                    found, lambda: guarded(self._scene, self._forget(spec, status))
                 )
             except ShipkeeperError as error:
-                message = f"the stored backup cannot be forgotten: {explained(error)}"
+                message = (
+                    f"the stored backup cannot be forgotten: {explained(error)}; to keep it and "
+                    "let this object go, set spec.deletionPolicy to Retain"
+                )
                 told = msgspec.structs.replace(status, message=message)
                 if await write_status(self._scene.writer, _KIND, found, told):
                     await self._say(found, error.reason, message, is_warning=True)
@@ -269,16 +285,15 @@ class BackupReconciler:
             self._ended(spec.repository)
         return None
 
-    async def _forget(self, spec: BackupSpec, id_: str) -> bool:
-        opened = await open_named(self._scene, self._repositories, spec.repository)
-        if await _visible(opened, id_):
-            await opened.forget([id_])
+    async def _forget(self, spec: BackupSpec, status: BackupStatus) -> bool:
+        opened = await self._open(spec, status)
+        # Whether it is visible or not: a leader before us may be about to make it so.
+        await opened.renounce(status.id)
         return True
 
     def _drop(self, key: str) -> None:
         self._takes.drop(key)
         self._forgets.drop(key)
-        self._progress.pop(key, None)
         self._begun.pop(key, None)
 
     async def _say(

@@ -67,6 +67,9 @@ class MaintenanceReconciler:
         """Look at a maintenance, and do what is next."""
         if found is None:
             return await self._vanished(key)
+        if self._uids.get(key, found.uid) != found.uid:
+            # It was deleted and created again before anybody looked.
+            await self._vanished(key)
         self._uids[key] = found.uid
         if found.metadata.deletion_timestamp is not None:
             return await self._end(found)
@@ -91,7 +94,7 @@ class MaintenanceReconciler:
 
     def _planned(self, found: CustomObject, spec: NodeMaintenanceSpec) -> ClusterLedger | None:
         """The journal with the plan, once it is made; None while it is being made."""
-        return self._plans.outcome(found.key, lambda: self._plan(found, spec))
+        return self._plans.outcome(found, lambda: self._plan(found, spec))
 
     async def _plan(self, found: CustomObject, spec: NodeMaintenanceSpec) -> ClusterLedger:
         """Make a plan and write it down."""

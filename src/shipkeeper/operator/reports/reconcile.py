@@ -112,13 +112,13 @@ class ReportReconciler:
         is_same = before.observed_generation == generation
         look = next_look(spec.schedule, before.checked_at if is_same else None, now)
         resting = self._rest(found.uid) if is_same else timedelta(0)
-        if not self._looks.is_under_way(key):
+        if not self._looks.is_under_way(found):
             if not look.is_due:
                 return pause(look.at, now)
             if resting:
                 return resting
         try:
-            findings = self._looks.outcome(key, lambda: self._look_at(self._scene, spec))
+            findings = self._looks.outcome(found, lambda: self._look_at(self._scene, spec))
         except ShipkeeperError as error:
             self._failed_at[found.uid] = asyncio.get_running_loop().time()
             await self._tell_failure(found, before, error, now, "Checked")

@@ -1,6 +1,6 @@
 """Backups: the list, what is in one, what is different, and bringing objects back."""
 
-import hashlib
+import asyncio
 import shlex
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
@@ -15,17 +15,19 @@ from shipkeeper.backup.assess import Prepared
 from shipkeeper.backup.catalog import Catalog
 from shipkeeper.backup.comparing import LiveSide
 from shipkeeper.backup.difference import Comparison, ObjectChange
+from shipkeeper.backup.gist import gist_of
 from shipkeeper.backup.kinds import Kind
 from shipkeeper.backup.manifest import is_list, is_map
 from shipkeeper.backup.masking import is_secret, masked
 from shipkeeper.backup.rehearsal import rehearse
 from shipkeeper.backup.restore import permissions_of, prepare
-from shipkeeper.backup.restore_plan import WRITES, Action, has_work
+from shipkeeper.backup.restore_plan import Action, has_work
 from shipkeeper.backup.restore_report import planned_restore
 from shipkeeper.backup.selection import Selection, require_known_kinds
 from shipkeeper.engine.plan import Plan
 from shipkeeper.kube.access import Permission
 from shipkeeper.kube.resources import NAMESPACES
+from shipkeeper.web.agreed import ShownPlans
 from shipkeeper.web.answers import json_response, read_body, read_query
 from shipkeeper.web.commands import start
 from shipkeeper.web.console import Console
@@ -99,6 +101,7 @@ class BackupsPage:
         self._console = console
         directory = console.directory.parent / "backup" / "verified"
         self._library = Library(console.place, directory)
+        self._shown = ShownPlans()
 
     def routes(self) -> list[Route]:
         """The questions and the acts."""
@@ -153,12 +156,16 @@ class BackupsPage:
         person = self._console.sessions.of(request).person
         query = read_query(request, ObjectsQuery)
         catalog = await self._opened(person, query.backup)
-        missing = await _unlisted(person, catalog.kinds.values(), query.namespace)
-        found = catalog.leaf(
+        kinds = catalog.kinds.values()
+        missing = await _unlisted(person, kinds, query.namespace)
+        elsewhere = await _unlisted(person, kinds, "") if query.namespace else missing
+        found = await asyncio.to_thread(
+            catalog.leaf,
             kind=query.kind,
             namespace=query.namespace,
             find=query.find,
             hidden=missing.keys(),
+            elsewhere=elsewhere.keys(),
             first=max(query.first, 0),
             most=_PAGE,
         )
@@ -227,7 +234,7 @@ class BackupsPage:
         return json_response(
             {
                 **_plan(plan),
-                "digest": _digest(prepared.plan),
+                "digest": self._shown.keep(gist_of(prepared.plan)),
                 "wasAsked": wish.asks_server,
                 "command": shlex.join(words),
                 "missing": missing,
@@ -238,19 +245,15 @@ class BackupsPage:
         """Begin a restore, unless its plan is by now another than the one that was shown."""
         person = self._console.sessions.require_csrf(request).person
         wish = await read_body(request, Start)
-        _, prepared = await self._prepare(person, wish.form)
-        if _digest(prepared.plan) != wish.digest:
-            raise RefusedError(
-                409,
-                "the cluster has changed, and the plan with it; nothing was begun",
-                reason="PlanChanged",
-                hint="look at the new plan, and start that",
-            )
+        catalog, prepared = await self._prepare(person, wish.form)
+        self._shown.require(wish.digest, gist_of(prepared.plan))
         if not has_work(prepared.plan):
             raise RefusedError(409, "there is nothing to restore", reason="NothingToDo")
         await _require(person, permissions_of(prepared))
-        words = ("backup", "restore", *wish.form.arguments(), *self._repository_flags())
-        command = start(self._console, person, words)
+        # By its whole name: what is the latest may be another one a moment later.
+        form = msgspec.structs.replace(wish.form, backup=catalog.archive.backup.name)
+        words = ("backup", "restore", *form.arguments(), *self._repository_flags())
+        command = start(self._console, person, words, agreed=wish.digest)
         return json_response({"run": await command.begun()}, status=201)
 
     async def _opened(self, person: Person, name: str) -> Opened:
@@ -293,7 +296,8 @@ def _reads(catalog: Catalog, form: RestoreForm) -> set[Permission]:
 
 
 def _listing(kind: Kind, namespace: str) -> Permission:
-    return Permission(verb="list", resource=kind.resource, namespace=namespace)
+    where = namespace if kind.namespaced else ""
+    return Permission(verb="list", resource=kind.resource, namespace=where)
 
 
 async def _require(person: Person, needed: Iterable[Permission]) -> None:
@@ -364,14 +368,3 @@ def _plan(plan: Plan) -> Mapping[str, Any]:
         "hasWork": has_work(plan),
         "blockers": plan.blockers[:_OBJECTS],
     }
-
-
-def _digest(plan: Plan) -> str:
-    """What tells plans apart that write other objects, or other contents of them."""
-    told = [
-        (item.key, item.uid, item.action)
-        for step in plan.steps
-        for item in step.items
-        if item.action in WRITES
-    ]
-    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]

@@ -1,6 +1,5 @@
 """Planning a maintenance from the fleet's page: the plan, its rehearsal, and the start of it."""
 
-import hashlib
 import shlex
 from datetime import UTC, datetime
 
@@ -16,18 +15,19 @@ from shipkeeper.model.duration import parse_duration
 from shipkeeper.nodes.explain import explain_drain, refusals
 from shipkeeper.nodes.fleet.forecast import Forecast, Move
 from shipkeeper.nodes.fleet.plan import Outlook
+from shipkeeper.nodes.gist import gist_of
 from shipkeeper.nodes.observe import ClusterState
 from shipkeeper.nodes.options import MaintenanceOptions
 from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.nodes.plan import MOVING, nodes_of
 from shipkeeper.nodes.procedure import prepare, rehearse_moves
 from shipkeeper.nodes.report import plan_line
+from shipkeeper.web.agreed import ShownPlans
 from shipkeeper.web.answers import json_response, read_body
 from shipkeeper.web.commands import start
 from shipkeeper.web.console import Console
 from shipkeeper.web.form import MaintenanceForm
 from shipkeeper.web.person import Missing, Person
-from shipkeeper.web.problem import RefusedError
 
 
 class Moving(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -79,6 +79,7 @@ class Planning:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._shown = ShownPlans()
 
     def routes(self) -> list[Route]:
         """Plan, rehearse, start."""
@@ -94,7 +95,7 @@ class Planning:
         form = await read_body(request, MaintenanceForm)
         state, plan, _ = await self._prepare(person, form)
         missing = await person.missing(permissions_of(plan))
-        return json_response(_view(state, plan, form, missing))
+        return json_response(_view(state, plan, form, missing, self._shown.keep(gist_of(plan))))
 
     async def rehearse(self, request: Request) -> Response:
         """The same plan, played."""
@@ -103,7 +104,9 @@ class Planning:
         takes = parse_duration(form.update_takes).total_seconds() if form.update_takes else None
         state, plan, options = await self._prepare(person, form)
         forecast, moves = await rehearse_moves(person.connection, state, plan, options, takes)
-        return json_response(RehearsalView(digest=_digest(plan), forecast=forecast, moves=moves))
+        return json_response(
+            RehearsalView(digest=gist_of(plan).digest, forecast=forecast, moves=moves)
+        )
 
     async def start(self, request: Request) -> Response:
         """Begin it, unless the plan is by now another than the one that was shown."""
@@ -111,17 +114,12 @@ class Planning:
         wish = await read_body(request, Start)
         wish.form.require_action()
         _, plan, _ = await self._prepare(person, wish.form)
-        if _digest(plan) != wish.digest:
-            raise RefusedError(
-                409,
-                "the cluster has changed, and the plan with it; nothing was begun",
-                reason="PlanChanged",
-                hint="look at the new plan, and start that",
-            )
+        self._shown.require(wish.digest, gist_of(plan))
         await require_permissions(
             person.connection, permissions_of(plan), if_not_told=person.is_local
         )
-        command = start(self._console, person, ("maintain", "run", *wish.form.arguments()))
+        words = ("maintain", "run", *wish.form.arguments())
+        command = start(self._console, person, words, agreed=wish.digest)
         return json_response({"run": await command.begun()}, status=201)
 
     async def _prepare(
@@ -134,13 +132,17 @@ class Planning:
 
 
 def _view(
-    state: ClusterState, plan: Plan, form: MaintenanceForm, missing: tuple[Missing, ...]
+    state: ClusterState,
+    plan: Plan,
+    form: MaintenanceForm,
+    missing: tuple[Missing, ...],
+    digest: str,
 ) -> PlanView:
     outlook = msgspec.convert(plan.outlook, Outlook)
     explained = explain_drain(state, form.options().drain, datetime.now(UTC))
     planned = frozenset(nodes_of(plan))
     return PlanView(
-        digest=_digest(plan),
+        digest=digest,
         line=plan_line(plan),
         command=shlex.join(("shipkeeper", "maintain", "run", *form.arguments())),
         waves=outlook.waves,
@@ -159,17 +161,3 @@ def _view(
         steps=len(plan.steps),
         missing=missing,
     )
-
-
-def _digest(plan: Plan) -> str:
-    """What tells plans apart that work on other nodes, in another order, or under other limits.
-
-    Pods come and go all the time, and budgets with them; a run looks at both again before it moves
-    any.
-    """
-    told = (
-        [(step.id, step.after, step.claims, step.releases) for step in plan.steps],
-        {name: limit for name, limit in plan.limits.items() if not name.startswith("budget/")},
-        sorted((each.target, each.reason) for each in plan.blockers),
-    )
-    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]

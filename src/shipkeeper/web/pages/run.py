@@ -29,9 +29,9 @@ from shipkeeper.web.person import Person
 from shipkeeper.web.problem import RefusedError
 from shipkeeper.web.view import View
 
-# What can be resumed and given up without anything but the journal.
 # What a host is done to by itself; any other work is a script on the console's machine.
 _OWN_WORKS = frozenset({"", "os-update", "reboot", "reboot-always"})
+# What can be resumed and given up without anything but the journal.
 _ALONE = frozenset({"drain", "maintain", "upgrade"})
 _NOTES = 200
 _AT_REST = frozenset({"Pending", "Done", "Undone"})
@@ -229,11 +229,13 @@ class RunPage:
 def _is_of_own_machine(request: Mapping[str, Any]) -> bool:
     """Whether a run takes commands, keys, scripts or variables from where the console runs."""
     options: Mapping[str, Any] = request.get("options", {})
+    metrics: Mapping[str, Any] = options.get("health", {}).get("prometheus") or {}
     takes = (
         options.get("ssh"),
         options.get("command"),
         options.get("secret_env"),
         options.get("work", "") not in _OWN_WORKS,
+        metrics.get("token_file"),
         request.get("upgrade", {}).get("backup"),
     )
     return any(takes)

@@ -1,6 +1,5 @@
 """Upgrade: versions against the skew policy, what would stop an upgrade, its plan, its start."""
 
-import hashlib
 import shlex
 from collections.abc import Hashable
 from datetime import UTC, datetime
@@ -22,11 +21,13 @@ from shipkeeper.upgrade.bands import picture
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.check.judge import judge
 from shipkeeper.upgrade.check.observe import Wanted, gather_evidence
+from shipkeeper.upgrade.gist import gist_of
 from shipkeeper.upgrade.observe import observe_versions
 from shipkeeper.upgrade.outlook import outlook_of
 from shipkeeper.upgrade.plan_report import upgrade_report
 from shipkeeper.upgrade.procedure import prepare
 from shipkeeper.upgrade.versions import violations
+from shipkeeper.web.agreed import ShownPlans
 from shipkeeper.web.answers import json_response, read_body, read_query
 from shipkeeper.web.commands import start
 from shipkeeper.web.console import Console
@@ -60,6 +61,7 @@ class UpgradePage:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._shown = ShownPlans()
 
     def routes(self) -> list[Route]:
         """The questions, and the act."""
@@ -87,14 +89,15 @@ class UpgradePage:
         seen = await observe_versions(Reader(person.connection))
         now = datetime.now(UTC)
         known = catalog()
-        server = seen.server_version
+        server, place = seen.server_version, self._console.place
         newest = max(known.newest_minor, server.minor)
         return json_response(
             {
                 "readAt": now,
                 "server": seen.server,
                 "isManaged": seen.is_managed,
-                "repository": self._console.place.url if self._console.place else None,
+                # Nobody else can have anything saved there.
+                "repository": place.url if place and person.is_local else None,
                 "picture": picture(seen, known, now.date()),
                 "violations": violations(seen),
                 "notSeen": seen.not_seen,
@@ -127,7 +130,7 @@ class UpgradePage:
             {
                 "readAt": now,
                 "target": form.to,
-                "digest": _digest(planned),
+                "digest": self._shown.keep(gist_of(planned)),
                 "command": shlex.join(words),
                 "words": render(upgrade_report(planned, now), Format.TEXT),
                 "outlook": _told(planned),
@@ -152,13 +155,7 @@ class UpgradePage:
         person = self._console.sessions.require_csrf(request).person
         wish = await read_body(request, Start)
         planned = await self._prepare(person, wish.form)
-        if _digest(planned) != wish.digest:
-            raise RefusedError(
-                409,
-                "the cluster has changed, and the plan with it; nothing was begun",
-                reason="PlanChanged",
-                hint="look at the new plan, and start that",
-            )
+        self._shown.require(wish.digest, gist_of(planned))
         if planned.blockers:
             first = planned.blockers[0]
             raise BlockedError(
@@ -170,27 +167,12 @@ class UpgradePage:
             person.connection, permissions_of(planned), if_not_told=person.is_local
         )
         words = ("upgrade", "run", *wish.form.arguments(self._console.place))
-        command = start(self._console, person, words)
+        command = start(self._console, person, words, agreed=wish.digest)
         return json_response({"run": await command.begun()}, status=201)
 
     async def _prepare(self, person: Person, form: UpgradeForm) -> Plan:
         form.require_fitting(is_local=person.is_local)
         return await prepare(person.connection, form.options(self._console.place), catalog())
-
-
-def _digest(planned: Plan) -> str:
-    """What tells plans apart that do something else, in another order, or are refused otherwise.
-
-    Pods come and go all the time; a run looks at them again before it moves any.
-    """
-    outlook = outlook_of(planned)
-    told = (
-        [(step.id, step.effect, step.after, step.claims, step.releases) for step in planned.steps],
-        {name: limit for name, limit in planned.limits.items() if not name.startswith("budget/")},
-        outlook.commands if outlook else {},
-        sorted((each.target, each.reason) for each in planned.blockers),
-    )
-    return hashlib.sha256(msgspec.json.encode(told)).hexdigest()[:32]
 
 
 def _told(planned: Plan) -> dict[str, Any] | None:
