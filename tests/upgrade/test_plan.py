@@ -13,7 +13,7 @@ from shipkeeper.model.node import Node, NodeAddress, NodeStatus, NodeSystemInfo
 from shipkeeper.nodes.fleet.observe import FleetState
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, SshAccess
 from shipkeeper.upgrade.catalog import catalog
-from shipkeeper.upgrade.check.programs import of_maps
+from shipkeeper.upgrade.check.programs import Given, of_maps
 from shipkeeper.upgrade.commands import TELLS_WHY
 from shipkeeper.upgrade.component import Component, Name
 from shipkeeper.upgrade.options import BackupInto, UpgradeOptions, options_of
@@ -256,10 +256,38 @@ def test_clusters_that_others_upgrade_are_backed_up_too() -> None:
 )
 def test_what_would_not_start_forbids_an_upgrade(configuration: Any, reason: str) -> None:
     kubeadm = {"apiServer": {"extraArgs": configuration}}
-    _, given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}})
+    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}})
     plan, _ = planned(
         *(cluster("v1.36.3", "cp1"), "v1.37.2", node("cp1")),
         settings=tuple(refused_settings(given, 37, catalog())),
     )
     assert [each.reason for each in plan.blockers] == ([reason] if reason else [])
     assert bool(plan.steps) == (not reason)
+
+
+def test_entries_written_by_hand_are_read_as_far_as_they_go() -> None:
+    entries = [{"value": "4"}, "v", {"name": "cloud-config", "value": 4}, {"name": None}]
+    kubeadm = {"apiServer": {"extraArgs": entries}, "scheduler": "x", "controllerManager": [1]}
+    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}})
+    assert given.programs[0].flags["cloud-config"] == "4"
+    assert [each.target for each in refused_settings(given, 37, catalog())] == [
+        "ConfigMap kube-system/kubeadm-config --cloud-config"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 2026-13-45", "!!int ''", "!!timestamp x", "[" * 9999, "a: [", "- a", "\x00", "? {}\n: 1"],
+    ids=lambda text: repr(text[:9]),
+)
+def test_what_is_no_yaml_is_warned_of(text: str) -> None:
+    given = of_maps({"kubelet-config": {"kubelet": text}, "other": {"kubelet": text}})
+    assert given.unread == ("ConfigMap kube-system/kubelet-config",)
+    (verdict,) = refused_settings(given, 37, catalog())
+    assert (verdict.reason, verdict.blocks) == ("SettingsNotChecked", False)
+    assert "kubelet-config" in verdict.message
+
+
+def test_maps_without_settings_give_none() -> None:
+    names = ("kubeadm-config", "kubelet-config", "kube-proxy", "other")
+    assert of_maps({name: {} for name in names}) == Given()

@@ -21,7 +21,7 @@ from shipkeeper.engine.session import (
     require_resumable,
     run_directory,
 )
-from shipkeeper.engine.verdict import Effect, Verdict
+from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import require_permissions
 from shipkeeper.kube.connection import Connection, is_transient
@@ -36,12 +36,11 @@ from shipkeeper.nodes.observe import observe_nodes, observe_outside
 from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.upgrade.catalog import Catalog
 from shipkeeper.upgrade.check import programs
-from shipkeeper.upgrade.draft import CLUSTER
 from shipkeeper.upgrade.gist import gist_of
 from shipkeeper.upgrade.observe import observe_system_maps, observe_versions
 from shipkeeper.upgrade.options import UpgradeOptions, options_of
 from shipkeeper.upgrade.plan import plan_upgrade
-from shipkeeper.upgrade.starting import refused_settings
+from shipkeeper.upgrade.starting import not_checked, refused_settings
 from shipkeeper.upgrade.steps import upgrade_actions
 
 _LOOK_EVERY = 2.0  # seconds
@@ -70,20 +69,10 @@ async def _settings(
 ) -> tuple[Verdict, ...]:
     """What is to be said of the flags and feature gates of what is upgraded."""
     try:
-        _, given = programs.of_maps(await observe_system_maps(reader))
+        given = programs.of_maps(await observe_system_maps(reader))
     except ForbiddenError as error:
-        return (_not_checked(error.message),)
+        return (not_checked(error.message, "allow list of configmaps in kube-system"),)
     return tuple(refused_settings(given, Version.parse(options.target).minor, catalog))
-
-
-def _not_checked(why: str) -> Verdict:
-    return Verdict(
-        target=CLUSTER,
-        effect=Effect.WARN,
-        reason="SettingsNotChecked",
-        message=f"whether what is upgraded starts with its flags and gates is not known: {why}",
-        remedy="allow list of configmaps in kube-system",
-    )
 
 
 async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Sink) -> RunResult:

@@ -232,12 +232,14 @@ class _Gathering(Looking):
         maps = await self._try(
             "ConfigMaps of kube-system", lambda: observe_system_maps(self._reader), {}
         )
-        kubeadm, given = programs.of_maps(maps)
-        found = (*programs.of_pods(pods.items), *given)
+        given = programs.of_maps(maps)
+        for each in given.unread:
+            self._skip(f"settings in {each}", "it is no YAML mapping")
+        found = (*programs.of_pods(pods.items), *given.programs)
         if not found:
             why = "neither static pods nor kubeadm's ConfigMaps are there"
             self._skip("flags and feature gates of the control plane", why)
-        return kubeadm, found
+        return given.kubeadm, found
 
     async def _hooks(self) -> Any:
         system = await self._reader.get(_NAMESPACES, _SYSTEM)
