@@ -256,7 +256,9 @@ def test_clusters_that_others_upgrade_are_backed_up_too() -> None:
 )
 def test_what_would_not_start_forbids_an_upgrade(configuration: Any, reason: str) -> None:
     kubeadm = {"apiServer": {"extraArgs": configuration}}
-    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}})
+    given = of_maps(
+        {"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, cluster("v1.36.3", "cp1")
+    )
     plan, _ = planned(
         *(cluster("v1.36.3", "cp1"), "v1.37.2", node("cp1")),
         settings=tuple(refused_settings(given, 37, catalog())),
@@ -268,7 +270,9 @@ def test_what_would_not_start_forbids_an_upgrade(configuration: Any, reason: str
 def test_entries_written_by_hand_are_read_as_far_as_they_go() -> None:
     entries = [{"value": "4"}, "v", {"name": "cloud-config", "value": 4}, {"name": None}]
     kubeadm = {"apiServer": {"extraArgs": entries}, "scheduler": "x", "controllerManager": [1]}
-    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}})
+    given = of_maps(
+        {"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, cluster("v1.36.3", "cp1")
+    )
     assert given.programs[0].flags["cloud-config"] == "4"
     assert [each.target for each in refused_settings(given, 37, catalog())] == [
         "ConfigMap kube-system/kubeadm-config --cloud-config"
@@ -281,7 +285,9 @@ def test_entries_written_by_hand_are_read_as_far_as_they_go() -> None:
     ids=lambda text: repr(text[:9]),
 )
 def test_what_is_no_yaml_is_warned_of(text: str) -> None:
-    given = of_maps({"kubelet-config": {"kubelet": text}, "other": {"kubelet": text}})
+    given = of_maps(
+        {"kubelet-config": {"kubelet": text}, "other": {"kubelet": text}}, cluster("v1.36.3", "cp1")
+    )
     assert given.unread == ("ConfigMap kube-system/kubelet-config",)
     (verdict,) = refused_settings(given, 37, catalog())
     assert (verdict.reason, verdict.blocks) == ("SettingsNotChecked", False)
@@ -290,4 +296,21 @@ def test_what_is_no_yaml_is_warned_of(text: str) -> None:
 
 def test_maps_without_settings_give_none() -> None:
     names = ("kubeadm-config", "kubelet-config", "kube-proxy", "other")
-    assert of_maps({name: {} for name in names}) == Given()
+    assert of_maps({name: {} for name in names}, cluster("v1.36.3", "cp1")) == Given()
+
+
+@pytest.mark.parametrize(
+    ("version", "heeded"),
+    [
+        ("v1.36.3", "kubelet-config"),
+        ("v1.24.0", "kubelet-config"),
+        ("v1.23.5", "kubelet-config kubelet-config-1.23"),
+    ],
+)
+def test_maps_that_kubeadm_left_behind_are_not_heeded(version: str, heeded: str) -> None:
+    names = ("kubelet-config", *(f"kubelet-config-1.{minor}" for minor in range(20, 37)))
+    maps = dict.fromkeys(names, {"kubelet": "featureGates: {CSIMigration: true}"})
+    given = of_maps(maps, cluster(version, "cp1"))
+    assert [each.target for each in given.programs] == [
+        f"ConfigMap kube-system/{each}" for each in heeded.split()
+    ]

@@ -42,6 +42,7 @@ from shipkeeper.upgrade.options import UpgradeOptions, options_of
 from shipkeeper.upgrade.plan import plan_upgrade
 from shipkeeper.upgrade.starting import not_checked, refused_settings
 from shipkeeper.upgrade.steps import upgrade_actions
+from shipkeeper.upgrade.versions import ClusterVersions
 
 _LOOK_EVERY = 2.0  # seconds
 _DEAD = (
@@ -60,16 +61,16 @@ async def prepare(connection: Connection, options: UpgradeOptions, catalog: Cata
         observe_fleet(reader, nodes, pod_selector=options.nodes.drain.pod_selector),
     )
     state = msgspec.structs.replace(state, outside=await observe_outside(reader, state))
-    settings = () if versions.is_managed else await _settings(reader, options, catalog)
+    settings = () if versions.is_managed else await _settings(reader, versions, options, catalog)
     return plan_upgrade(versions, state, options, catalog, datetime.now(UTC), settings)
 
 
 async def _settings(
-    reader: Reader, options: UpgradeOptions, catalog: Catalog
+    reader: Reader, versions: ClusterVersions, options: UpgradeOptions, catalog: Catalog
 ) -> tuple[Verdict, ...]:
     """What is to be said of the flags and feature gates of what is upgraded."""
     try:
-        given = programs.of_maps(await observe_system_maps(reader))
+        given = programs.of_maps(await observe_system_maps(reader), versions)
     except ForbiddenError as error:
         return (not_checked(error.message, "allow list of configmaps in kube-system"),)
     return tuple(refused_settings(given, Version.parse(options.target).minor, catalog))

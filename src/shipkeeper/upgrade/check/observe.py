@@ -55,6 +55,7 @@ from shipkeeper.upgrade.observe import (
     observe_system_maps,
     observe_versions,
 )
+from shipkeeper.upgrade.versions import ClusterVersions
 
 _SYSTEM = "kube-system"
 _AT_ONCE = 6
@@ -129,7 +130,7 @@ class _Gathering(Looking):
             self._try("CustomResourceDefinitions", self._definitions, ()),
             self._try("APIServices", self._services, ()),
         )
-        kubeadm, arguments = await self._arguments()
+        kubeadm, arguments = await self._arguments(versions)
         await self._objects(discovery)
         await self._try("Helm releases", lambda: self._releases(discovery), None)
         self._files(wanted.files)
@@ -227,12 +228,14 @@ class _Gathering(Looking):
             self._uses += uses
             self._unchecked += unchecked
 
-    async def _arguments(self) -> tuple[str, tuple[ProgramArguments, ...]]:
+    async def _arguments(
+        self, versions: ClusterVersions
+    ) -> tuple[str, tuple[ProgramArguments, ...]]:
         pods = await self._reader.list(SYSTEM_PODS, namespace=_SYSTEM)
         maps = await self._try(
             "ConfigMaps of kube-system", lambda: observe_system_maps(self._reader), {}
         )
-        given = programs.of_maps(maps)
+        given = programs.of_maps(maps, versions)
         for each in given.unread:
             self._skip(f"settings in {each}", "it is no YAML mapping")
         found = (*programs.of_pods(pods.items), *given.programs)

@@ -9,9 +9,12 @@ import yaml
 from shipkeeper.upgrade.check.evidence import ProgramArguments
 from shipkeeper.upgrade.component import Name
 from shipkeeper.upgrade.observe import ImagePod, component_of
+from shipkeeper.upgrade.versions import ClusterVersions
 
 MODE = "proxy-mode"
 _KUBEADM = "kubeadm-config"
+_ONE_KUBELET_MAP = 24
+"""The first minor whose kubeadm keeps the kubelets' settings without a minor in the name."""
 _Document = dict[str, Any]
 _Reader = Callable[[_Document, str], Iterable[ProgramArguments]]
 # Besides its own errors, the loader lets through those of values: of an impossible date, say.
@@ -42,13 +45,13 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     unread: tuple[str, ...] = ()
 
 
-def of_maps(maps: Mapping[str, Mapping[str, str]]) -> Given:
-    """What the ConfigMaps of kube-system give to components."""
+def of_maps(maps: Mapping[str, Mapping[str, str]], versions: ClusterVersions) -> Given:
+    """What the ConfigMaps of kube-system give to components of a cluster."""
     found: list[ProgramArguments] = []
     unread: list[str] = []
     kubeadm = ""
     for name, data in sorted(maps.items()):
-        if (reading := _reading(name)) is None:
+        if (reading := _reading(name, versions)) is None:
             continue
         key, read = reading
         target = f"ConfigMap kube-system/{name}"
@@ -61,13 +64,17 @@ def of_maps(maps: Mapping[str, Mapping[str, str]]) -> Given:
     return Given(kubeadm=kubeadm, programs=tuple(found), unread=tuple(unread))
 
 
-def _reading(name: str) -> tuple[str, _Reader] | None:
+def _reading(name: str, versions: ClusterVersions) -> tuple[str, _Reader] | None:
     """Where a ConfigMap has settings of components, and how they are read; None if it has none."""
+    minor = versions.server_version.minor
     if name == _KUBEADM:
         return "ClusterConfiguration", _of_kubeadm_config
     if name == "kube-proxy":
         return "config.conf", _of_proxy_config
-    if name.startswith("kubelet-config"):
+    # Those of earlier minors stay for good, and no kubeadm reads them again.
+    if name == "kubelet-config" or (
+        minor < _ONE_KUBELET_MAP and name == f"kubelet-config-1.{minor}"
+    ):
         return "kubelet", _of_kubelet_config
     return None
 
