@@ -21,6 +21,7 @@ from tests.upgrade.seeds import (
     flag,
     on_node,
     problem,
+    proxy_pod,
     release,
     removed,
     static_pod,
@@ -205,6 +206,7 @@ OLDEST: tuple[Seed, ...] = (
             *("kube-proxy", "config.conf"),
             {"kind": "KubeProxyConfiguration", "mode": "userspace"},
         ),
+        proxy_pod("kube-proxy-a"),
     ),
     problem(
         *("kubeadm-format", "RemovedKubeadmConfig", _KUBEADM),

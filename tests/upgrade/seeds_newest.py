@@ -112,6 +112,13 @@ SEEDS: tuple[Seed, ...] = (
     on_node("kubelet-may-lag", "containerd://2.1.4", kubelet="v1.35.1"),
     fine("api-fine", static_pod("kube-apiserver", "kube-apiserver-fine", "--etcd-servers=x")),
     fine(
+        "no-proxy",
+        system_map(
+            *("kube-proxy", "config.conf"),
+            {"kind": "KubeProxyConfiguration", "mode": "userspace"},
+        ),
+    ),
+    fine(
         "kubelet-map-of-old",
         system_map("kubelet-config-1.22", "kubelet", {"featureGates": {"DevicePlugins": True}}),
     ),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from shipkeeper.engine.verdict import Verdict
@@ -51,6 +52,9 @@ def cluster(version: str, *names: str, kubelet: str = "", managed: bool = False)
     if managed:
         found.append(Component(name=Name.API_SERVER, text=version))
     return ClusterVersions(server=version, components=tuple(found))
+
+
+RUNNING = cluster("v1.36.3", "cp1")
 
 
 def planned(
@@ -256,9 +260,7 @@ def test_clusters_that_others_upgrade_are_backed_up_too() -> None:
 )
 def test_what_would_not_start_forbids_an_upgrade(configuration: Any, reason: str) -> None:
     kubeadm = {"apiServer": {"extraArgs": configuration}}
-    given = of_maps(
-        {"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, cluster("v1.36.3", "cp1")
-    )
+    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, RUNNING)
     plan, _ = planned(
         *(cluster("v1.36.3", "cp1"), "v1.37.2", node("cp1")),
         settings=tuple(refused_settings(given, 37, catalog())),
@@ -270,9 +272,7 @@ def test_what_would_not_start_forbids_an_upgrade(configuration: Any, reason: str
 def test_entries_written_by_hand_are_read_as_far_as_they_go() -> None:
     entries = [{"value": "4"}, "v", {"name": "cloud-config", "value": 4}, {"name": None}]
     kubeadm = {"apiServer": {"extraArgs": entries}, "scheduler": "x", "controllerManager": [1]}
-    given = of_maps(
-        {"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, cluster("v1.36.3", "cp1")
-    )
+    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, RUNNING)
     assert given.programs[0].flags["cloud-config"] == "4"
     assert [each.target for each in refused_settings(given, 37, catalog())] == [
         "ConfigMap kube-system/kubeadm-config --cloud-config"
@@ -285,9 +285,7 @@ def test_entries_written_by_hand_are_read_as_far_as_they_go() -> None:
     ids=lambda text: repr(text[:9]),
 )
 def test_what_is_no_yaml_is_warned_of(text: str) -> None:
-    given = of_maps(
-        {"kubelet-config": {"kubelet": text}, "other": {"kubelet": text}}, cluster("v1.36.3", "cp1")
-    )
+    given = of_maps({"kubelet-config": {"kubelet": text}, "other": {"kubelet": text}}, RUNNING)
     assert given.unread == ("ConfigMap kube-system/kubelet-config",)
     (verdict,) = refused_settings(given, 37, catalog())
     assert (verdict.reason, verdict.blocks) == ("SettingsNotChecked", False)
@@ -296,7 +294,7 @@ def test_what_is_no_yaml_is_warned_of(text: str) -> None:
 
 def test_maps_without_settings_give_none() -> None:
     names = ("kubeadm-config", "kubelet-config", "kube-proxy", "other")
-    assert of_maps({name: {} for name in names}, cluster("v1.36.3", "cp1")) == Given()
+    assert of_maps({name: {} for name in names}, RUNNING) == Given()
 
 
 @pytest.mark.parametrize(
@@ -309,8 +307,20 @@ def test_maps_without_settings_give_none() -> None:
 )
 def test_maps_that_kubeadm_left_behind_are_not_heeded(version: str, heeded: str) -> None:
     names = ("kubelet-config", *(f"kubelet-config-1.{minor}" for minor in range(20, 37)))
-    maps = dict.fromkeys(names, {"kubelet": "featureGates: {CSIMigration: true}"})
+    maps = {name: {"kubelet": "featureGates: {CSIMigration: true}"} for name in names}
     given = of_maps(maps, cluster(version, "cp1"))
     assert [each.target for each in given.programs] == [
         f"ConfigMap kube-system/{each}" for each in heeded.split()
     ]
+
+
+def test_settings_of_a_proxy_that_is_not_run_are_not_heeded() -> None:
+    maps = {"kube-proxy": {"config.conf": "{mode: userspace, featureGates: {CSIMigration: true}}"}}
+    assert of_maps(maps, RUNNING) == Given()
+    proxy = Component(name=Name.PROXY, text="v1.36.3", node="cp1", pod="kube-system/kube-proxy-x")
+    components = (*RUNNING.components, proxy)
+    given = of_maps(maps, msgspec.structs.replace(RUNNING, components=components))
+    assert {each.reason for each in refused_settings(given, 37, catalog())} == {
+        "RemovedFlagValue",
+        "RemovedFeatureGate",
+    }

@@ -66,17 +66,20 @@ def of_maps(maps: Mapping[str, Mapping[str, str]], versions: ClusterVersions) ->
 
 def _reading(name: str, versions: ClusterVersions) -> tuple[str, _Reader] | None:
     """Where a ConfigMap has settings of components, and how they are read; None if it has none."""
-    minor = versions.server_version.minor
     if name == _KUBEADM:
         return "ClusterConfiguration", _of_kubeadm_config
-    if name == "kube-proxy":
+    # It also stays where something else took kube-proxy's place.
+    if name == "kube-proxy" and versions.of(Name.PROXY):
         return "config.conf", _of_proxy_config
-    # Those of earlier minors stay for good, and no kubeadm reads them again.
-    if name == "kubelet-config" or (
-        minor < _ONE_KUBELET_MAP and name == f"kubelet-config-1.{minor}"
-    ):
+    if name in _kubelet_maps(versions.server_version.minor):
         return "kubelet", _of_kubelet_config
     return None
+
+
+def _kubelet_maps(minor: int) -> tuple[str, ...]:
+    """What kubeadm reads for kubelets; maps of earlier minors stay, and are never read again."""
+    by_minor = (f"kubelet-config-1.{minor}",) if minor < _ONE_KUBELET_MAP else ()
+    return ("kubelet-config", *by_minor)
 
 
 def of_words(words: Iterable[str], component: str, target: str, source: str) -> ProgramArguments:
