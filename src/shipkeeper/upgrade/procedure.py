@@ -24,7 +24,7 @@ from shipkeeper.engine.session import (
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import require_permissions
-from shipkeeper.kube.connection import Connection, is_transient
+from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnreachableError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NAMESPACES
@@ -34,6 +34,7 @@ from shipkeeper.nodes.assembly import Actions, assembled
 from shipkeeper.nodes.fleet.observe import observe_fleet
 from shipkeeper.nodes.observe import observe_nodes, observe_outside
 from shipkeeper.nodes.permission import permissions_of
+from shipkeeper.upgrade.absence import Absence
 from shipkeeper.upgrade.catalog import Catalog
 from shipkeeper.upgrade.check import programs
 from shipkeeper.upgrade.gist import gist_of
@@ -45,11 +46,6 @@ from shipkeeper.upgrade.steps import upgrade_actions
 from shipkeeper.upgrade.versions import ClusterVersions
 
 _LOOK_EVERY = 2.0  # seconds
-_DEAD = (
-    "kubeadm puts an API server that does not start back within minutes; if kubeadm itself was "
-    "killed, see on the host why it does not start (/var/log/pods), move what is in the newest "
-    "/etc/kubernetes/tmp/kubeadm-backup-manifests-* back to /etc/kubernetes/manifests, and resume"
-)
 
 
 async def prepare(connection: Connection, options: UpgradeOptions, catalog: Catalog) -> Plan:
@@ -100,13 +96,15 @@ async def resume(connection: Connection, journal: Journal, run: RunRecord, tell:
             hint="run the same `shipkeeper upgrade run` again: it plans from where the cluster is",
         )
 
+    absence = Absence(options_of(run.plan.request).nodes.ready_timeout)
+
     async def go_on() -> RunResult:
         await _require_same_cluster(connection, run)
         async with drive(connection, journal, run, tell) as session:
+            absence.note_there()
             return await _execute(connection, journal, session, tell)
 
-    limit = options_of(run.plan.request).nodes.ready_timeout
-    return await _begin_anew_while_away(go_on, limit, tell)
+    return await _begin_anew_while_away(go_on, absence, tell)
 
 
 async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> None:
@@ -144,26 +142,14 @@ async def _execute(
 
 
 async def _begin_anew_while_away(
-    go_on: Callable[[], Awaitable[RunResult]], limit: float, tell: Sink
+    go_on: Callable[[], Awaitable[RunResult]], absence: Absence, tell: Sink
 ) -> RunResult:
-    """Try until the API server is there, or for so many seconds; a run may be begun again."""
-    clock = asyncio.get_running_loop().time
-    deadline, was_away = clock() + limit, False
+    """Try until the API server is there, or was away for too long; a run may be begun again."""
     while True:
         try:
             return await go_on()
         except (ApiError, UnreachableError) as error:
-            is_away = isinstance(error, UnreachableError) and error.reason == "Unreachable"
-            is_starting = isinstance(error, ApiError) and is_transient(error)
-            # One that has just started does not know its roles yet.
-            is_starting = is_starting or (was_away and isinstance(error, ForbiddenError))
-            was_away = was_away or is_away
-            if not (is_away or is_starting):
-                raise
-            if clock() > deadline:
-                raise UnreachableError(
-                    error.message, reason=error.reason, hint=_DEAD, was_sent=False
-                ) from error
+            absence.require_bearable(error)
             tell(Note(f"{error.message}; trying again"))
         await asyncio.sleep(_LOOK_EVERY)
 
