@@ -324,3 +324,28 @@ def test_settings_of_a_proxy_that_is_not_run_are_not_heeded() -> None:
         "RemovedFlagValue",
         "RemovedFeatureGate",
     }
+
+
+@pytest.mark.parametrize(
+    ("component", "cloud", "gates", "last"),
+    [
+        ("apiServer", "aws", "", 28),
+        ("controllerManager", "aws", "", 26),
+        ("controllerManager", "aws", "DisableCloudProviders=false", 26),
+        ("controllerManager", "gce", "", 28),
+        ("controllerManager", "gce", "DisableCloudProviders=true", 28),
+        ("controllerManager", "gce", "DisableCloudProviders=false", 30),
+        ("apiServer", "vsphere", "DisableCloudProviders=false", 30),
+        ("apiServer", "external", "", 32),
+    ],
+)
+def test_clouds_are_refused_once_a_component_does_not_start_with_them(
+    component: str, cloud: str, gates: str, last: int
+) -> None:
+    flags = {"cloud-provider": cloud, "feature-gates": gates}
+    kubeadm = {component: {"extraArgs": flags}}
+    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, RUNNING)
+    starts = [
+        target for target in range(20, 33) if not [*refused_settings(given, target, catalog())]
+    ]
+    assert starts == list(range(20, last + 1))

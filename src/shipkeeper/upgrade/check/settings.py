@@ -19,13 +19,18 @@ KUBEADM_FORMATS = {
 }
 # Values of flags by the last minor that takes them: lists are taken apart. Sources: the changelogs
 # of 1.25 and 1.30 (admission plugins) and of 1.26 (kube-proxy's userspace mode), and KEP-2395
-# (clouds in the components themselves), which 1.29 switched off for those that were left.
+# (clouds in the components themselves), of which k/k#117503 switched off in 1.29 what was left.
 _PLUGINS = {"PodSecurityPolicy": 24, "SecurityContextDeny": 29}
-_CLOUDS = {"openstack": 25, "aws": 26, "azure": 28, "gce": 28, "vsphere": 28}
+# A controller manager starts its cloud; an API server looks at the name only, and since 1.29 only.
+_SWITCHED_OFF = {"azure": 28, "gce": 28, "vsphere": 28}
+_CLOUDS = {"openstack": 25, "aws": 26, **_SWITCHED_OFF}
+_NAMES_OF_CLOUDS = {"openstack": 28, "aws": 28, **_SWITCHED_OFF}
+# With this gate set to false, they are left on up to a minor.
+_GATE_OF_CLOUDS, _LAST_OF_CLOUDS = "DisableCloudProviders", 30
 _VALUES = {
     (Name.API_SERVER, "enable-admission-plugins"): _PLUGINS,
     (Name.API_SERVER, "disable-admission-plugins"): _PLUGINS,
-    (Name.API_SERVER, "cloud-provider"): _CLOUDS,
+    (Name.API_SERVER, "cloud-provider"): _NAMES_OF_CLOUDS,
     (Name.CONTROLLER_MANAGER, "cloud-provider"): _CLOUDS,
     (Name.PROXY, MODE): {"userspace": 25},
 }
@@ -81,6 +86,8 @@ def _values(each: ProgramArguments, target: int) -> Iterator[Finding]:
         given = each.flags.get(flag, "") if each.component == component else ""
         for value in filter(None, map(str.strip, given.split(","))):
             last = ends.get(value)
+            if value in _SWITCHED_OFF and each.gates.get(_GATE_OF_CLOUDS) is False:
+                last = _LAST_OF_CLOUDS
             if last is not None and last < target:
                 yield Finding(
                     rule="RemovedFlagValue",
