@@ -131,6 +131,13 @@ def static_pod(component: str, name: str, *flags: str, image: str = "x:v1") -> J
     return found
 
 
+def proxy_pod(name: str) -> Json:
+    """A pod of kube-proxy's, without which its ConfigMap is not heeded."""
+    found = static_pod("kube-proxy", name)
+    found["metadata"]["labels"] = {"k8s-app": "kube-proxy"}
+    return found
+
+
 def system_map(name: str, key: str, value: Json) -> Json:
     found = bare("v1", "ConfigMap", name, data={key: json.dumps(value)})
     found["metadata"]["namespace"] = "kube-system"

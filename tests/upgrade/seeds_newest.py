@@ -19,6 +19,7 @@ from tests.upgrade.seeds import (
     stale_definition,
     static_pod,
     superseded,
+    system_map,
     two_versions,
     webhook,
 )
@@ -110,6 +111,17 @@ SEEDS: tuple[Seed, ...] = (
     on_node("crio", "cri-o://1.34.0", kubelet="v1.37.2"),
     on_node("kubelet-may-lag", "containerd://2.1.4", kubelet="v1.35.1"),
     fine("api-fine", static_pod("kube-apiserver", "kube-apiserver-fine", "--etcd-servers=x")),
+    fine(
+        "no-proxy",
+        system_map(
+            *("kube-proxy", "config.conf"),
+            {"kind": "KubeProxyConfiguration", "mode": "userspace"},
+        ),
+    ),
+    fine(
+        "kubelet-map-of-old",
+        system_map("kubelet-config-1.22", "kubelet", {"featureGates": {"DevicePlugins": True}}),
+    ),
     fine("hook-ignores", webhook("hook-ignores", policy="Ignore")),
     fine("hook-elsewhere", webhook("hook-elsewhere", group="metrics.example.com")),
     fine(

@@ -17,6 +17,7 @@ from tests.upgrade.seeds import (
     kubelet_gate,
     on_node,
     problem,
+    proxy_pod,
     removed,
     stale_definition,
     static_pod,
@@ -250,7 +251,7 @@ SEEDS: tuple[Seed, ...] = (
     removed("helm-budget", budget("policy/v1beta1", "helm-budget", "x"), where="helm"),
     removed("helm-role", _role("v1beta1", "ClusterRole", "helm-role"), where="helm"),
     problem("psp", "KindLost", "PodSecurityPolicy lost", _policy("lost"), api=True),
-    flag("api-flag", "kube-apiserver", "kube-apiserver-a", "--insecure-port=0"),
+    flag("api-flag", "kube-apiserver", "kube-apiserver-a", "--insecure-port=8080"),
     gate(
         *("api-gate", "kube-apiserver", "kube-apiserver-b", "TTLAfterFinished=true"),
         "RemovedFeatureGate",
@@ -259,7 +260,7 @@ SEEDS: tuple[Seed, ...] = (
         *("api-locked", "kube-apiserver", "kube-apiserver-c", "EphemeralContainers=false"),
         "LockedFeatureGate",
     ),
-    flag("kcm-flag", "kube-controller-manager", "kcm-a", "--port=0"),
+    flag("kcm-flag", "kube-controller-manager", "kcm-a", "--port=10252"),
     flag("scheduler-flag", "kube-scheduler", "scheduler-a", "--algorithm-provider=X"),
     problem(
         *("kubeadm-format", "RemovedKubeadmConfig", "ConfigMap kube-system/kubeadm-config"),
@@ -290,6 +291,7 @@ SEEDS: tuple[Seed, ...] = (
             "config.conf",
             {"kind": "KubeProxyConfiguration", "featureGates": {"EndpointSliceProxying": True}},
         ),
+        proxy_pod("kube-proxy-a"),
     ),
     hook_down(rules=_calls("CREATE", "nodes", "podtemplates")),
     stale_definition(),

@@ -9,7 +9,7 @@ import pytest
 
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.cli.user import User
-from tests.upgrade import seeds_newest, seeds_oldest
+from tests.upgrade import seeds_held_out, seeds_newest, seeds_oldest
 from tests.upgrade.seeded import clear_away, plant, run_check, score
 from tests.upgrade.seeds import Seed
 
@@ -33,6 +33,32 @@ async def test_every_seeded_problem_is_found_and_nothing_else(
             each["what"] for each in found["unchecked"]
         }
         _require_exchange(sandbox, module.TARGET, tmp_path, found)
+    finally:
+        await clear_away(sandbox, seeds)
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "seeds"),
+    [
+        ("oldest", seeds_held_out.OLDEST_TARGET, seeds_held_out.OLDEST),
+        ("newest", seeds_held_out.NEWEST_TARGET, seeds_held_out.NEWEST),
+    ],
+    ids=["oldest", "newest"],
+)
+async def test_so_is_what_was_drawn_later(
+    name: str,
+    target: int,
+    seeds: tuple[Seed, ...],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> None:
+    sandbox: Sandbox = request.getfixturevalue(name)
+    try:
+        await plant(sandbox, seeds, tmp_path)
+        found = run_check(sandbox, target, tmp_path)["findings"]
+        # What other tests asked this API server for is in its metric still.
+        result = score(seeds, [each for each in found if not each["target"][0].islower()])
+        assert (result.missed, result.wrong) == ((), ())
     finally:
         await clear_away(sandbox, seeds)
 

@@ -17,7 +17,7 @@ from shipkeeper.sandbox.sandbox import Sandbox
 from shipkeeper.upgrade import procedure
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.options import UpgradeOptions
-from tests.faults.faults import Answer, Drop
+from tests.faults.faults import Answer, Drop, status
 from tests.faults.proxy import FaultProxy
 from tests.nodes.world import World, options_of
 
@@ -100,6 +100,12 @@ async def test_it_is_gone_on_with_while_the_api_server_is_away(cloud: Cloud) -> 
             assert not running.done(), running.exception()
             await asyncio.sleep(0.05)
     assert away.count
+    # A server that has just started knows no roles yet, and so refuses to tell which cluster it is.
+    cloud.proxy.heal()
+    denied = cloud.proxy.inject(
+        Answer(403, status(403, "Forbidden")), path="^/api/v1/namespaces/kube-system", times=2
+    )
+    await denied.met(2)
     await cloud.upgrade(running, node)
 
 

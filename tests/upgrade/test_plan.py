@@ -1,19 +1,26 @@
 """The plan of an upgrade: its steps, the words it runs, what is refused, and the ways back."""
 
+import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
+from shipkeeper.engine.verdict import Verdict
 from shipkeeper.model.meta import ObjectMeta
 from shipkeeper.model.node import Node, NodeAddress, NodeStatus, NodeSystemInfo
 from shipkeeper.nodes.fleet.observe import FleetState
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, SshAccess
 from shipkeeper.upgrade.catalog import catalog
+from shipkeeper.upgrade.check.programs import Given, of_maps
+from shipkeeper.upgrade.commands import TELLS_WHY
 from shipkeeper.upgrade.component import Component, Name
 from shipkeeper.upgrade.options import BackupInto, UpgradeOptions, options_of
 from shipkeeper.upgrade.outlook import UpgradeOutlook, outlook_of
 from shipkeeper.upgrade.plan import plan_upgrade
+from shipkeeper.upgrade.starting import refused_settings
 from shipkeeper.upgrade.versions import ClusterVersions
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -47,8 +54,16 @@ def cluster(version: str, *names: str, kubelet: str = "", managed: bool = False)
     return ClusterVersions(server=version, components=tuple(found))
 
 
+RUNNING = cluster("v1.36.3", "cp1")
+
+
 def planned(
-    versions: ClusterVersions, target: str, *nodes: Node, ssh: bool = True, **options: Any
+    versions: ClusterVersions,
+    target: str,
+    *nodes: Node,
+    ssh: bool = True,
+    settings: Sequence[Verdict] = (),
+    **options: Any,
 ) -> tuple[Any, UpgradeOutlook | None]:
     state = FleetState(
         nodes=nodes,
@@ -65,7 +80,7 @@ def planned(
         drain=DrainOptions(), ssh=SshAccess() if ssh else None, steer=False
     )
     wanted = UpgradeOptions(target=target, nodes=maintenance, **options)
-    plan = plan_upgrade(versions, state, wanted, catalog(), NOW)
+    plan = plan_upgrade(versions, state, wanted, catalog(), NOW, settings)
     return plan, outlook_of(plan)
 
 
@@ -98,6 +113,7 @@ def test_the_classic_order() -> None:
         'test "$(kubeadm version -o short)" = v1.37.2',
     )
     assert outlook.commands["cp1/control-plane-1"].lines == (
+        *TELLS_WHY,
         "kubeadm upgrade plan v1.37.2",
         "kubeadm upgrade apply v1.37.2 --yes",
     )
@@ -130,7 +146,7 @@ def test_controllers_behind_a_load_balancer_are_pinned_first() -> None:
     assert outlook is not None
     order = steps(plan)
     assert order.index("cp2/pin-1") < order.index("cp1/control-plane-1")
-    assert outlook.commands["cp2/control-plane-1"].lines == ("kubeadm upgrade node",)
+    assert outlook.commands["cp2/control-plane-1"].lines == (*TELLS_WHY, "kubeadm upgrade node")
     again, _ = planned(versions, "v1.37.2", *nodes, pinned=True)
     assert "cp1/pin-1" not in steps(again)
 
@@ -138,8 +154,8 @@ def test_controllers_behind_a_load_balancer_are_pinned_first() -> None:
 def test_old_kubeadm_takes_lagging_kubelets_by_force_only() -> None:
     _, outlook = planned(cluster("v1.26.15", "cp1", "w1"), "v1.28.15", node("cp1"), node("w1"))
     assert outlook is not None
-    assert outlook.commands["cp1/control-plane-1"].lines[1].endswith("v1.27.16 --yes")
-    assert outlook.commands["cp1/control-plane-2"].lines[1].endswith("v1.28.15 --yes --force")
+    assert outlook.commands["cp1/control-plane-1"].lines[-1].endswith("v1.27.16 --yes")
+    assert outlook.commands["cp1/control-plane-2"].lines[-1].endswith("v1.28.15 --yes --force")
 
 
 def test_systems_with_dnf() -> None:
@@ -232,3 +248,104 @@ def test_clusters_that_others_upgrade_are_backed_up_too() -> None:
         *(versions, "v1.37.2", node("w1")), ssh=False, backup=BackupInto(url="s3://b/p")
     )
     assert steps(plan)[:2] == ["cluster/backup", "cluster/await-1"]
+
+
+@pytest.mark.parametrize(
+    ("configuration", "reason"),
+    [
+        ({"feature-gates": "AnyVolumeDataSource=true"}, "RemovedFeatureGate"),
+        ([{"name": "cloud_provider", "value": "external"}], "RemovedFlag"),
+        ([{"name": "enable-admission-plugins", "value": "NodeRestriction"}], ""),
+    ],
+)
+def test_what_would_not_start_forbids_an_upgrade(configuration: Any, reason: str) -> None:
+    kubeadm = {"apiServer": {"extraArgs": configuration}}
+    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, RUNNING)
+    plan, _ = planned(
+        *(cluster("v1.36.3", "cp1"), "v1.37.2", node("cp1")),
+        settings=tuple(refused_settings(given, 37, catalog())),
+    )
+    assert [each.reason for each in plan.blockers] == ([reason] if reason else [])
+    assert bool(plan.steps) == (not reason)
+
+
+def test_entries_written_by_hand_are_read_as_far_as_they_go() -> None:
+    entries = [{"value": "4"}, "v", {"name": "cloud-config", "value": 4}, {"name": None}]
+    kubeadm = {"apiServer": {"extraArgs": entries}, "scheduler": "x", "controllerManager": [1]}
+    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, RUNNING)
+    assert given.programs[0].flags["cloud-config"] == "4"
+    assert [each.target for each in refused_settings(given, 37, catalog())] == [
+        "ConfigMap kube-system/kubeadm-config --cloud-config"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: 2026-13-45", "!!int ''", "!!timestamp x", "[" * 9999, "a: [", "- a", "\x00", "? {}\n: 1"],
+    ids=lambda text: repr(text[:9]),
+)
+def test_what_is_no_yaml_is_warned_of(text: str) -> None:
+    given = of_maps({"kubelet-config": {"kubelet": text}, "other": {"kubelet": text}}, RUNNING)
+    assert given.unread == ("ConfigMap kube-system/kubelet-config",)
+    (verdict,) = refused_settings(given, 37, catalog())
+    assert (verdict.reason, verdict.blocks) == ("SettingsNotChecked", False)
+    assert "kubelet-config" in verdict.message
+
+
+def test_maps_without_settings_give_none() -> None:
+    names = ("kubeadm-config", "kubelet-config", "kube-proxy", "other")
+    assert of_maps({name: {} for name in names}, RUNNING) == Given()
+
+
+@pytest.mark.parametrize(
+    ("version", "heeded"),
+    [
+        ("v1.36.3", "kubelet-config"),
+        ("v1.24.0", "kubelet-config"),
+        ("v1.23.5", "kubelet-config kubelet-config-1.23"),
+    ],
+)
+def test_maps_that_kubeadm_left_behind_are_not_heeded(version: str, heeded: str) -> None:
+    names = ("kubelet-config", *(f"kubelet-config-1.{minor}" for minor in range(20, 37)))
+    maps = {name: {"kubelet": "featureGates: {CSIMigration: true}"} for name in names}
+    given = of_maps(maps, cluster(version, "cp1"))
+    assert [each.target for each in given.programs] == [
+        f"ConfigMap kube-system/{each}" for each in heeded.split()
+    ]
+
+
+def test_settings_of_a_proxy_that_is_not_run_are_not_heeded() -> None:
+    maps = {"kube-proxy": {"config.conf": "{mode: userspace, featureGates: {CSIMigration: true}}"}}
+    assert of_maps(maps, RUNNING) == Given()
+    proxy = Component(name=Name.PROXY, text="v1.36.3", node="cp1", pod="kube-system/kube-proxy-x")
+    components = (*RUNNING.components, proxy)
+    given = of_maps(maps, msgspec.structs.replace(RUNNING, components=components))
+    assert {each.reason for each in refused_settings(given, 37, catalog())} == {
+        "RemovedFlagValue",
+        "RemovedFeatureGate",
+    }
+
+
+@pytest.mark.parametrize(
+    ("component", "cloud", "gates", "last"),
+    [
+        ("apiServer", "aws", "", 28),
+        ("controllerManager", "aws", "", 26),
+        ("controllerManager", "aws", "DisableCloudProviders=false", 26),
+        ("controllerManager", "gce", "", 28),
+        ("controllerManager", "gce", "DisableCloudProviders=true", 28),
+        ("controllerManager", "gce", "DisableCloudProviders=false", 30),
+        ("apiServer", "vsphere", "DisableCloudProviders=false", 30),
+        ("apiServer", "external", "", 32),
+    ],
+)
+def test_clouds_are_refused_once_a_component_does_not_start_with_them(
+    component: str, cloud: str, gates: str, last: int
+) -> None:
+    flags = {"cloud-provider": cloud, "feature-gates": gates}
+    kubeadm = {component: {"extraArgs": flags}}
+    given = of_maps({"kubeadm-config": {"ClusterConfiguration": json.dumps(kubeadm)}}, RUNNING)
+    starts = [
+        target for target in range(20, 33) if not [*refused_settings(given, target, catalog())]
+    ]
+    assert starts == list(range(20, last + 1))

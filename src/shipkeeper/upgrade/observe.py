@@ -58,12 +58,14 @@ class ImagePod(KubeObject, frozen=True, kw_only=True):
     spec: ImagePodSpec = ImagePodSpec()
 
 
-class _ConfigMap(KubeObject, frozen=True, kw_only=True):
+class ConfigMapData(KubeObject, frozen=True, kw_only=True):
+    """What a ConfigMap holds."""
+
     data: dict[str, str] | None = None
 
 
 SYSTEM_PODS = Resource("", "v1", "pods", "Pod", ImagePod)
-_CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", _ConfigMap)
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", ConfigMapData)
 
 
 class _ClientVersion(KubeStruct, frozen=True, kw_only=True):
@@ -76,7 +78,7 @@ class _Kubectl(KubeStruct, frozen=True, kw_only=True):
 
 async def observe_system_maps(reader: Reader) -> dict[str, dict[str, str]]:
     """The data of every ConfigMap of kube-system, by its name: kubeadm keeps its settings there."""
-    listed = await reader.list(_CONFIG_MAPS, namespace=_SYSTEM)
+    listed = await reader.list(CONFIG_MAPS, namespace=_SYSTEM)
     return {each.name: each.data or {} for each in listed.items}
 
 

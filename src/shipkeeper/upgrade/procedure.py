@@ -16,40 +16,36 @@ from shipkeeper.engine.progress import Note, Sink
 from shipkeeper.engine.run import RunResult
 from shipkeeper.engine.session import (
     Session,
-    cluster_identity,
     drive,
     open_session,
     require_resumable,
     run_directory,
 )
-from shipkeeper.engine.verdict import Effect, Verdict
+from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import require_permissions
-from shipkeeper.kube.connection import Connection, is_transient
+from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnreachableError
 from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.resources import NAMESPACES
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.version import Version
 from shipkeeper.nodes.assembly import Actions, assembled
 from shipkeeper.nodes.fleet.observe import observe_fleet
 from shipkeeper.nodes.observe import observe_nodes, observe_outside
 from shipkeeper.nodes.permission import permissions_of
+from shipkeeper.upgrade.absence import Absence
 from shipkeeper.upgrade.catalog import Catalog
 from shipkeeper.upgrade.check import programs
-from shipkeeper.upgrade.draft import CLUSTER
 from shipkeeper.upgrade.gist import gist_of
 from shipkeeper.upgrade.observe import observe_system_maps, observe_versions
 from shipkeeper.upgrade.options import UpgradeOptions, options_of
 from shipkeeper.upgrade.plan import plan_upgrade
-from shipkeeper.upgrade.starting import refused_settings
+from shipkeeper.upgrade.starting import not_checked, refused_settings
 from shipkeeper.upgrade.steps import upgrade_actions
+from shipkeeper.upgrade.versions import ClusterVersions
 
 _LOOK_EVERY = 2.0  # seconds
-_DEAD = (
-    "kubeadm puts an API server that does not start back within minutes; if kubeadm itself was "
-    "killed, see on the host why it does not start (/var/log/pods), move what is in the newest "
-    "/etc/kubernetes/tmp/kubeadm-backup-manifests-* back to /etc/kubernetes/manifests, and resume"
-)
 
 
 async def prepare(connection: Connection, options: UpgradeOptions, catalog: Catalog) -> Plan:
@@ -61,7 +57,7 @@ async def prepare(connection: Connection, options: UpgradeOptions, catalog: Cata
         observe_fleet(reader, nodes, pod_selector=options.nodes.drain.pod_selector),
     )
     state = msgspec.structs.replace(state, outside=await observe_outside(reader, state))
-    settings = () if versions.is_managed else await _settings(reader, options, catalog)
+    settings = () if versions.is_managed else await _settings(reader, versions, options, catalog)
     # In a thread: the proof takes seconds, and the console serves others meanwhile.
     return await asyncio.to_thread(
         plan_upgrade, versions, state, options, catalog, datetime.now(UTC), settings
@@ -69,24 +65,14 @@ async def prepare(connection: Connection, options: UpgradeOptions, catalog: Cata
 
 
 async def _settings(
-    reader: Reader, options: UpgradeOptions, catalog: Catalog
+    reader: Reader, versions: ClusterVersions, options: UpgradeOptions, catalog: Catalog
 ) -> tuple[Verdict, ...]:
     """What is to be said of the flags and feature gates of what is upgraded."""
     try:
-        _, given = programs.of_maps(await observe_system_maps(reader))
+        given = programs.of_maps(await observe_system_maps(reader), versions)
     except ForbiddenError as error:
-        return (_not_checked(error.message),)
+        return (not_checked(error.message, "allow list of configmaps in kube-system"),)
     return tuple(refused_settings(given, Version.parse(options.target).minor, catalog))
-
-
-def _not_checked(why: str) -> Verdict:
-    return Verdict(
-        target=CLUSTER,
-        effect=Effect.WARN,
-        reason="SettingsNotChecked",
-        message=f"whether what is upgraded starts with its flags and gates is not known: {why}",
-        remedy="allow list of configmaps in kube-system",
-    )
 
 
 async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Sink) -> RunResult:
@@ -113,13 +99,15 @@ async def resume(connection: Connection, journal: Journal, run: RunRecord, tell:
             hint="run the same `shipkeeper upgrade run` again: it plans from where the cluster is",
         )
 
+    absence = Absence(options_of(run.plan.request).nodes.ready_timeout)
+
     async def go_on() -> RunResult:
         await _require_same_cluster(connection, run)
         async with drive(connection, journal, run, tell) as session:
+            absence.note_there()
             return await _execute(connection, journal, session, tell)
 
-    limit = options_of(run.plan.request).nodes.ready_timeout
-    return await _begin_anew_while_away(go_on, limit, tell)
+    return await _begin_anew_while_away(go_on, absence, tell)
 
 
 async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> None:
@@ -157,21 +145,14 @@ async def _execute(
 
 
 async def _begin_anew_while_away(
-    go_on: Callable[[], Awaitable[RunResult]], limit: float, tell: Sink
+    go_on: Callable[[], Awaitable[RunResult]], absence: Absence, tell: Sink
 ) -> RunResult:
-    """Try until the API server is there, or for so many seconds; a run may be begun again."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + limit
+    """Try until the API server is there, or was away for too long; a run may be begun again."""
     while True:
         try:
             return await go_on()
         except (ApiError, UnreachableError) as error:
-            is_away = isinstance(error, UnreachableError) and error.reason == "Unreachable"
-            is_starting = isinstance(error, ApiError) and is_transient(error)
-            if not (is_away or is_starting):
-                raise
-            if clock() > deadline:
-                raise UnreachableError(error.message, reason=error.reason, hint=_DEAD) from error
+            absence.require_bearable(error)
             tell(Note(f"{error.message}; trying again"))
         await asyncio.sleep(_LOOK_EVERY)
 
@@ -181,7 +162,11 @@ def _actions(plan: Plan, directory: Path) -> Actions:
 
 
 async def _require_same_cluster(connection: Connection, run: RunRecord) -> None:
-    if run.cluster != await cluster_identity(Reader(connection)):
+    """UsageError in another cluster; ForbiddenError if what told it apart may not be read now."""
+    seen = connection.credentials.server
+    if run.cluster != seen:
+        seen = (await Reader(connection).get(NAMESPACES, "kube-system")).uid
+    if run.cluster != seen:
         raise UsageError(
             f"run {run.id} began in another cluster: {run.cluster}",
             reason="OtherCluster",

@@ -4,19 +4,21 @@ kubeadm writes static pods and settings anew from its ConfigMaps: what these say
 ones get, whatever the pods of today are started with.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.upgrade.catalog import Catalog
-from shipkeeper.upgrade.check.evidence import ProgramArguments
+from shipkeeper.upgrade.check.programs import Given
 from shipkeeper.upgrade.check.settings import judge_programs
+from shipkeeper.upgrade.draft import CLUSTER
 
 
-def refused_settings(
-    given: Iterable[ProgramArguments], target: int, catalog: Catalog
-) -> Iterator[Verdict]:
-    """What forbids an upgrade: each setting with which a component of the target cannot start."""
-    for finding in judge_programs(given, target, catalog):
+def refused_settings(given: Given, target: int, catalog: Catalog) -> Iterator[Verdict]:
+    """What forbids an upgrade: each setting with which a component of the target cannot start.
+
+    A ConfigMap that cannot be read is warned of.
+    """
+    for finding in judge_programs(given.programs, target, catalog):
         yield Verdict(
             target=finding.target,
             effect=Effect.BLOCK,
@@ -24,3 +26,16 @@ def refused_settings(
             message=finding.message,
             remedy=finding.remedy,
         )
+    for each in given.unread:
+        yield not_checked(f"{each} is no YAML mapping", "mend it: kubeadm reads it, too")
+
+
+def not_checked(why: str, remedy: str) -> Verdict:
+    """What is said where settings could not be looked at."""
+    return Verdict(
+        target=CLUSTER,
+        effect=Effect.WARN,
+        reason="SettingsNotChecked",
+        message=f"whether what is upgraded starts with its flags and gates is not known: {why}",
+        remedy=remedy,
+    )

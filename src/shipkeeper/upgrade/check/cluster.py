@@ -13,7 +13,8 @@ from shipkeeper.upgrade.versions import violations
 _EXPIRES_SOON = timedelta(days=30)
 _BACKUP_OLD = timedelta(days=1)
 # The minor whose kubelets do without it, and what. Sources: KEP-2221 (dockershim), k/k#139121
-# (containerd 1.x), the changelogs of 1.25, 1.26, 1.27, 1.31 and 1.36 (volumes, seccomp).
+# (containerd 1.x), the changelogs of 1.25, 1.26, 1.27, 1.31 and 1.36 (volumes, seccomp),
+# KEP-2067 (the label and taint of masters).
 _TRAITS = {
     "flocker": (25, "volumes of flocker"),
     "quobyte": (25, "volumes of quobyte"),
@@ -23,6 +24,16 @@ _TRAITS = {
     "rbd": (31, "in-tree volumes of rbd"),
     "gitRepo": (36, "volumes of gitRepo"),
     "seccomp-annotation": (27, "seccomp profiles given by annotations"),
+    "master-label": (24, "label node-role.kubernetes.io/master on nodes"),
+    "master-taint": (
+        24,
+        "taint for which tolerating node-role.kubernetes.io/master is enough",
+    ),
+}
+_REMEDIES = {
+    "seccomp-annotation": "use securityContext.seccompProfile",
+    "master-label": "ask for node-role.kubernetes.io/control-plane, which is there since 1.20",
+    "master-taint": "tolerate node-role.kubernetes.io/control-plane, too",
 }
 # etcd that kubeadm brings with a minor. Source: SupportedEtcdVersion of cmd/kubeadm.
 _ETCD = {
@@ -192,9 +203,7 @@ def _traits(evidence: Evidence, target: int) -> Iterator[Finding]:
                 target=each.target,
                 message=f"1.{minor} and newer have no {what}",
                 evidence=(each.where,),
-                remedy="move to a CSI driver"
-                if "volumes" in what
-                else "use securityContext.seccompProfile",
+                remedy=_REMEDIES.get(each.trait, "move to a CSI driver"),
             )
 
 

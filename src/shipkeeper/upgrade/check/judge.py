@@ -11,8 +11,9 @@ from shipkeeper.upgrade.check.settings import judge_settings
 
 _RULES = (
     *("RemovedApi", "DeprecatedApi", "KindLost", "RemovedFlag", "RemovedFeatureGate"),
-    *("LockedFeatureGate", "RemovedKubeadmConfig", "BlockingWebhook", "StoredVersionNotServed"),
-    *("ConversionDown", "ApiServiceDown", "NodeNotReady", "DiskPressure", "RuntimeTooOld"),
+    *("RemovedFlagValue", "LockedFeatureGate", "RemovedKubeadmConfig", "BlockingWebhook"),
+    *("StoredVersionNotServed", "ConversionDown", "ApiServiceDown", "NodeNotReady"),
+    *("DiskPressure", "RuntimeTooOld"),
     *("RemovedFeature", "KubeletBlocksHop", "CertificateExpires", "BackupOld"),
 )
 
@@ -44,7 +45,7 @@ def _merged(found: list[Finding]) -> list[Finding]:
 
 def _is_blind(rule: str, evidence: Evidence) -> bool:
     """Whether a rule had nothing to look at."""
-    if rule in ("RemovedFlag", "RemovedFeatureGate", "LockedFeatureGate"):
+    if rule in ("RemovedFlag", "RemovedFlagValue", "RemovedFeatureGate", "LockedFeatureGate"):
         return not evidence.programs
     if rule == "RemovedKubeadmConfig":
         return not evidence.kubeadm_config

@@ -5,7 +5,7 @@ What cannot be read, for want of rights or because nobody answers, is noted as n
 
 import asyncio
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,20 @@ from shipkeeper.upgrade.check.metric import read_asked
 from shipkeeper.upgrade.check.serving import serving_certificate
 from shipkeeper.upgrade.check.traits import traits_of
 from shipkeeper.upgrade.check.uses import target_of, uses_of
-from shipkeeper.upgrade.observe import SYSTEM_PODS, observe_system_maps, observe_versions
+from shipkeeper.upgrade.observe import (
+    CONFIG_MAPS,
+    SYSTEM_PODS,
+    observe_system_maps,
+    observe_versions,
+)
+from shipkeeper.upgrade.versions import ClusterVersions
 
 _SYSTEM = "kube-system"
 _AT_ONCE = 6
 # Written by the control plane by the thousand, and gone with it.
 _PASSED_OVER = frozenset({"Event", "Lease"})
 _HELM = "helm.sh/release.v1"
+_DEPLOYED = "owner=helm,status=deployed"
 _ADMISSION = "admissionregistration.k8s.io"
 _HOOKS = {
     "ValidatingWebhookConfiguration": "validatingwebhookconfigurations",
@@ -123,7 +130,7 @@ class _Gathering(Looking):
             self._try("CustomResourceDefinitions", self._definitions, ()),
             self._try("APIServices", self._services, ()),
         )
-        kubeadm, arguments = await self._arguments()
+        kubeadm, arguments = await self._arguments(versions)
         await self._objects(discovery)
         await self._try("Helm releases", lambda: self._releases(discovery), None)
         self._files(wanted.files)
@@ -201,16 +208,19 @@ class _Gathering(Looking):
     async def _releases(self, discovery: Discovery) -> None:
         """The deployed revision of every Helm release; older ones are never applied again."""
         cluster_scoped = {each.kind for each in discovery.served.kinds if not each.namespaced}
-        listed = await self._reader.list(
-            _SECRETS,
-            label_selector="owner=helm,status=deployed",
-            field_selector=f"type={_HELM}",
+        # Helm keeps them in Secrets, or, by HELM_DRIVER, in ConfigMaps.
+        secrets = await self._reader.list(
+            _SECRETS, label_selector=_DEPLOYED, field_selector=f"type={_HELM}"
         )
-        for each in listed.items:
+        maps = await self._reader.list(CONFIG_MAPS, label_selector=_DEPLOYED)
+        for each in (*secrets.items, *maps.items):
+            packed = (each.data or {}).get("release", "")
             try:
-                self._uses += _release(each, cluster_scoped)
+                text = _decoded(packed) if isinstance(each, _Secret) else packed
+                self._uses += read_release(text, cluster_scoped)
             except ValueError as error:
-                self._skip(f"Helm release of Secret {each.key}", str(error))
+                what = "Secret" if isinstance(each, _Secret) else "ConfigMap"
+                self._skip(f"Helm release of {what} {each.key}", str(error))
 
     def _files(self, files: Iterable[Path]) -> None:
         for each in files:
@@ -218,17 +228,21 @@ class _Gathering(Looking):
             self._uses += uses
             self._unchecked += unchecked
 
-    async def _arguments(self) -> tuple[str, tuple[ProgramArguments, ...]]:
+    async def _arguments(
+        self, versions: ClusterVersions
+    ) -> tuple[str, tuple[ProgramArguments, ...]]:
         pods = await self._reader.list(SYSTEM_PODS, namespace=_SYSTEM)
         maps = await self._try(
             "ConfigMaps of kube-system", lambda: observe_system_maps(self._reader), {}
         )
-        kubeadm, given = programs.of_maps(maps)
-        found = (*programs.of_pods(pods.items), *given)
+        given = programs.of_maps(maps, versions)
+        for each in given.unread:
+            self._skip(f"settings in {each}", "it is no YAML mapping")
+        found = (*programs.of_pods(pods.items), *given.programs)
         if not found:
             why = "neither static pods nor kubeadm's ConfigMaps are there"
             self._skip("flags and feature gates of the control plane", why)
-        return kubeadm, found
+        return given.kubeadm, found
 
     async def _hooks(self) -> Any:
         system = await self._reader.get(_NAMESPACES, _SYSTEM)
@@ -312,12 +326,11 @@ class _Gathering(Looking):
         )
 
 
-def _release(secret: _Secret, cluster_scoped: set[str]) -> Iterator[Use]:
+def _decoded(data: str) -> str:
     try:
-        data = base64.b64decode((secret.data or {}).get("release", "")).decode()
+        return base64.b64decode(data).decode()
     except UnicodeDecodeError as error:
         raise ValueError("it is no release of Helm") from error
-    return read_release(data, cluster_scoped)
 
 
 def _hook_resource(kind: str, plural: str) -> Resource[WebhookConfiguration]:

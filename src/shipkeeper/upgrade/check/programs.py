@@ -1,6 +1,6 @@
 """How components are started: flags and feature gates of static pods and configurations; pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
@@ -9,7 +9,16 @@ import yaml
 from shipkeeper.upgrade.check.evidence import ProgramArguments
 from shipkeeper.upgrade.component import Name
 from shipkeeper.upgrade.observe import ImagePod, component_of
+from shipkeeper.upgrade.versions import ClusterVersions
 
+MODE = "proxy-mode"
+_KUBEADM = "kubeadm-config"
+_ONE_KUBELET_MAP = 24
+"""The first minor whose kubeadm keeps the kubelets' settings without a minor in the name."""
+_Document = dict[str, Any]
+_Reader = Callable[[_Document, str], Iterable[ProgramArguments]]
+# Besides its own errors, the loader lets through those of values: of an impossible date, say.
+_NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
 _CONTROL_PLANE = {
     "apiServer": Name.API_SERVER,
     "controllerManager": Name.CONTROLLER_MANAGER,
@@ -28,25 +37,49 @@ def of_pods(pods: Iterable[ImagePod]) -> Iterator[ProgramArguments]:
             )
 
 
-def of_maps(
-    maps: Mapping[str, Mapping[str, str]],
-) -> tuple[str, tuple[ProgramArguments, ...]]:
-    """The ConfigMaps of kube-system: the format of kubeadm's, and what they give to components."""
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What ConfigMaps give to components, the format of kubeadm's, and those that are no YAML."""
+
+    kubeadm: str = ""
+    programs: tuple[ProgramArguments, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def of_maps(maps: Mapping[str, Mapping[str, str]], versions: ClusterVersions) -> Given:
+    """What the ConfigMaps of kube-system give to components of a cluster."""
     found: list[ProgramArguments] = []
+    unread: list[str] = []
     kubeadm = ""
     for name, data in sorted(maps.items()):
+        if (reading := _reading(name, versions)) is None:
+            continue
+        key, read = reading
         target = f"ConfigMap kube-system/{name}"
-        each: ProgramArguments | None = None
-        if name == "kubeadm-config":
-            kubeadm, given = of_kubeadm_config(data.get("ClusterConfiguration", ""), target)
-            found += given
-        elif name == "kube-proxy":
-            each = of_proxy_config(data.get("config.conf", ""), target)
-        elif name.startswith("kubelet-config"):
-            each = of_kubelet_config(data.get("kubelet", ""), target)
-        if each is not None:
-            found.append(each)
-    return kubeadm, tuple(found)
+        document = _mapping(data.get(key, ""))
+        if document is None:
+            unread.append(target)
+        elif document:
+            found += read(document, target)
+            kubeadm = str(document.get("apiVersion", "")) if name == _KUBEADM else kubeadm
+    return Given(kubeadm=kubeadm, programs=tuple(found), unread=tuple(unread))
+
+
+def _reading(name: str, versions: ClusterVersions) -> tuple[str, _Reader] | None:
+    """Where a ConfigMap has settings of components, and how they are read; None if it has none."""
+    if name == _KUBEADM:
+        return "ClusterConfiguration", _of_kubeadm_config
+    # It also stays where something else took kube-proxy's place.
+    if name == "kube-proxy" and versions.of(Name.PROXY):
+        return "config.conf", _of_proxy_config
+    if name in _kubelet_maps(versions.server_version.minor):
+        return "kubelet", _of_kubelet_config
+    return None
+
+
+def _kubelet_maps(minor: int) -> tuple[str, ...]:
+    """What kubeadm reads for kubelets; maps of earlier minors stay, and are never read again."""
+    by_minor = (f"kubelet-config-1.{minor}",) if minor < _ONE_KUBELET_MAP else ()
+    return ("kubelet-config", *by_minor)
 
 
 def of_words(words: Iterable[str], component: str, target: str, source: str) -> ProgramArguments:
@@ -82,12 +115,8 @@ def gates_of(text: str) -> dict[str, bool]:
     return found
 
 
-def of_kubelet_config(text: str, target: str) -> ProgramArguments | None:
-    """A KubeletConfiguration, None if it cannot be read."""
-    document = _mapping(text)
-    if document is None:
-        return None
-    return ProgramArguments(
+def _of_kubelet_config(document: _Document, target: str) -> Iterator[ProgramArguments]:
+    yield ProgramArguments(
         target=target,
         component=Name.KUBELET,
         gates=_gates(document.get("featureGates")),
@@ -95,36 +124,28 @@ def of_kubelet_config(text: str, target: str) -> ProgramArguments | None:
     )
 
 
-def of_proxy_config(text: str, target: str) -> ProgramArguments | None:
-    """A KubeProxyConfiguration, None if it cannot be read."""
-    document = _mapping(text)
-    if document is None:
-        return None
-    return ProgramArguments(
+def _of_proxy_config(document: _Document, target: str) -> Iterator[ProgramArguments]:
+    yield ProgramArguments(
         target=target,
         component=Name.PROXY,
+        flags={MODE: mode} if isinstance(mode := document.get("mode"), str) else {},
         gates=_gates(document.get("featureGates")),
-        source="its featureGates",
+        source="its configuration",
     )
 
 
-def of_kubeadm_config(text: str, target: str) -> tuple[str, tuple[ProgramArguments, ...]]:
-    """A ClusterConfiguration: its apiVersion, and what it gives to each component."""
-    document = _mapping(text)
-    if document is None:
-        return "", ()
-    found = [
-        ProgramArguments(
-            target=target,
-            component=name,
-            flags=(flags := _extra_args(section)),
-            gates=gates_of(flags.get("feature-gates", "")),
-            source=f"{part}.extraArgs",
-        )
-        for part, name in _CONTROL_PLANE.items()
-        if (section := document.get(part))
-    ]
-    return str(document.get("apiVersion", "")), tuple(found)
+def _of_kubeadm_config(document: _Document, target: str) -> Iterator[ProgramArguments]:
+    """What a ClusterConfiguration gives to each component."""
+    for part, name in _CONTROL_PLANE.items():
+        if section := document.get(part):
+            flags = _extra_args(section)
+            yield ProgramArguments(
+                target=target,
+                component=name,
+                flags=flags,
+                gates=gates_of(flags.get("feature-gates", "")),
+                source=f"{part}.extraArgs",
+            )
 
 
 def _extra_args(section: Any) -> dict[str, str]:
@@ -136,18 +157,22 @@ def _extra_args(section: Any) -> dict[str, str]:
         named = cast("dict[object, object]", given)
         return {_flag(str(name)): str(value) for name, value in named.items()}
     if isinstance(given, list):
-        pairs = msgspec.convert(given, list[_Argument])
-        return {_flag(each.name): each.value for each in pairs}
+        # Written by hand, an entry may be anything; those without a name give nothing.
+        entries = [
+            cast("dict[str, object]", each)
+            for each in cast("list[object]", given)
+            if isinstance(each, dict)
+        ]
+        return {
+            _flag(name): str(each.get("value", ""))
+            for each in entries
+            if isinstance(name := each.get("name"), str)
+        }
     return {}
 
 
 def _flag(name: str) -> str:
     return name.replace("_", "-")
-
-
-class _Argument(msgspec.Struct, frozen=True):
-    name: str
-    value: str = ""
 
 
 def _gates(value: object) -> dict[str, bool]:
@@ -156,9 +181,12 @@ def _gates(value: object) -> dict[str, bool]:
     return {str(name): bool(on) for name, on in cast("dict[object, object]", value).items()}
 
 
-def _mapping(text: str) -> dict[str, Any] | None:
+def _mapping(text: str) -> _Document | None:
+    """A YAML mapping, empty where nothing is given; None if it is no such thing."""
     try:
         found: object = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except yaml.YAMLError:
+    except _NOT_YAML:
         return None
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+    if found is None:
+        return {}
+    return cast("_Document", found) if isinstance(found, dict) else None

@@ -11,8 +11,12 @@ from shipkeeper.upgrade.check.uses import target_of
 
 _PLUGINS = ("flocker", "quobyte", "storageos", "glusterfs", "cephfs", "rbd", "gitRepo")
 _SECCOMP = "seccomp.security.alpha.kubernetes.io/"
+_MASTER = "node-role.kubernetes.io/master"
+_CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 # Most objects have none of them: one look at their bytes is enough.
-_HINT = re.compile(rf'"(?:{"|".join(_PLUGINS)})":|{re.escape(_SECCOMP)}'.encode())
+_HINT = re.compile(
+    rf'"(?:{"|".join(_PLUGINS)})":|{re.escape(_SECCOMP)}|{re.escape(_MASTER)}'.encode()
+)
 # Where the pod's template is, by kind; a Pod is its own.
 _TEMPLATES = {
     "Pod": (),
@@ -39,7 +43,37 @@ def traits_of(body: bytes | memoryview, kind: str) -> Iterator[PodTrait]:
         for plugin in set(_PLUGINS).intersection(spec):
             yield PodTrait(target=target, trait=plugin, where=f"spec.{plugin}")
     else:
-        yield from _of_template(_at(found, _TEMPLATES[kind]), target)
+        template = _at(found, _TEMPLATES[kind])
+        yield from _of_template(template, target)
+        spec = template.get("spec", {})
+        if where := _wants_master(spec):
+            yield PodTrait(target=target, trait="master-label", where=where)
+        if kind == "DaemonSet" and _tolerates_master_alone(spec):
+            where = f"it tolerates {_MASTER}, and not {_CONTROL_PLANE}"
+            yield PodTrait(target=target, trait="master-taint", where=where)
+
+
+def _wants_master(spec: dict[str, Any]) -> str:
+    """Where a pod asks for nodes by the old label alone; empty if it does not."""
+    if _MASTER in (spec.get("nodeSelector") or {}):
+        return f"nodeSelector {_MASTER}"
+    required = ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    # One of the terms is enough for a node.
+    terms = cast("list[dict[str, Any]]", _at(spec, required).get("nodeSelectorTerms") or [])
+    if terms and all(map(_asks_for_master, terms)):
+        return f"node affinity to {_MASTER}"
+    return ""
+
+
+def _asks_for_master(term: dict[str, Any]) -> bool:
+    wanted = cast("list[dict[str, Any]]", term.get("matchExpressions") or [])
+    return any(each["key"] == _MASTER and each["operator"] in ("In", "Exists") for each in wanted)
+
+
+def _tolerates_master_alone(spec: dict[str, Any]) -> bool:
+    tolerations = cast("list[dict[str, Any]]", spec.get("tolerations") or [])
+    keys = {each.get("key", "") for each in tolerations if each.get("effect") != "NoExecute"}
+    return _MASTER in keys and not {"", _CONTROL_PLANE} & keys
 
 
 def _of_template(template: dict[str, Any], target: str) -> Iterator[PodTrait]:
