@@ -1,24 +1,34 @@
 """The cluster's lock on a real API server: one holder, taken over only when it is dead."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
+from shipkeeper.engine.journal import Journal
 from shipkeeper.engine.lock import cluster_lock
+from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import quiet
+from shipkeeper.engine.session import new_run
+from shipkeeper.engine.setback import History
 from shipkeeper.engine.tenure import NAME, NAMESPACE, LeaseTimes, LockLostError, Tenure
+from shipkeeper.engine.witness import NOBODY, Mark, Witness
 from shipkeeper.errors import LockHeldError
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.reader import Reader
-from shipkeeper.kube.resources import LEASES
+from shipkeeper.kube.resources import LEASES, Resource
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.lease import Lease
+from shipkeeper.model.meta import KubeObject
 from shipkeeper.sandbox.sandbox import Sandbox
 
+T = TypeVar("T", bound=KubeObject)
 TIMES = LeaseTimes(
     duration=timedelta(seconds=3),
     renew_every=timedelta(seconds=0.5),
@@ -35,15 +45,21 @@ async def connection(sandbox: Sandbox) -> AsyncIterator[Connection]:
 
 
 def hold(
-    connection: Connection, identity: str, *, gone: str = ""
+    connection: Connection,
+    identity: str,
+    *,
+    gone: str = "",
+    witness: Witness = NOBODY,
+    reader: Reader | None = None,
 ) -> AbstractAsyncContextManager[Tenure]:
     return cluster_lock(
-        Reader(connection),
+        reader or Reader(connection),
         Writer(connection),
         identity,
         is_gone=lambda holder: holder == gone,
         tell=quiet,
         times=TIMES,
+        witness=witness,
     )
 
 
@@ -112,3 +128,84 @@ async def test_a_renewal_whose_answer_was_never_heard_leaves_nothing_locked(
     async with hold(connection, "one"):
         await seize(connection, "one")
     assert not await holder_of(connection)
+
+
+class Stalled:
+    """Who remembers nothing more from some note on, until it is let go."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+        self.stalls = asyncio.Event()
+        self.goes_on = asyncio.Event()
+
+    def marks(self) -> Sequence[Mark]:
+        return ()
+
+    def found(self, lease: Lease, marks: Sequence[Mark]) -> None:
+        pass
+
+    async def kept(self, lease: Lease) -> None:
+        if self._left == 0:
+            self.stalls.set()
+            await self.goes_on.wait()
+        self._left = max(0, self._left - 1)
+
+
+async def test_a_slow_journal_does_not_keep_it_from_being_renewed(connection: Connection) -> None:
+    slow = Stalled(after=1)
+    async with asyncio.timeout(30), hold(connection, "one", witness=slow) as tenure:
+        await slow.stalls.wait()
+        for _ in range(3):
+            await tenure.proven()
+        slow.goes_on.set()
+
+
+async def test_whoever_is_stopped_right_after_taking_it_gives_it_back(
+    connection: Connection,
+) -> None:
+    slow = Stalled(after=0)
+
+    async def hold_it() -> None:
+        async with hold(connection, "one", witness=slow):
+            pytest.fail("it was stopped before")
+
+    holding = asyncio.create_task(hold_it())
+    async with asyncio.timeout(30):
+        await slow.stalls.wait()
+    assert await holder_of(connection) == "one"
+    holding.cancel()
+    await asyncio.sleep(0)
+    slow.goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
+    assert not await holder_of(connection)
+
+
+class Overtaken(Reader):
+    """Who reads the Lease, and stalls once while another run holds it."""
+
+    def __init__(self, connection: Connection, other: Witness) -> None:
+        super().__init__(connection)
+        self._opened = connection
+        self._others = [other]
+
+    async def get(self, resource: Resource[T], name: str, namespace: str = "") -> T:
+        read = await super().get(resource, name, namespace)
+        while self._others:
+            async with hold(self._opened, "swift", witness=self._others.pop()):
+                pass
+        return read
+
+
+async def test_a_run_that_held_it_while_another_stalled_did_not_go_back(
+    connection: Connection, tmp_path: Path
+) -> None:
+    plan = Plan(procedure="drain", request={}, steps=(), verdicts=())
+    with contextlib.closing(Journal(tmp_path / "journal.db")) as journal:
+        swift, slow = (History(journal, new_run(plan, "c"), "https://c") for _ in range(2))
+        async with hold(connection, "swift", witness=swift):
+            pass
+        stalling = Overtaken(connection, swift)
+        async with hold(connection, "slow", witness=slow, reader=stalling):
+            assert await holder_of(connection) == "slow"
+        swift.require_unbroken()

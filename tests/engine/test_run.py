@@ -218,6 +218,52 @@ async def test_what_a_failure_leaves_standing_is_told(tmp_path: Path, is_told: b
     assert (result.outcome, world.done) == (Outcome.SUCCEEDED, ["a", "b", "c"])
 
 
+class HalfAway(World):
+    """A world in which what was done to one node cannot be taken back."""
+
+    def __init__(self, away: str) -> None:
+        super().__init__()
+        self._away = f"node/{away}"
+        self.asked: list[str] = []
+
+    async def undo(self, step: Step) -> bool:
+        self.asked.append(step.id)
+        if step.target == self._away:
+            raise ShipkeeperError(f"{self._away} is away", reason="Away")
+        return await super().undo(step)
+
+
+async def test_what_cannot_be_taken_back_keeps_only_its_own(tmp_path: Path) -> None:
+    world = HalfAway("far")
+    world.fails["end"] = ShipkeeperError("no")
+    plan = make_plan(
+        step("ground"),
+        step("far-first", on="far"),
+        step("far-then", "ground", "far-first", on="far"),
+        step("near", on="near"),
+        step("end", "far-then", "near", rollback=("far-then", "far-first", "near", "ground")),
+    )
+    with pytest.raises(RollbackError) as caught:
+        await execute(plan, world, Journal(tmp_path / "journal.db"))
+    assert world.asked == ["far-then", "near"]
+    assert world.undone == ["near"]
+    assert caught.value.message.endswith(
+        "could not be taken back: node/far is away; as they are stay: far-then, far-first, ground"
+    )
+
+
+async def test_an_end_that_cannot_be_written_down_does_not_hide_what_stands(tmp_path: Path) -> None:
+    class Unreachable(Journal):
+        async def finish(self, run: str, outcome: Outcome) -> None:
+            raise ShipkeeperError("the API server is away")
+
+    world = HalfAway("a")
+    world.fails["b"] = ShipkeeperError("no")
+    plan = make_plan(step("a"), step("b", "a", rollback=("a",)))
+    with pytest.raises(RollbackError, match="node/a is away"):
+        await execute(plan, world, Unreachable(tmp_path / "journal.db"))
+
+
 async def test_a_refused_precondition_leaves_everything_as_it_is(tmp_path: Path) -> None:
     world = World()
     world.refuses.add("a")

@@ -36,8 +36,9 @@ create table if not exists entries (
     step text not null, item text not null, phase text not null, detail text not null,
     written_at text not null
 );
-create table if not exists marks (
-    run text primary key, cluster text not null, lease text not null, revision text not null,
+create table if not exists lease_marks (
+    run text primary key, server text not null, lease text not null, revision text not null,
+    transitions integer not null, acquired text not null,
     broken text not null default ''
 );
 create index if not exists entries_of_run on entries (run, sequence);

@@ -83,6 +83,8 @@ async def holding(
 
     keeper.add_done_callback(end_body)
     try:
+        tenure.mark()
+        await tenure.marked()
         yield tenure
     except (asyncio.CancelledError, LockLostError):
         if lost := _lost_in(keeper):
@@ -112,17 +114,15 @@ async def _acquire(
     witness: Witness,
 ) -> Lease:
     while True:
+        # Read before the Lease, so that none is of a later one: another may take it right after.
+        marks = witness.marks()
         lease = await read_or_create(reader, writer, CLUSTER)
         holder = lease.spec.holder_identity
         if holder and holder != identity and not is_gone(holder):
             await _watch_it_expire(reader, lease, holder, tell)
-        witness.found(lease)
-        try:
-            lease = await take(writer, lease, identity, times)
-        except ConflictError:
-            continue
-        await witness.kept(lease)
-        return lease
+        witness.found(lease, marks)
+        with contextlib.suppress(ConflictError):
+            return await take(writer, lease, identity, times)
 
 
 async def take(writer: Writer, lease: Lease, identity: str, times: LeaseTimes) -> Lease:

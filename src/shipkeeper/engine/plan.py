@@ -80,3 +80,11 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
     def step(self, id_: str) -> Step:
         """The step of one id."""
         return next(step for step in self.steps if step.id == id_)
+
+    def grounds_of(self, id_: str) -> frozenset[str]:
+        """The ids of the steps that one rests on, directly or not."""
+        grounds = set(self.step(id_).after)
+        for step in reversed(self.steps):
+            if step.id in grounds:
+                grounds.update(step.after)
+        return frozenset(grounds)

@@ -5,7 +5,6 @@ twice: a step that the journal holds as done is passed over, one that was begun 
 """
 
 import asyncio
-import errno
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ import msgspec
 
 from shipkeeper.engine.action import Action, StandingError, StepRecord
 from shipkeeper.engine.brake import Brake
+from shipkeeper.engine.failure import NO_ROOM, of_this_machine, verdict_of
 from shipkeeper.engine.journal import Entry, JournalError, Outcome, Phase
 from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.plan import Plan, Step
@@ -31,11 +31,6 @@ from shipkeeper.engine.schedule import Ending, Schedule
 from shipkeeper.engine.tenure import LockLostError
 from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.errors import BlockedError, ShipkeeperError
-
-# What a machine says that has no room, or takes no more writes or files.
-_NO_ROOM = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE}
-)
 
 
 class RollbackError(ShipkeeperError):
@@ -157,7 +152,7 @@ class Run:
             raise
         except RollbackError:
             # Perhaps the journal itself takes no more; what it did not hear of is unfinished, too.
-            with suppress(JournalError):
+            with suppress(ShipkeeperError):
                 await self._journal.finish(self.id, Outcome.INTERRUPTED)
             raise
         result = self._result()
@@ -248,15 +243,15 @@ class Run:
             # It did not fail: nobody may go on with it here, and it is gone on with later.
             raise
         except StandingError as error:
-            verdict, rollback = _verdict_of(step, error, Effect.WARN), ()
+            verdict, rollback = verdict_of(step, error, Effect.WARN), ()
         except BlockedError as error:
-            verdict = _verdict_of(step, error, Effect.BLOCK)
+            verdict = verdict_of(step, error, Effect.BLOCK)
         except ShipkeeperError as error:
-            verdict = _verdict_of(step, error, Effect.WARN)
+            verdict = verdict_of(step, error, Effect.WARN)
         except OSError as error:
-            if error.errno not in _NO_ROOM:
+            if error.errno not in NO_ROOM:
                 raise
-            verdict = _of_this_machine(step, error)
+            verdict = of_this_machine(step, error)
         if verdict is None:
             self._tell(StepDone(step))
             return StepResult(step=step.id, state="Done")
@@ -290,18 +285,39 @@ class Run:
         try:
             # First, for whoever goes on after a death in the midst of it must doubt what is undone.
             await record.write(Phase.FAILED, **told)
-            while left:
-                await self._undo(self.plan.step(left[0]))
-                left.pop(0)
+            errors = await self._roll_back(left)
         except LockLostError:
             raise
         except ShipkeeperError as error:
             if not left:
                 raise
-            raise _not_taken_back(step, verdict, left, error) from error
+            raise _not_taken_back(step, verdict, left, [error]) from error
+        if errors:
+            raise _not_taken_back(step, verdict, left, errors) from errors[0]
         self._schedule.give_back(rollback)
         state = "Blocked" if verdict.blocks else "Failed"
         return StepResult(step=step.id, state=state, verdict=verdict)
+
+    async def _roll_back(self, left: list[str]) -> list[ShipkeeperError]:
+        """Take each step back, or tell why not: on one target, or of one's ground, none after that.
+
+        In `left` stay those that were not taken back.
+        """
+        kept: dict[str, ShipkeeperError] = {}
+        needed: set[str] = set()
+        for step in [self.plan.step(id_) for id_ in left]:
+            if step.target in kept or step.id in needed:
+                continue
+            try:
+                await self._undo(step)
+            except (LockLostError, JournalError):
+                raise
+            except ShipkeeperError as error:
+                kept[step.target] = error
+                needed |= self.plan.grounds_of(step.id)
+            else:
+                left.remove(step.id)
+        return list(kept.values())
 
     async def _undo(self, step: Step) -> None:
         record = self._records[step.id]
@@ -359,33 +375,13 @@ def _still_kept(kept: Mapping[str, BlockedError]) -> BlockedError:
     return BlockedError(message, reason=first.reason, hint=first.hint)
 
 
-def _verdict_of(step: Step, error: ShipkeeperError, effect: Effect) -> Verdict:
-    return Verdict(
-        target=step.target,
-        effect=effect,
-        reason=error.reason,
-        message=error.message,
-        remedy=error.hint,
-    )
-
-
 def _not_taken_back(
-    step: Step, verdict: Verdict, left: Sequence[str], error: ShipkeeperError
+    step: Step, verdict: Verdict, left: Sequence[str], errors: Sequence[ShipkeeperError]
 ) -> RollbackError:
+    reasons = "; ".join(dict.fromkeys(error.message for error in errors))
     return RollbackError(
         f"step {step.id} failed ({verdict.message}), and what it rests on could not be taken back: "
-        f"{error.message}; as they are stay: {', '.join(left)}",
-        reason=error.reason,
-        hint=error.hint or "run the same command again to go on, or give the run up",
-    )
-
-
-def _of_this_machine(step: Step, error: OSError) -> Verdict:
-    """A full disk here, for one, is no reason to leave what was begun half done there."""
-    return Verdict(
-        target=step.target,
-        effect=Effect.WARN,
-        reason="SystemError",
-        message=f"this machine refused it: {error}",
-        remedy="see the room on its disks, and the limits of this process",
+        f"{reasons}; as they are stay: {', '.join(left)}",
+        reason=errors[0].reason,
+        hint=errors[0].hint or "run the same command again to go on, or give the run up",
     )

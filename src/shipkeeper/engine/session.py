@@ -86,7 +86,7 @@ async def drive(
     """
     root = journal.path.parent / "runs"
     identity = f"run {run.id} on {socket.gethostname()}"
-    history = History(journal, run)
+    history = History(journal, run, connection.credentials.server)
     with local_lock(root / run.id, f"run {run.id} is driven"):
         async with cluster_lock(
             Reader(connection),

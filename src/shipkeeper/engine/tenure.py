@@ -94,6 +94,9 @@ class Tenure:
         self._is_away = False
         self._refused_at: float | None = None
         self._lost: LockLostError | None = None
+        self._has_gone_back = False
+        self._unmarked: Lease | None = None
+        self._marking: asyncio.Task[None] | None = None
         self.follows_setback = False
         """Whether the API server went back to an older state while it was waited for."""
 
@@ -168,7 +171,7 @@ class Tenure:
             # or an older state: nobody but us renews it, so that it tells of every restore.
             known, self._lease = self._lease, await self._read()
             if is_older(self._lease.metadata.resource_version, known.metadata.resource_version):
-                self._remember_setback()
+                self._has_gone_back = True
                 raise _went_back() from error
             if self._lease.spec.holder_identity != self._identity:
                 raise _lost(f"{self._lease.spec.holder_identity or 'another'} took it") from error
@@ -176,18 +179,31 @@ class Tenure:
         except NotFoundError as error:
             raise _gone() from error
 
-    def _remember_setback(self) -> None:
-        # Before the release makes the Lease look younger. A journal that cannot be written to must
-        # not keep the run from ending.
-        with suppress(ShipkeeperError):
-            self._witness.found(self._lease)
+    def mark(self) -> None:
+        """Have the witness remember the Lease as it is now, without waiting for that.
+
+        What remembers it may be slow, and a renewal that waits for it would come too late.
+        """
+        self._unmarked = self._lease
+        if self._marking is None or self._marking.done():
+            self._marking = asyncio.create_task(self._mark())
+
+    async def _mark(self) -> None:
+        while (lease := self._unmarked) is not None:
+            self._unmarked = None
+            await self._witness.kept(lease)
+
+    async def marked(self) -> None:
+        """Return once the witness remembers all that it was to; a cancellation leaves it to it."""
+        if self._marking is not None:
+            await asyncio.wait([self._marking])
 
     async def _succeeded(self, began: float) -> None:
         if self._is_away:
             away = self._clock() - self._renewed_at
             self._tell(Note(f"the API server serves again after {away:.0f}s; going on"))
         self._is_away, self._refused_at = False, None
-        await self._witness.kept(self._lease)
+        self.mark()
         async with self._renewed:
             self._renewed_at = began
             self._renewed.notify_all()
@@ -211,6 +227,11 @@ class Tenure:
 
     async def release(self) -> None:
         """Let the next run in at once; ShipkeeperError if that fails: it runs out by itself."""
+        await self.marked()
+        if self._has_gone_back:
+            # The release makes the Lease look younger. Who cannot remember leaves it as it is: the
+            # next to take it finds it older.
+            self._witness.found(self._lease, self._witness.marks())
         nobody = {"holderIdentity": None, "renewTime": None, "acquireTime": None}
         try:
             await self._patch(nobody)
