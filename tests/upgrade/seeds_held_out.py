@@ -289,6 +289,8 @@ NEWEST: tuple[Seed, ...] = (
     _full_node("full-node", "v1.37.2"),
     # Look-alikes.
     *_SHARED,
+    fine("near-master", _placed("near-master", (_MASTER, "Exists"))),
+    fine("tolerates-master", _daemons("tolerates-master", _MASTER)),
     fine(
         "helm-map-new",
         _in_config_map(

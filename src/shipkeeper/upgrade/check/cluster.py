@@ -12,6 +12,8 @@ from shipkeeper.upgrade.versions import violations
 
 _EXPIRES_SOON = timedelta(days=30)
 _BACKUP_OLD = timedelta(days=1)
+_NO_MASTERS = 24
+_OF_MASTERS = frozenset({"master-label", "master-taint"})
 # The minor whose kubelets do without it, and what. Sources: KEP-2221 (dockershim), k/k#139121
 # (containerd 1.x), the changelogs of 1.25, 1.26, 1.27, 1.31 and 1.36 (volumes, seccomp),
 # KEP-2067 (the label and taint of masters).
@@ -24,9 +26,9 @@ _TRAITS = {
     "rbd": (31, "in-tree volumes of rbd"),
     "gitRepo": (36, "volumes of gitRepo"),
     "seccomp-annotation": (27, "seccomp profiles given by annotations"),
-    "master-label": (24, "label node-role.kubernetes.io/master on nodes"),
+    "master-label": (_NO_MASTERS, "label node-role.kubernetes.io/master on nodes"),
     "master-taint": (
-        24,
+        _NO_MASTERS,
         "taint for which tolerating node-role.kubernetes.io/master is enough",
     ),
 }
@@ -196,7 +198,7 @@ def _runtime(node: str, runtime: str, target: int) -> Iterator[Finding]:
 def _traits(evidence: Evidence, target: int) -> Iterator[Finding]:
     for each in evidence.traits:
         minor, what = _TRAITS[each.trait]
-        if minor <= target:
+        if minor <= target and (each.trait not in _OF_MASTERS or _takes_masters_away(evidence)):
             yield Finding(
                 rule="RemovedFeature",
                 severity=Severity.HIGH,
@@ -205,6 +207,11 @@ def _traits(evidence: Evidence, target: int) -> Iterator[Finding]:
                 evidence=(each.where,),
                 remedy=_REMEDIES.get(each.trait, "move to a CSI driver"),
             )
+
+
+def _takes_masters_away(evidence: Evidence) -> bool:
+    """Whether kubeadm will take away label and taint; where they still are later, they stay."""
+    return bool(evidence.kubeadm_config) and evidence.versions.server_version.minor < _NO_MASTERS
 
 
 def _drains(evidence: Evidence) -> Iterator[Finding]:

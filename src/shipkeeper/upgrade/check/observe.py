@@ -8,7 +8,7 @@ import base64
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -52,6 +52,7 @@ from shipkeeper.upgrade.check.uses import target_of, uses_of
 from shipkeeper.upgrade.observe import (
     CONFIG_MAPS,
     SYSTEM_PODS,
+    ConfigMapData,
     observe_system_maps,
     observe_versions,
 )
@@ -88,6 +89,7 @@ class _Endpoints(KubeObject, frozen=True, kw_only=True):
     subsets: tuple[dict[str, Any], ...] | None = None
 
 
+_Holder = TypeVar("_Holder", _Secret, ConfigMapData)
 _SECRETS = Resource("", "v1", "secrets", "Secret", _Secret)
 _ENDPOINTS = Resource("", "v1", "endpoints", "Endpoints", _Endpoints)
 _SERVICES = Resource("", "v1", "services", "Service", KubeObject)
@@ -132,7 +134,7 @@ class _Gathering(Looking):
         )
         kubeadm, arguments = await self._arguments(versions)
         await self._objects(discovery)
-        await self._try("Helm releases", lambda: self._releases(discovery), None)
+        await self._releases(discovery)
         self._files(wanted.files)
         certificates = await self._try("serving certificate", self._certificates, ())
         obstacles = await self._try("drains of the nodes", self._obstacles, ())
@@ -209,11 +211,13 @@ class _Gathering(Looking):
         """The deployed revision of every Helm release; older ones are never applied again."""
         cluster_scoped = {each.kind for each in discovery.served.kinds if not each.namespaced}
         # Helm keeps them in Secrets, or, by HELM_DRIVER, in ConfigMaps.
-        secrets = await self._reader.list(
-            _SECRETS, label_selector=_DEPLOYED, field_selector=f"type={_HELM}"
+        secrets = await self._try(
+            "Helm releases in Secrets", lambda: self._deployed(_SECRETS, f"type={_HELM}"), ()
         )
-        maps = await self._reader.list(CONFIG_MAPS, label_selector=_DEPLOYED)
-        for each in (*secrets.items, *maps.items):
+        maps = await self._try(
+            "Helm releases in ConfigMaps", lambda: self._deployed(CONFIG_MAPS), ()
+        )
+        for each in (*secrets, *maps):
             packed = (each.data or {}).get("release", "")
             try:
                 text = _decoded(packed) if isinstance(each, _Secret) else packed
@@ -221,6 +225,10 @@ class _Gathering(Looking):
             except ValueError as error:
                 what = "Secret" if isinstance(each, _Secret) else "ConfigMap"
                 self._skip(f"Helm release of {what} {each.key}", str(error))
+
+    async def _deployed(self, resource: Resource[_Holder], fields: str = "") -> tuple[_Holder, ...]:
+        listed = await self._reader.list(resource, label_selector=_DEPLOYED, field_selector=fields)
+        return tuple(listed.items)
 
     def _files(self, files: Iterable[Path]) -> None:
         for each in files:
