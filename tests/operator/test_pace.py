@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from shipkeeper.operator.pace import Pace
+from shipkeeper.operator.pace import Pace, Rests
 
 
 def test_it_is_written_once_in_an_interval_and_the_rest_waits_for_its_turn() -> None:
@@ -27,3 +27,15 @@ def test_writes_that_bring_the_next_one_about_are_bounded() -> None:
     pace = Pace(timedelta(seconds=1))
     waits = [pace.begin("a", turn / 100) for turn in range(1000)]
     assert waits.count(timedelta(0)) == 10
+
+
+def test_what_failed_rests_whatever_is_seen_of_it_meanwhile() -> None:
+    rests = Rests(timedelta(minutes=1))
+    assert rests.left("a", 100.0) == timedelta(0)
+    rests.begin("a", 100.0)
+    assert rests.left("a", 130.0) == timedelta(seconds=30)
+    assert rests.left("b", 130.0) == rests.left("a", 160.0) == timedelta(0)
+    rests.begin("b", 130.0)
+    assert rests.left("a", 130.0) == timedelta(seconds=30)
+    rests.end()
+    assert rests.left("a", 130.0) == rests.left("b", 130.0) == timedelta(0)

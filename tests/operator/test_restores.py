@@ -247,7 +247,7 @@ async def test_a_plan_that_is_not_asked_for_any_more_is_not_begun(
 ) -> None:
     asked = await _lost(world, harbour, vault, "one")
     replica = harbour.start()
-    await harbour.create(RESTORE, "narrowed", {**asked, "existing": "replace"})
+    await harbour.create(RESTORE, "narrowed", {**asked, "existing": "update"})
     await _stands(harbour, "narrowed", lambda seen: seen.phase == "AwaitingApproval")
     await replica.stop()
     # As if the spec had been changed after the plan was written down, and before that was told.

@@ -1,4 +1,4 @@
-"""How often something may be written. Pure."""
+"""How often something may be written, or tried. Pure."""
 
 from datetime import timedelta
 
@@ -24,3 +24,25 @@ class Pace:
     def forget(self, key: str) -> None:
         """Nothing more is written of a key."""
         self._last.pop(key, None)
+
+
+class Rests:
+    """What failed and is not tried again for a while; moments are in seconds of any clock."""
+
+    def __init__(self, length: timedelta) -> None:
+        self._length = length.total_seconds()
+        self._until: dict[str, float] = {}
+
+    def begin(self, key: str, now: float) -> None:
+        """It failed just now."""
+        self._until = {each: until for each, until in self._until.items() if until > now}
+        self._until[key] = now + self._length
+
+    def left(self, key: str, now: float) -> timedelta:
+        """How long it is not tried again."""
+        left = self._until.get(key, now) - now
+        return timedelta(seconds=left) if left >= _SHORTEST else timedelta(0)
+
+    def end(self) -> None:
+        """Things are not as they were: whatever rests may be tried again."""
+        self._until.clear()

@@ -25,8 +25,7 @@ async def backup_controllers(
     schedules = await open_controller(BACKUP_SCHEDULE)
 
     def wake() -> None:
-        for key in backups.following.objects:
-            backups.queue.add(key)
+        taking.look_again()
 
     def wake_owner(backup: CustomObject) -> None:
         for owner in backup.metadata.owner_references:

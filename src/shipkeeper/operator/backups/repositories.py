@@ -122,7 +122,8 @@ def _identity_secrets(repositories: Iterable[CustomObject]) -> set[str]:
     for each in repositories:
         with suppress(msgspec.DecodeError):
             secret = _KIND.read(each).identity_secret
-            found |= {secret.name} if secret else set()
+            if secret is not None:
+                found.add(secret.name)
     return found
 
 

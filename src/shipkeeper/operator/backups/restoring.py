@@ -38,7 +38,7 @@ from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.ledger import ClusterLedger, Home, begin_ledger, load_ledger
-from shipkeeper.operator.pace import Pace
+from shipkeeper.operator.pace import Pace, Rests
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.situation import CHANGED
@@ -70,6 +70,7 @@ class RestoreReconciler:
         self._shown: dict[str, tuple[Plan, Shown]] = {}
         self._uids: dict[str, str] = {}
         self._pace = Pace(_GATHERING)
+        self._refused = Rests(_LOOK_AGAIN)
         scene.measures.count(_KIND.kind, everything)
 
     async def stop(self) -> None:
@@ -99,14 +100,24 @@ class RestoreReconciler:
             refused = UsageError(str(error), reason="Malformed", hint="mend spec")
             return await self._refuse(found, status, refused)
         try:
-            ledger = await self._ledger(found) or self._plans.outcome(
-                found, lambda: guarded(self._scene, self._plan(found, spec))
-            )
+            ledger = await self._ledger(found)
+            if ledger is None:
+                if left := self._refused_lately(found):
+                    return left
+                ledger = self._plans.outcome(
+                    found, lambda: guarded(self._scene, self._plan(found, spec))
+                )
         except (ConflictError, NotFoundError):
             raise
         except ShipkeeperError as error:
             return await self._refuse(found, status, error)
         return await self._go_on(found, status, spec, ledger) if ledger else None
+
+    def _refused_lately(self, found: CustomObject) -> timedelta:
+        """How long it is not planned again, as it failed a moment ago with the spec that it has."""
+        if self._plans.is_under_way(found):
+            return timedelta(0)
+        return self._refused.left(_asked(found), asyncio.get_running_loop().time())
 
     async def _ledger(self, found: CustomObject) -> ClusterLedger | None:
         if found.uid not in self._ledgers:
@@ -297,6 +308,7 @@ class RestoreReconciler:
         """It cannot be planned as it is, or as things are."""
         is_nonsense = isinstance(error, UsageError)
         now = datetime.now(UTC)
+        self._refused.begin(_asked(found), asyncio.get_running_loop().time())
         judged = unplanned(status, found.metadata.generation, error, now, is_nonsense=is_nonsense)
         if await write_status(self._scene.writer, _KIND, found, judged):
             await self._say(found, error.reason, error.message, is_warning=True)
@@ -362,3 +374,8 @@ class RestoreReconciler:
         self._scene.say(f"Restore {found.name}: {reason}: {message}")
         writer = self._scene.writer
         await tell_event(writer, _KIND, found, reason, message, is_warning=is_warning)
+
+
+def _asked(found: CustomObject) -> str:
+    """What an object asks for: another once its spec changes."""
+    return f"{found.uid}/{found.metadata.generation}"

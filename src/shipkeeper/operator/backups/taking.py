@@ -34,7 +34,7 @@ from shipkeeper.operator.backups.standing import (
 )
 from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.errands import Errands
-from shipkeeper.operator.pace import Pace
+from shipkeeper.operator.pace import Pace, Rests
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import claim_status, hold, let_go, tell_event, write_status
@@ -77,12 +77,21 @@ class BackupReconciler:
         self._progress: dict[str, Progress] = {}
         self._begun: dict[str, CustomObject] = {}
         self._pace = Pace(_GATHERING)
+        self._rests = Rests(_LOOK_AGAIN)
+        self._forget_rests = Rests(_LOOK_AGAIN)
         scene.measures.count(_KIND.kind, everything)
 
     async def stop(self) -> None:
         """Stop where it is: nothing of a backup that is cut short is visible."""
         await self._takes.stop()
         await self._forgets.stop()
+
+    def look_again(self) -> None:
+        """A repository is not as it was: what waited for it may be begun now."""
+        self._rests.end()
+        self._forget_rests.end()
+        for key in self._everything:
+            self._queue.add(key)
 
     async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
         """Make a backup if that is not done yet; when to look again."""
@@ -121,6 +130,8 @@ class BackupReconciler:
         if not self._takes.is_under_way(found):
             if status.retry_at is not None and status.retry_at > now:
                 return status.retry_at - now
+            if left := self._rests.left(found.uid, asyncio.get_running_loop().time()):
+                return left
             if status.phase == "":
                 status = waiting(status, generation, "Queued", "waits for its turn", now)
                 await claim_status(self._scene.writer, _KIND, found, status)
@@ -201,6 +212,7 @@ class BackupReconciler:
     ) -> timedelta | None:
         now, generation = datetime.now(UTC), found.metadata.generation
         if isinstance(error, NotReadyError):
+            self._rests.begin(found.uid, asyncio.get_running_loop().time())
             return await self._wait(found, status, error)
         if isinstance(error, OutlivedError | ForgottenError):
             # No backup of that name will come any more: the next attempt has another.
@@ -275,11 +287,15 @@ class BackupReconciler:
         except msgspec.DecodeError:
             spec = None
         if spec is not None and spec.deletion_policy == "Delete" and status.id:
+            loop = asyncio.get_running_loop()
+            if left := self._forget_rests.left(found.uid, loop.time()):
+                return left
             try:
                 done = self._forgets.outcome(
                     found, lambda: guarded(self._scene, self._forget(spec, status))
                 )
             except ShipkeeperError as error:
+                self._forget_rests.begin(found.uid, loop.time())
                 message = (
                     f"the stored backup cannot be forgotten: {explained(error)}; to keep it and "
                     "let this object go, set spec.deletionPolicy to Retain"
