@@ -1,5 +1,9 @@
 """Plans that were agreed to: another one is told by its digest, and how it differs by its lines."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from shipkeeper.engine.agreement import (
@@ -34,10 +38,41 @@ def test_no_other_plan_is_begun_than_the_one_agreed_to(monkeypatch: pytest.Monke
     # Who was told of nothing begins what they planned.
     require_agreed(other)
     require_no_older("maintain-1")
-    for name, value in environment(seen.digest).items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("shipkeeper.engine.agreement._agreed", seen.digest)
     require_agreed(seen)
     with pytest.raises(PlanChangedError):
         require_agreed(other)
     with pytest.raises(BlockedError, match="maintain-1"):
         require_no_older("maintain-1")
+
+
+def test_the_order_of_words_tells_nothing() -> None:
+    assert gist({"a": 1, "b": 2}, "xy").digest == gist({"b": 2, "a": 1}, "yx").digest
+    assert gist([1, 2], "xy").digest != gist([2, 1], "xy").digest
+
+
+_COMMAND = """
+import os, subprocess, sys
+from shipkeeper.engine import agreement
+
+try:
+    agreement.require_agreed(agreement.gist([1], []))
+except agreement.PlanChangedError:
+    print("refused")
+sys.stdout.flush()
+subprocess.run("env", check=True)
+"""
+
+
+def test_what_a_command_starts_agreed_to_nothing() -> None:
+    (told,) = environment("the digest of another plan").items()
+    found = subprocess.run(
+        (sys.executable, "-c", _COMMAND),
+        env={**os.environ, **dict([told])},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert found.stdout.startswith("refused")
+    assert told[0] not in found.stdout
+    assert environment("") == {}

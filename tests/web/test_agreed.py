@@ -7,6 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from shipkeeper.backup.gist import gist_of as restore_gist
+from shipkeeper.backup.restore_options import RestoreOptions
+from shipkeeper.backup.restore_plan import Action, Candidate, Muted, plan_restore, request_of
 from shipkeeper.engine.plan import Plan
 from shipkeeper.model.node import Node
 from shipkeeper.model.scheduling import SchedulablePod
@@ -35,15 +38,13 @@ Planner = Callable[[FleetState], Plan]
 
 
 def options(**wishes: Any) -> MaintenanceOptions:
-    return MaintenanceOptions(
-        **{
-            "drain": DrainOptions(),
-            "wait": 1.0,
-            "max_unavailable": "2",
-            "order": Order(canary=parse_canary(("1",))),
-            **wishes,
-        }
-    )
+    usual: dict[str, Any] = {
+        "drain": DrainOptions(),
+        "wait": 1.0,
+        "max_unavailable": "2",
+        "order": Order(canary=parse_canary(("1",))),
+    }
+    return MaintenanceOptions(**{**usual, **wishes})
 
 
 def maintained(state: FleetState, **wishes: Any) -> Plan:
@@ -139,3 +140,29 @@ def test_which_nodes_is_agreed_to(planned: Planner) -> None:
     assert digest(planned(fleet(NODES, PODS, BUDGETS))) != digest(
         planned(fleet(more, PODS, BUDGETS))
     )
+
+
+def restored(*webhooks: str, **wishes: Any) -> Plan:
+    muted = [
+        Muted(
+            resource="validatingwebhookconfigurations",
+            name="guard",
+            webhooks=webhooks,
+            message="nobody answers for it",
+        )
+    ]
+    candidate = Candidate(key="configmaps/n/a", content="x", rank=0, action=Action.CREATE)
+    request = request_of("repository", "backup", RestoreOptions(**wishes))
+    return plan_restore(request, [candidate], (), muted if webhooks else ())
+
+
+def test_webhooks_are_quieted_that_were_agreed_to() -> None:
+    plans = (restored(), restored("one.example"), restored("one.example", "two.example"))
+    assert len({restore_gist(each).digest for each in plans}) == len(plans)
+    told = restore_gist(plans[1]).lines
+    assert "quiet validatingwebhookconfigurations/guard: one.example: nobody answers for it" in told
+
+
+def test_how_objects_come_back_is_agreed_to() -> None:
+    assert restore_gist(restored()) != restore_gist(restored(scaled_to_zero=True))
+    assert restore_gist(restored()) == restore_gist(restored())

@@ -9,22 +9,28 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import msgspec
 import pytest
 
-from shipkeeper.backup.archive import open_archive
+from shipkeeper.backup.archive import Archive, open_archive
 from shipkeeper.backup.catalog import Catalog
+from shipkeeper.backup.comparing import ArchiveSide
 from shipkeeper.backup.opening import Place, create_repository, open_repository
+from shipkeeper.backup.restore import prepare
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.take import take
+from shipkeeper.engine.journal import Outcome
+from shipkeeper.engine.session import cluster_identity, new_run
 from shipkeeper.kube.access import Permission, is_permitted
 from shipkeeper.kube.bearer import token_kubeconfig, with_token
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.resources import NODES
 from shipkeeper.sandbox.sandbox import Sandbox
-from shipkeeper.store.errors import DamagedError
+from shipkeeper.store.errors import BlobMissingError, DamagedError
 from shipkeeper.store.repository import Repository
 from shipkeeper.store.values import ObjectId
+from shipkeeper.web.restore_form import RestoreForm
 from tests.nodes.world import World
 from tests.web.served import Served, Tab, served, tab_of
 from tests.web.test_certificate_login import made, shown
@@ -42,6 +48,14 @@ class Kept:
         self.name = name
         self.world = world
         self.settings = f"/api/v1/namespaces/{world.name}/configmaps/settings"
+
+
+async def kept_again(place: Place, world: World) -> str:
+    """A backup of the world as it is now."""
+    chosen = Selection(namespaces=(world.name,))
+    async with open_repository(place) as opened, opened.writing() as writer:
+        backup, _ = await take(world.connection, writer, chosen, lambda _: None)
+    return backup.name
 
 
 @pytest.fixture
@@ -62,10 +76,7 @@ async def kept(world: World, tmp_path: Path) -> Kept:
         identity=str(tmp_path / "reader.age"),
     )
     await create_repository(place, ())
-    chosen = Selection(namespaces=(world.name,))
-    async with open_repository(place) as opened, opened.writing() as writer:
-        backup, _ = await take(world.connection, writer, chosen, lambda _: None)
-    return Kept(place, backup.name, world)
+    return Kept(place, await kept_again(place, world), world)
 
 
 @pytest.fixture
@@ -86,6 +97,9 @@ async def test_a_backup_is_listed_and_looked_through(library: Served, kept: Kept
         (listed,) = (await ask(tab, "list"))["backups"]
         assert listed["row"]["name"] == kept.name
         assert listed["row"]["state"] == "Complete"
+        assert {each["kind"]["plural"] for each in listed["row"]["contents"]["kinds"]} >= {
+            "secrets"
+        }
         assert listed["row"]["contentBytes"] > 0
         assert listed["verifiedAt"] is None
         found = await ask(tab, "objects", backup=kept.name, kind="configmaps", find="settings")
@@ -127,8 +141,12 @@ async def test_no_answer_holds_what_a_secret_does(library: Served, kept: Kept) -
                 assert base64.b64encode(value.encode()).decode() not in text
 
 
-async def test_one_damaged_object_keeps_no_other_from_being_compared(
-    library: Served, kept: Kept, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [DamagedError, BlobMissingError])
+async def test_one_lost_object_keeps_no_other_from_being_compared(
+    library: Served,
+    kept: Kept,
+    monkeypatch: pytest.MonkeyPatch,
+    error: type[DamagedError | BlobMissingError],
 ) -> None:
     send, space = kept.world.connection.send, f"/api/v1/namespaces/{kept.world.name}"
     body = {"metadata": {"name": "later"}, "data": {"page": "new"}}
@@ -140,7 +158,7 @@ async def test_one_damaged_object_keeps_no_other_from_being_compared(
 
     async def read_what_is_whole(self: Repository, ids: Sequence[ObjectId]) -> list[bytes]:
         if damaged in ids:
-            raise DamagedError("it is not what its id says")
+            raise error("it is not what its id says")
         return await read(self, ids)
 
     monkeypatch.setattr(Repository, "read", read_what_is_whole)
@@ -191,6 +209,63 @@ async def test_what_changed_since_the_plan_is_told(library: Served, kept: Kept) 
         assert f"it had Create configmaps/{kept.world.name}/settings" in body["message"]
 
 
+async def test_a_restore_that_was_interrupted_is_given_up_and_started_anew(
+    library: Served, kept: Kept
+) -> None:
+    await kept.world.connection.send("DELETE", kept.settings)
+    form = {"backup": kept.name, "names": [f"configmaps/{kept.world.name}/settings"]}
+    run = await interrupted(library, kept, form)
+    async with tab_of(library) as tab:
+        _, plan = await tab.post("/api/backups/plan", {"form": form})
+        wish = {"form": form, "digest": plan["digest"]}
+        status, body = await tab.post("/api/backups/restore", wish)
+        assert status == 409, body
+        assert f"run {run} asked for the same and was interrupted" in body["message"]
+        assert f"shipkeeper abort {run}" in body["hint"]
+        status, body = await tab.post("/api/run/resume", {"run": run})
+        assert (status, body["reason"]) == (400, "NeedsCommandLine")
+        status, body = await tab.post("/api/run/abort", {"run": run})
+        assert status == 200, body
+        assert library.journal.run(run).outcome is Outcome.ABORTED
+        status, body = await tab.post("/api/backups/restore", wish)
+        assert status == 201, body
+        await back(kept)
+
+
+async def interrupted(library: Served, kept: Kept, form: dict[str, Any]) -> str:
+    """A run of a restore whose process ended right after its begin."""
+    connection = kept.world.connection
+    options = msgspec.convert(form, RestoreForm).options()
+    async with open_repository(kept.place) as opened:
+        archive = await open_archive(opened, kept.name)
+        prepared = await prepare(connection, archive, opened.id, options)
+    run = new_run(prepared.plan, await cluster_identity(kept.world.reader))
+    library.journal.begin(run)
+    return run.id
+
+
+async def test_few_backups_are_opened_at_a_time(
+    library: Served, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [kept.name, *[await kept_again(kept.place, kept.world) for _ in range(3)]]
+    opening, most = 0, 0
+
+    async def counted(repository: Repository, name: str) -> Archive:
+        nonlocal opening, most
+        opening += 1
+        most = max(most, opening)
+        # Long enough for all others to come.
+        await asyncio.sleep(0.2)
+        opening -= 1
+        return await open_archive(repository, name)
+
+    monkeypatch.setattr("shipkeeper.web.library.open_archive", counted)
+    async with tab_of(library) as tab:
+        found = await asyncio.gather(*(ask(tab, "objects", backup=name) for name in names))
+    assert all(each["total"] for each in found)
+    assert most == 2
+
+
 async def back(kept: Kept) -> None:
     """Wait until the ConfigMap is there again."""
     async with asyncio.timeout(60):
@@ -213,9 +288,15 @@ async def test_that_it_was_verified_is_shown(library: Served, kept: Kept) -> Non
 
 
 async def test_nobody_sees_in_a_backup_what_they_may_not_list(
-    newest: Sandbox, kept: Kept, tmp_path: Path
+    newest: Sandbox, kept: Kept, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = kept.world
+
+    async def lost(self: ArchiveSide) -> None:
+        for what in ("secrets", "secrets db", "secrets, 3 more", "configmaps"):
+            self.unreadable[what] = "lost"
+
+    monkeypatch.setattr(ArchiveSide, "prepare", lost)
     # What a restore looks at besides: who could refuse it, what else is defined, which volumes.
     around = [rule("list", "*", group) for group in ("admissionregistration.k8s.io", *_AROUND)]
     listed = rule("list", "namespaces,configmaps,persistentvolumes,persistentvolumeclaims")
@@ -231,6 +312,11 @@ async def test_nobody_sees_in_a_backup_what_they_may_not_list(
         async with visitor(console, token) as tab:
             found = await ask(tab, "objects", backup=kept.name)
             assert {each["kind"] for each in found["rows"]} == {"configmaps", "namespaces"}
+            shelf = await ask(tab, "list")
+            assert [each["row"]["contents"] for each in shelf["backups"]] == [None]
+            assert str(kept.place.url) not in json.dumps(shelf)
+            different = await ask(tab, "diff", old=kept.name, new=kept.name)
+            assert different["notCompared"] == {"configmaps": "lost"}
             assert "list secrets" in {each["canI"] for each in found["missing"]}
             status, body = await tab.get(f"/api/backups/object?{urlencode(secret)}")
             assert (status, body["reason"]) == (403, "Forbidden")

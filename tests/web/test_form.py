@@ -5,12 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipkeeper.backup.opening import Place
-from shipkeeper.cli import upgrade_run
+from shipkeeper.backup.restore_options import Existing
+from shipkeeper.backup.restore_plan import request_of
+from shipkeeper.cli import backup_restore, upgrade_run
 from shipkeeper.cli.app import app
 from shipkeeper.cli.maintain import run
 from shipkeeper.errors import UsageError
 from shipkeeper.nodes.options import as_request
 from shipkeeper.web.form import MaintenanceForm
+from shipkeeper.web.restore_form import RestoreForm
 from shipkeeper.web.upgrade_form import UpgradeForm
 
 ACTIONS = st.sampled_from(
@@ -53,7 +56,8 @@ def test_the_command_line_means_what_the_page_asked_for(
     bound.apply_defaults()
     given = bound.arguments
     assert given["nodes"] == ("a", "b")
-    options = given["fleet"].options(given["flags"].options())
+    flags = given["flags"]
+    options = given["departure"].complete(flags, given["fleet"].options(flags.options()))
     assert as_request(options, ("a", "b")) == as_request(form.options(), ("a", "b"))
 
 
@@ -93,6 +97,31 @@ def test_an_upgrade_means_what_the_page_asked_for(
     given = bound.arguments
     flags = (given["fleet"], given["drain"], given["departure"], given["repository"])
     assert given["upgrade"].options(given["to"], *flags) == form.options(place)
+
+
+RESTORE = st.fixed_dictionaries(
+    {"backup": st.just("b"), "kinds": st.sampled_from([(), ("configmaps", "secrets")])},
+    optional={
+        "namespaces": st.sampled_from([("a", "b")]),
+        "names": st.sampled_from([("configmaps/a/x",)]),
+        "not_names": st.sampled_from([("secrets/a/y", "namespaces/a")]),
+        "existing": st.sampled_from(Existing),
+        "scaled_to_zero": st.booleans(),
+    },
+)
+
+
+@settings(max_examples=15, deadline=None)
+@given(RESTORE)
+def test_a_restore_means_what_the_page_asked_for(asked: dict[str, object]) -> None:
+    form = RestoreForm(**asked)  # pyright: ignore
+    words = ["backup", "restore", *form.arguments()]
+    function, bound, unused = app.parse_args(words, print_error=False, exit_on_error=False)[:3]
+    assert function is backup_restore.restore
+    assert not unused
+    bound.apply_defaults()
+    found = bound.arguments["flags"].options(bound.arguments["objects"])
+    assert request_of("r", "b", found) == request_of("r", "b", form.options())
 
 
 @pytest.mark.parametrize(

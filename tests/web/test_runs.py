@@ -167,6 +167,43 @@ async def test_what_changed_since_the_plan_is_not_begun(console: Served, world: 
     assert not console.journal.heads()
 
 
+async def test_pods_that_come_and_go_hold_no_start_up(console: Served, world: World) -> None:
+    names = await crowded(world)
+    asked = form(*names, max_unavailable="2")
+    async with tab_of(console) as tab:
+        plan = await planned(tab, asked)
+        await world.up(world.deployment("late", 4), world.budget("late", max_unavailable=2))
+        wish = {"form": {**asked, "wait": "300ms"}, "digest": plan["digest"]}
+        status, body = await tab.post("/api/fleet/start", wish)
+        assert (status, body["reason"]) == (409, "PlanChanged")
+        wish["form"] = asked
+        status, body = await tab.post("/api/fleet/start", wish)
+        assert status == 201, body
+        async with tab.watching("run", run=body["run"]):
+            await tab.until(lambda tab: tab.items.get("run", {}).get("outcome") == "Succeeded")
+
+
+async def test_few_plans_are_made_at_a_time(
+    console: Served, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (name,) = await world.add_nodes(1)
+    planning, most = 0, 0
+
+    async def counted(*given: Any) -> Any:
+        nonlocal planning, most
+        planning += 1
+        most = max(most, planning)
+        # Long enough for all others to come.
+        await asyncio.sleep(0.2)
+        planning -= 1
+        return await prepare(*given)
+
+    monkeypatch.setattr("shipkeeper.web.pages.planning.prepare", counted)
+    async with tab_of(console) as tab:
+        await asyncio.gather(*(planned(tab, form(name)) for _ in range(5)))
+    assert most == 2
+
+
 async def test_an_older_run_of_the_same_is_not_gone_on_with(console: Served, world: World) -> None:
     (name,) = await world.add_nodes(1)
     asked = form(name, wait="1h")
@@ -174,13 +211,18 @@ async def test_an_older_run_of_the_same_is_not_gone_on_with(console: Served, wor
         run = await begun(tab, asked)
         async with tab.watching("run", run=run):
             await tab.until(lambda tab: tab.items.get(f"node/{name}", {}).get("state") == "Working")
+            wish = {"form": asked, "digest": (await planned(tab, asked))["digest"]}
+            status, body = await tab.post("/api/fleet/start", wish)
+            assert status == 409, body
+            assert f"run {run} is driven by another process" in body["message"]
             end_driver()
             await tab.until(lambda tab: not tab.items["run"]["isDriven"])
         wish = {"form": asked, "digest": (await planned(tab, asked))["digest"]}
         status, body = await tab.post("/api/fleet/start", wish)
         assert status == 409, body
         assert run in body["message"]
-        assert run in body["hint"]
+        assert "was interrupted" in body["message"]
+        assert f"shipkeeper abort {run}" in body["hint"]
         assert (await tab.post("/api/run/abort", {"run": run}))[0] == 200
     assert [each.id for each in console.journal.heads()] == [run]
 

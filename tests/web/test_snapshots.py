@@ -18,7 +18,7 @@ from shipkeeper.backup.comparing import Read
 from shipkeeper.backup.difference import ObjectChange, compare_objects
 from shipkeeper.backup.opening import Place, open_repository
 from shipkeeper.backup.selection import Selection
-from shipkeeper.etcd.archive import save_into
+from shipkeeper.etcd.archive import KIND, save_into
 from shipkeeper.etcd.browse import Browser
 from shipkeeper.etcd.encrypted import Keys
 from shipkeeper.etcd.index import make_index
@@ -30,7 +30,7 @@ from shipkeeper.sandbox.sandbox import Sandbox
 from shipkeeper.store.repository import Repository
 from shipkeeper.store.values import Backup
 from shipkeeper.web import snapshots
-from shipkeeper.web.snapshots import SnapshotCatalog, open_catalog
+from shipkeeper.web.snapshots import PREFIX, SnapshotCatalog, open_catalog
 from tests.etcd import databases
 from tests.etcd.databases import written
 from tests.nodes.world import World
@@ -330,6 +330,19 @@ async def test_a_snapshot_that_has_no_room_is_told_so(
     async with tab_of(library) as tab:
         status, body = await tab.get(f"/api/backups/objects?{urlencode({'backup': snapshot})}")
     assert (status, body["reason"]) == (500, "DiskFull")
+
+
+async def test_what_is_wrong_with_a_repository_is_not_told_of_the_disk(
+    kept: Kept, snapshot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: Any) -> None:
+        raise ConnectionResetError
+
+    monkeypatch.setattr("shipkeeper.web.snapshots.fetch", broken)
+    async with open_repository(kept.place) as opened:
+        backup = await opened.find(snapshot.removeprefix(PREFIX), KIND)
+        with pytest.raises(ConnectionResetError):
+            await open_catalog(opened, backup)
 
 
 async def test_nothing_is_restored_out_of_a_snapshot(library: Served, snapshot: str) -> None:

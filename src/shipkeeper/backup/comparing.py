@@ -39,6 +39,7 @@ Read = Manifest | ShipkeeperError
 """An object, or why it cannot be read."""
 Seen = tuple[Name, Read | None]
 """An object by its name; without its manifest if it is, byte for byte, the one it is told as."""
+_LOST = (DamagedError, BlobMissingError)
 _NAMED = 5  # of the objects of a kind that could not be read
 
 
@@ -107,7 +108,7 @@ async def _all_of(side: KeptSide[ItemT], kind: Kind) -> list[Read]:
         found = list((await side.stored(kind, Selection())).values())
         for start in range(0, len(found), BATCH):
             read += await side.read(found[start : start + BATCH])
-    except (DamagedError, BlobMissingError) as error:
+    except _LOST as error:
         read.append(error)
     return read
 
@@ -163,13 +164,13 @@ class ArchiveSide:
         """The objects, whole, in the order of `stored`."""
         try:
             return await self.archive.read(stored)
-        except DamagedError:
+        except _LOST:
             return [await self._alone(each) for each in stored]
 
     async def _alone(self, stored: Stored) -> Read:
         try:
             return (await self.archive.read([stored]))[0]
-        except DamagedError as error:
+        except _LOST as error:
             return error
 
 

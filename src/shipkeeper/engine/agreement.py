@@ -15,6 +15,8 @@ from shipkeeper.errors import BlockedError
 
 CHANGED = "the cluster has changed, and the plan with it; nothing was begun"
 _AGREED = "SHIPKEEPER_AGREED_PLAN"
+# Taken away at once: hooks, and whatever else this process starts, agreed to nothing.
+_agreed = os.environ.pop(_AGREED, "")
 _TOLD = 3  # lines of each kind
 _LONGEST = 80  # characters of a line
 
@@ -73,16 +75,15 @@ def environment(digest: str) -> Mapping[str, str]:
 
 def require_agreed(found: Gist) -> None:
     """PlanChangedError if this process was told of another plan."""
-    agreed = os.environ.get(_AGREED)
-    if agreed and agreed != found.digest:
+    if _agreed and _agreed != found.digest:
         raise PlanChangedError
 
 
 def require_no_older(run: str) -> None:
     """BlockedError if this process was told of a plan, and would go on with an older run's."""
-    if os.environ.get(_AGREED):
+    if _agreed:
         raise BlockedError(
             f"run {run} asked for the same and was interrupted; it would go on with its own plan",
             reason="RunUnfinished",
-            hint=f"resume that run, or give it up: shipkeeper resume {run}",
+            hint=f"give that run up, and start this anew: shipkeeper abort {run}",
         )

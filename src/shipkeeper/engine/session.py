@@ -63,7 +63,6 @@ async def open_session(
     found = journal.unfinished(cluster, plan.procedure, plan.request)
     if found is not None:
         require_resumable(found)
-        require_no_older(found.id)
     run = found or new_run(plan, cluster)
     async with drive(connection, journal, run, tell, is_new=found is None) as session:
         yield session
@@ -81,13 +80,16 @@ async def drive(
 ) -> AsyncGenerator[Session]:
     """Hold a run's locks; a new one is written into the journal once they are held.
 
-    BlockedError if the cluster went back behind what the journal holds of it, unless it is given
-    up: what is taken back is looked at first.
+    BlockedError, unless it is given up, if another plan was agreed to, or the cluster went back
+    behind what the journal holds of it: what is taken back is looked at first.
     """
     root = journal.path.parent / "runs"
     identity = f"run {run.id} on {socket.gethostname()}"
     history = History(journal, run, connection.credentials.server)
     with local_lock(root / run.id, f"run {run.id} is driven"):
+        if not is_new and not is_given_up:
+            # Only now it is sure that nobody drives it.
+            require_no_older(run.id)
         async with cluster_lock(
             Reader(connection),
             Writer(connection),

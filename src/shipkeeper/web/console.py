@@ -1,5 +1,6 @@
 """What all pages share: the observer, the journal, who is logged in, and how runs are started."""
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -9,6 +10,8 @@ from shipkeeper.engine.journal import Journal
 from shipkeeper.kube.connection import Connection
 from shipkeeper.web.observer import Observer
 from shipkeeper.web.sessions import Sessions
+
+_PLANNED_AT_ONCE = 2
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,10 +29,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
 
 
+def _a_few() -> asyncio.Semaphore:
+    return asyncio.Semaphore(_PLANNED_AT_ONCE)
+
+
 class Console(msgspec.Struct, frozen=True, kw_only=True):
     """One console; `connection` is its own, `directory` keeps what commands that it starts say.
 
-    `place` is the repository whose backups are shown, if there is one.
+    `place` is the repository whose backups are shown, if there is one. Plans are made in threads
+    that others need, too: `planning` lets few be made at a time.
     """
 
     settings: Settings
@@ -39,3 +47,4 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     sessions: Sessions
     directory: Path
     place: Place | None = None
+    planning: asyncio.Semaphore = msgspec.field(default_factory=_a_few)

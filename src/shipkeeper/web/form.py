@@ -9,6 +9,7 @@ from shipkeeper.nodes.fleet.caps import parse_cap
 from shipkeeper.nodes.health import HealthOptions
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, PodAccess, SshAccess
 from shipkeeper.nodes.orders import Order, parse_canary
+from shipkeeper.nodes.tiers import PodOrder
 from shipkeeper.nodes.windows import parse_windows
 
 _MOST_NODES = 10_000
@@ -76,6 +77,7 @@ class MaintenanceForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
                 ignore_daemonsets=self.ignore_daemonsets,
                 delete_emptydir_data=self.delete_emptydir_data,
                 force=self.force,
+                pod_order=PodOrder.CRITICAL,
             ),
             command=self.hook,
             wait=parse_duration(self.wait).total_seconds() if self.wait else 0.0,

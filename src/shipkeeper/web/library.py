@@ -33,6 +33,7 @@ from shipkeeper.web.snapshots import (
 
 # Opened backups: the names of some hundred thousand objects take tens of megabytes.
 _OPEN = 3
+_OPENED_AT_ONCE = 2
 Opened: TypeAlias = Catalog | SnapshotCatalog
 
 
@@ -69,6 +70,7 @@ class Library:
         self._repository: Repository | None = None
         self._catalogs: OrderedDict[str, Opened] = OrderedDict()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._opening = asyncio.Semaphore(_OPENED_AT_ONCE)
         # A snapshot is gigabytes in a file: one is fetched at a time.
         self._fetching = asyncio.Semaphore(1)
         self._task: asyncio.Task[None] | None = None
@@ -125,7 +127,8 @@ class Library:
 
     async def _read(self, repository: Repository, backup: Backup) -> Opened:
         if backup.kind != SNAPSHOT:
-            return await Catalog.of(await open_archive(repository, backup.name))
+            async with self._opening:
+                return await Catalog.of(await open_archive(repository, backup.name))
         async with self._fetching:
             return await open_catalog(repository, backup)
 

@@ -8,9 +8,11 @@ import asyncio
 import hashlib
 import secrets
 import tempfile
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
 import msgspec
 
@@ -193,14 +195,37 @@ def listed_snapshot(backup: Backup) -> ListedSnapshot:
 
 async def open_catalog(repository: Repository, backup: Backup) -> SnapshotCatalog:
     """Fetch a snapshot, and read its names; EtcdError if it is damaged, or there is no room."""
-    try:
-        with tempfile.TemporaryFile() as file:
-            await fetch(repository, backup.name, file.write)
+    with _file() as file:
+
+        def write(data: bytes) -> None:
+            with _on_disk():
+                file.write(data)
+
+        await fetch(repository, backup.name, write)
+        with _on_disk():
             file.flush()
             snapshot = map_snapshot(Path(f"/dev/fd/{file.fileno()}"), is_verified=True)
+    return await asyncio.to_thread(_catalog, f"snapshot {backup.name}", snapshot)
+
+
+@contextmanager
+def _file() -> Generator[IO[bytes]]:
+    """A file without a name; what could not be written is told at the end at the latest."""
+    with _on_disk():
+        file = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
+    try:
+        yield file
+    finally:
+        with _on_disk():
+            file.close()
+
+
+@contextmanager
+def _on_disk() -> Generator[None]:
+    try:
+        yield
     except OSError as error:
         raise unwritable(Path(tempfile.gettempdir(), "snapshot"), error) from error
-    return await asyncio.to_thread(_catalog, f"snapshot {backup.name}", snapshot)
 
 
 def _catalog(title: str, snapshot: Snapshot) -> SnapshotCatalog:

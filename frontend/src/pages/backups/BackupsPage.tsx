@@ -25,7 +25,7 @@ export function BackupsPage() {
     <div class="page">
       <div class="title-row">
         <h1>Backups</h1>
-        {found && <p class="dim">{found.url}</p>}
+        {found?.url && <p class="dim">{found.url}</p>}
         <span class="grow" />
         <AsOf at={list.at} isBusy={list.isBusy} again={() => list.again()} />
       </div>
@@ -34,7 +34,7 @@ export function BackupsPage() {
       {!found && !list.problem && <Loading what="the backups" />}
       {found && found.backups.length === 0 && (!rest || !found.snapshots.length) && (
         <Note tone="info" title="There is no backup in this repository yet" hint="Make the first one with:">
-          <code>shipkeeper backup create --repo {found.url}</code>
+          <code>shipkeeper backup create --repo {found.url ?? 'URL'}</code>
         </Note>
       )}
       {found && found.backups.length + found.snapshots.length > 0 && (

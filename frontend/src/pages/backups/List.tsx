@@ -87,7 +87,7 @@ function BackupLine({ each, most, isReadable }: { each: Listed; most: number; is
         {row.name}
       </th>
       <td title={moment(row.created)}>{age(row.created)} ago</td>
-      <td class="number">{objects === null ? 'sealed' : objects.toLocaleString()}</td>
+      <td class="number">{objects?.toLocaleString() ?? (row.state === '<sealed>' ? 'sealed' : '')}</td>
       <td>
         <span class="size-bar" aria-hidden="true">
           <span class="size-all" style={{ width: `${(100 * (row.contentBytes ?? 0)) / most}%` }} />

@@ -1,6 +1,6 @@
 // Bringing objects back: what becomes of each, what the API server would say, and the start.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { act, asProblem, Problem, type ProblemBody } from '../../api'
 import { counted } from '../../format'
 import { Loading, MissingNote, ProblemNote } from '../../parts/Asking'
@@ -38,6 +38,7 @@ export function Restore({ backup, target, onClose }: { backup: string; target: T
   const [shown, setShown] = useState<Planned[]>([])
   const [problem, setProblem] = useState<ProblemBody | null>(null)
   const [busy, setBusy] = useState<'' | 'plan' | 'ask' | 'start'>('')
+  const latest = useRef(0)
   const names = target.names.filter((each) => !left.has(each))
   const form = {
     backup,
@@ -52,20 +53,26 @@ export function Restore({ backup, target, onClose }: { backup: string; target: T
   const isNothing = target.names.length > 0 && names.length === 0
 
   async function makePlan(asksServer: boolean, why: ProblemBody | null = null) {
-    if (isNothing) return setPlan(null)
+    const mine = ++latest.current
+    if (isNothing) {
+      setPlan(null)
+      setBusy('')
+      return
+    }
     setBusy(asksServer ? 'ask' : 'plan')
     try {
       const made = await act<RestorePlan>('/api/backups/plan', { form, asks_server: asksServer })
+      if (mine !== latest.current) return
       setPlan(made)
       setProblem(why)
       // What is unticked drops out of the plan, and stays in the list to be ticked again.
       setShown((before) => merged(before, made.objects, left))
     } catch (error) {
+      if (mine !== latest.current) return
       setPlan(null)
       setProblem(asProblem(error))
-    } finally {
-      setBusy('')
     }
+    setBusy('')
   }
 
   async function begin() {
@@ -82,7 +89,11 @@ export function Restore({ backup, target, onClose }: { backup: string; target: T
     }
   }
 
-  useEffect(() => void makePlan(false), [wanted])
+  useEffect(() => {
+    // Nothing is begun by a plan of something else that was asked for.
+    setPlan(null)
+    void makePlan(false)
+  }, [wanted])
 
   const writes = plan ? WRITES.reduce((total, each) => total + (plan.counts[each] ?? 0), 0) : 0
   return (

@@ -31,7 +31,7 @@ export interface Snapshot {
 }
 
 export interface BackupList {
-  url: string
+  url: string | null
   isReadable: boolean
   backups: Listed[]
   snapshots: Snapshot[]

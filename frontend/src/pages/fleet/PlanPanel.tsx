@@ -1,6 +1,6 @@
 // From a selection to a run: what is to be done, the plan, its rehearsal, and the start.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { act, asProblem, Problem, type ProblemBody } from '../../api'
 import { counted } from '../../format'
 import { Labelled, Text, Tick } from '../../parts/Fields'
@@ -107,11 +107,12 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
   const [rehearsal, setRehearsal] = useState<RehearsalView | null>(null)
   const [problem, setProblem] = useState<ProblemBody | null>(null)
   const [busy, setBusy] = useState<'' | 'plan' | 'rehearse' | 'start'>('')
+  const latest = useRef(0)
   const isLocal = state.value.kind === 'in' && state.value.session.isLocal
   const form = formOf(nodes, wish)
   const asked = JSON.stringify(form)
 
-  async function doing<T>(what: 'plan' | 'rehearse' | 'start', ask: () => Promise<T>): Promise<T | null> {
+  async function doing<T>(what: 'rehearse' | 'start', ask: () => Promise<T>): Promise<T | null> {
     setBusy(what)
     setProblem(null)
     try {
@@ -126,19 +127,35 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
   }
 
   async function makePlan(because?: ProblemBody) {
+    const mine = ++latest.current
     setRehearsal(null)
-    const found = await doing('plan', () => act<PlanView>('/api/fleet/plan', form))
-    setPlan(found)
-    if (because) setProblem(because)
+    setProblem(null)
+    setBusy('plan')
+    try {
+      const made = await act<PlanView>('/api/fleet/plan', form)
+      if (mine !== latest.current) return
+      setPlan(made)
+      setProblem(because ?? null)
+    } catch (error) {
+      if (mine !== latest.current) return
+      setPlan(null)
+      setProblem(asProblem(error))
+    }
+    setBusy('')
   }
 
   useEffect(() => {
+    // Nothing is begun by a plan of something else that was asked for.
+    latest.current++
+    setPlan(null)
     const timer = window.setTimeout(() => void makePlan(), 250)
     return () => window.clearTimeout(timer)
   }, [asked])
 
   async function rehearse() {
-    setRehearsal(await doing('rehearse', () => act<RehearsalView>('/api/fleet/rehearse', form)))
+    const mine = latest.current
+    const played = await doing('rehearse', () => act<RehearsalView>('/api/fleet/rehearse', form))
+    if (mine === latest.current) setRehearsal(played)
   }
 
   async function start() {

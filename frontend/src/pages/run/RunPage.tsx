@@ -141,6 +141,7 @@ function Acts({ head }: { live: Live; head: RunHead }) {
   const isAsking = useSignal(false)
   const isOver = head.outcome !== null && !['Interrupted', 'Aborting'].includes(head.outcome)
   const isOurs = ['drain', 'maintain', 'upgrade'].includes(head.procedure)
+  const isRestore = head.procedure === 'restore'
   useEffect(() => {
     problem.value = null
   }, [head.id])
@@ -168,7 +169,7 @@ function Acts({ head }: { live: Live; head: RunHead }) {
             {busy.value === 'resume' ? 'Resuming …' : 'Resume'}
           </button>
         )}
-        {isOurs && !head.isDriven && !['Succeeded', 'Aborted', 'Incomplete'].includes(head.outcome ?? '') && (
+        {(isOurs || isRestore) && !head.isDriven && !['Succeeded', 'Aborted', 'Incomplete'].includes(head.outcome ?? '') && (
           <button class="button danger" disabled={busy.value !== ''} onClick={() => (isAsking.value = true)}>
             {busy.value === 'abort' ? 'Aborting …' : 'Abort'}
           </button>
@@ -181,7 +182,9 @@ function Acts({ head }: { live: Live; head: RunHead }) {
       {isAsking.value && (
         <Dialog title="Give this run up?" onClose={() => (isAsking.value = false)}>
           <p>
-            Nodes that it cordoned, and only those, are uncordoned. Pods that moved stay where they are
+            {isRestore
+              ? 'Webhooks that it quieted are put back. Objects that it brought back stay'
+              : 'Nodes that it cordoned, and only those, are uncordoned. Pods that moved stay where they are'}
             {head.procedure === 'upgrade' && ', what was upgraded stays upgraded'}.
           </p>
           <div class="acts-row">

@@ -39,6 +39,7 @@ export function UpgradePlan({ target, versions }: { target: string; versions: Ve
   }
 
   useEffect(() => {
+    latest.current++
     setPlan(null)
     const timer = window.setTimeout(() => void makePlan(), 250)
     return () => window.clearTimeout(timer)

@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Container, Hashable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -31,7 +31,7 @@ from shipkeeper.web.agreed import ShownPlans
 from shipkeeper.web.answers import json_response, read_body, read_query
 from shipkeeper.web.commands import start
 from shipkeeper.web.console import Console
-from shipkeeper.web.library import Library, Opened
+from shipkeeper.web.library import Library, Listed, Opened
 from shipkeeper.web.page import PageInfo, Query
 from shipkeeper.web.person import Missing, Person
 from shipkeeper.web.problem import RefusedError
@@ -127,16 +127,21 @@ class BackupsPage:
         return View()
 
     async def list(self, request: Request) -> Response:
-        """Every backup and snapshot, with its size, what it added, and when it was verified."""
+        """Every backup and snapshot, with its size, what it added, and when it was verified.
+
+        What is in one, which kinds and how many of each, is for who may list them: `objects` tells.
+        """
         person = self._console.sessions.of(request).person
         await _require(person, _SEES_BACKUPS)
         place = self._library.place
         shelf = await self._library.shelf()
         return json_response(
             {
-                "url": place.url,
+                "url": place.url if person.is_local else None,
                 "isReadable": bool(place.identity),
-                "backups": shelf.backups,
+                "backups": shelf.backups
+                if person.is_local
+                else [_closed(each) for each in shelf.backups],
                 "snapshots": shelf.snapshots,
                 "verified": shelf.verified,
                 "verifying": self._library.verifying,
@@ -218,7 +223,7 @@ class BackupsPage:
         )
         side = new.side() if new else LiveSide(person.connection)
         found = await old.compare(side, selection, everything=query.everything)
-        return json_response({**_comparison(found), "missing": tuple(missing.values())})
+        return json_response({**_comparison(found, missing), "missing": tuple(missing.values())})
 
     async def plan(self, request: Request) -> Response:
         """The plan of a restore, as `shipkeeper backup restore --dry-run` makes it."""
@@ -328,13 +333,24 @@ async def _unlisted(person: Person, kinds: Iterable[Kind], namespace: str) -> di
     return found
 
 
-def _comparison(found: Comparison) -> Mapping[str, Any]:
+def _closed(listed: Listed) -> Listed:
+    """A backup in the list without what is in it."""
+    row = msgspec.structs.replace(listed.row, contents=None)
+    return msgspec.structs.replace(listed, row=row)
+
+
+def _comparison(found: Comparison, hidden: Container[str]) -> Mapping[str, Any]:
+    """What is different; what was not compared begins with its kind, which may be hidden."""
     return {
         "old": found.old,
         "new": found.new,
         "total": len(found.changes),
         "changes": [_change(each) for each in found.changes[:_CHANGES]],
-        "notCompared": found.not_compared,
+        "notCompared": {
+            what: why
+            for what, why in found.not_compared.items()
+            if what.partition(" ")[0].removesuffix(",") not in hidden
+        },
     }
 
 

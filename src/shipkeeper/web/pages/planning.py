@@ -105,7 +105,8 @@ class Planning:
         form = await read_body(request, MaintenanceForm)
         takes = parse_duration(form.update_takes).total_seconds() if form.update_takes else None
         state, plan, options = await self._prepare(person, form)
-        forecast, moves = await rehearse_moves(person.connection, state, plan, options, takes)
+        async with self._console.planning:
+            forecast, moves = await rehearse_moves(person.connection, state, plan, options, takes)
         return json_response(
             RehearsalView(digest=gist_of(plan).digest, forecast=forecast, moves=moves)
         )
@@ -129,7 +130,8 @@ class Planning:
     ) -> tuple[ClusterState, Plan, MaintenanceOptions]:
         form.require_fitting(is_local=person.is_local)
         options = form.options()
-        state, plan = await prepare(person.connection, form.nodes, "", options)
+        async with self._console.planning:
+            state, plan = await prepare(person.connection, form.nodes, "", options)
         return state, plan, options
 
 

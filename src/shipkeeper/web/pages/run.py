@@ -1,7 +1,7 @@
 """Run: one run of the journal as it goes on, whoever drives it; paused, resumed, given up."""
 
 import asyncio
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -9,12 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shipkeeper.backup.restore_plan import PROCEDURE as RESTORE
+from shipkeeper.backup.restore_plan import QUIET
+from shipkeeper.backup.webhooks import MUTATING, VALIDATING
 from shipkeeper.engine.brake import Brake
 from shipkeeper.engine.journal import JournalError, Outcome, RunRecord
 from shipkeeper.engine.session import is_driven, run_directory
+from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import Permission, require_permissions
-from shipkeeper.kube.resources import BUDGETS, NODES, PODS
+from shipkeeper.kube.resources import BUDGETS, LEASES, NODES, PODS
 from shipkeeper.model.disruption import PodDisruptionBudget
 from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.nodes.picture import PodPicture, PodState
@@ -31,8 +35,9 @@ from shipkeeper.web.view import View
 
 # What a host is done to by itself; any other work is a script on the console's machine.
 _OWN_WORKS = frozenset({"", "os-update", "reboot", "reboot-always"})
-# What can be resumed and given up without anything but the journal.
+# What can be resumed, and given up, without anything but the journal.
 _ALONE = frozenset({"drain", "maintain", "upgrade"})
+_GIVEN_UP = _ALONE | {RESTORE}
 _NOTES = 200
 _AT_REST = frozenset({"Pending", "Done", "Undone"})
 
@@ -165,7 +170,7 @@ class RunPage:
 
     async def abort(self, request: Request) -> Response:
         """Give a run up that nobody drives; one that is driven is stopped where it was begun."""
-        person, record = await self._wanted(request)
+        person, record = await self._wanted(request, _GIVEN_UP)
         if is_driven(self._console.journal, record.id):
             raise RefusedError(
                 409,
@@ -175,9 +180,10 @@ class RunPage:
             )
         if record.procedure == "upgrade":
             _require_own_machine(person, record)
-        await require_permissions(
-            person.connection, permissions_of(record.plan), if_not_told=person.is_local
+        needed = (
+            _of_webhooks(record) if record.procedure == RESTORE else permissions_of(record.plan)
         )
+        await require_permissions(person.connection, needed, if_not_told=person.is_local)
         command = start(self._console, person, ("abort", record.id))
         if await command.ended() != 0:
             raise command.failure()
@@ -208,14 +214,16 @@ class RunPage:
             },
         )
 
-    async def _wanted(self, request: Request) -> tuple[Person, RunRecord]:
+    async def _wanted(
+        self, request: Request, procedures: Collection[str] = _ALONE
+    ) -> tuple[Person, RunRecord]:
         person = self._console.sessions.require_csrf(request).person
         wish = await read_body(request, RunWish)
         try:
             record = self._console.journal.run(wish.run)
         except JournalError as error:
             raise RefusedError(404, error.message, reason="RunNotFound") from error
-        if record.procedure not in _ALONE:
+        if record.procedure not in procedures:
             raise UsageError(
                 f"a run of {record.procedure} is driven by the command line alone",
                 reason="NeedsCommandLine",
@@ -224,6 +232,13 @@ class RunPage:
         if record.outcome in (Outcome.SUCCEEDED, Outcome.ABORTED):
             raise UsageError(f"run {record.id} has ended: {record.outcome}", reason="RunEnded")
         return person, record
+
+
+def _of_webhooks(record: RunRecord) -> Iterator[Permission]:
+    """What giving a restore up takes: the lock, and the webhooks that it quieted."""
+    yield Permission(verb="patch", resource=LEASES, namespace=NAMESPACE, name=NAME)
+    if any(step.action == QUIET for step in record.plan.steps):
+        yield from (Permission(verb="patch", resource=each) for each in (VALIDATING, MUTATING))
 
 
 def _is_of_own_machine(request: Mapping[str, Any]) -> bool:

@@ -118,7 +118,8 @@ class UpgradePage:
         known = catalog()
         evidence = await gather_evidence(person.connection, minor, known, Wanted())
         now = datetime.now(UTC)
-        findings = await asyncio.to_thread(judge, evidence, minor, known, now)
+        async with self._console.planning:
+            findings = await asyncio.to_thread(judge, evidence, minor, known, now)
         return json_response({"readAt": now, "findings": findings})
 
     async def plan(self, request: Request) -> Response:
@@ -175,7 +176,9 @@ class UpgradePage:
 
     async def _prepare(self, person: Person, form: UpgradeForm) -> Plan:
         form.require_fitting(is_local=person.is_local)
-        return await prepare(person.connection, form.options(self._console.place), catalog())
+        options = form.options(self._console.place)
+        async with self._console.planning:
+            return await prepare(person.connection, options, catalog())
 
 
 def _told(planned: Plan) -> dict[str, Any] | None:
