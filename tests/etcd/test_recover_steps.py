@@ -16,8 +16,10 @@ from shipkeeper.engine.plan import Step
 from shipkeeper.engine.progress import Event, Note, quiet
 from shipkeeper.etcd.errors import EtcdError
 from shipkeeper.etcd.files import new_private_file
+from shipkeeper.etcd.recover import programs
 from shipkeeper.etcd.recover.plan import RecoverOutlook, Site
 from shipkeeper.etcd.recover.steps import Bench, recovery_actions
+from shipkeeper.hosts.errors import HostError
 from shipkeeper.hosts.host import Answer, Feed, Take
 from tests.etcd import databases
 from tests.etcd.databases import written
@@ -169,3 +171,39 @@ def test_half_a_write_is_an_error(tmp_path: Path) -> None:
         pytest.raises(OSError, match="too large"),
     ):
         file.write(b"x" * 5000)
+
+
+class Answering:
+    """A host that carries out nothing; it tells which programs it was given."""
+
+    def __init__(self, *, is_there: bool = True) -> None:
+        self.programs: list[str] = []
+        self._is_there = is_there
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator["Answering"]:
+        if not self._is_there:
+            raise HostError("cp2: connection refused", reason="Unreachable")
+        yield self
+
+    async def execute(self, program: str, output: Callable[[bytes], None]) -> Answer:
+        self.programs.append(program)
+        return Answer(exit_code=0, errors="")
+
+
+async def test_a_host_that_is_away_keeps_no_other_from_the_way_back(tmp_path: Path) -> None:
+    there = Answering()
+    hosts = {"cp1": there, "cp2": Answering(is_there=False)}
+    made = msgspec.structs.replace(bench(tmp_path), hosts=hosts)
+    with pytest.raises(HostError, match="cp2"):
+        await recovery_actions(made)["prepare"].undo(STEP)
+    said = "\n".join(there.programs)
+    for program in (
+        programs.stop_new(made.outlook.aside),
+        programs.put_back(programs.ETCD, made.outlook.aside),
+        programs.put_back(programs.API_SERVER, made.outlook.aside),
+        programs.await_api_server(),
+    ):
+        assert program in said
+    # The next attempt needs what was brought.
+    assert programs.discard(made.outlook.aside) not in said

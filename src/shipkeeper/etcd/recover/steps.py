@@ -108,18 +108,20 @@ class Prepare(OnSites):
         await self._bench.run(site, f"mkdir -p -m 700 {self._bench.outlook.aside}\n")
 
     async def undo(self, step: Step) -> bool:
-        """Let the old etcd and API servers run again, and remove what was brought."""
-        bench, aside = self._bench, self._bench.outlook.aside
-        for program in (programs.stop_new(aside), programs.put_back(programs.ETCD, aside)):
-            await bench.each(lambda site, program=program: bench.run(site, program))
-        try:
-            # An API server without etcd ends, and the kubelet waits longer each time that it does.
-            await bench.each(self._see_etcd_well)
-        finally:
-            back = programs.put_back(programs.API_SERVER, aside)
-            await bench.each(lambda site: bench.run(site, back))
-        await bench.each(self._see_api_server_well)
-        await bench.each(self._remove)
+        """Let the old etcd and API servers run again, and remove what was brought.
+
+        A host that fails keeps no other from it: of three old members two serve. What was brought
+        stays then, for the next attempt.
+        """
+        back, aside = _WayBack(self._bench), self._bench.outlook.aside
+        await back.run(programs.stop_new(aside))
+        await back.run(programs.put_back(programs.ETCD, aside))
+        # An API server without etcd ends, and the kubelet waits longer each time that it does.
+        await back.see(self._see_etcd_well)
+        await back.run(programs.put_back(programs.API_SERVER, aside))
+        await back.see(self._see_api_server_well)
+        back.require_whole()
+        await self._bench.each(self._remove)
         return True
 
     async def _see_etcd_well(self, site: Site) -> None:
@@ -134,6 +136,34 @@ class Prepare(OnSites):
     async def _remove(self, site: Site) -> None:
         for folder in (site.new_data, self._bench.outlook.aside):
             await self._bench.run(site, programs.discard(folder))
+
+
+class _WayBack:
+    """What is done on every host that all before was done on; the first error is kept."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._sites = list(bench.outlook.sites)
+        self._error: BaseException | None = None
+
+    async def run(self, program: str) -> None:
+        """Run a program, and go on without the hosts that it fails on."""
+        results = await self.see(lambda site: self._bench.run(site, program))
+        self._sites = [site for site, error in results if error is None]
+
+    async def see(
+        self, look: Callable[[Site], Awaitable[object]]
+    ) -> list[tuple[Site, BaseException | None]]:
+        """Look at each; what is not as it should be keeps nothing from being put back."""
+        found = await asyncio.gather(*map(look, self._sites), return_exceptions=True)
+        errors = [each if isinstance(each, BaseException) else None for each in found]
+        self._error = self._error or next(filter(None, errors), None)
+        return list(zip(self._sites, errors, strict=True))
+
+    def require_whole(self) -> None:
+        """Raise what failed first."""
+        if self._error is not None:
+            raise self._error
 
 
 class NoReturn(OnSites):
