@@ -323,7 +323,11 @@ async def test_a_refusal_that_passes_does_not_end_a_drain_that_pods_come_to(worl
 async def test_rule_23_pods_that_come_back_forever_are_named(world: World) -> None:
     (name,) = await world.add_nodes(1)
     bears = Toleration(key=UNSCHEDULABLE_TAINT, operator="Exists", effect="NoSchedule")
-    await world.up(world.deployment("boomerang", tolerations=(bears,)))
+    # The budget keeps one there while another leaves: for no moment is the node empty.
+    await world.up(
+        world.deployment("boomerang", replicas=2, tolerations=(bears,)),
+        world.budget("boomerang", max_unavailable=1),
+    )
     async with asyncio.timeout(120):
         result = await world.drain(name)
     assert result.outcome is Outcome.BLOCKED

@@ -8,11 +8,13 @@ import pytest
 from shipkeeper.cli.departure_flags import DepartureFlags
 from shipkeeper.cli.drain_flags import DrainFlags
 from shipkeeper.cli.fleet_flags import FleetFlags
+from shipkeeper.engine.plan import Plan
 from shipkeeper.errors import UsageError
 from shipkeeper.nodes.options import MaintenanceOptions
 from shipkeeper.operator.api.maintenance import NodeMaintenanceSpec
 from shipkeeper.operator.api.windows import MaintenanceWindowSpec
 from shipkeeper.operator.maintenance.options import options_of, targets_of
+from shipkeeper.operator.maintenance.planning import asks_for_more
 
 WINDOWS = {"night": MaintenanceWindowSpec(cron="0 22 * * *", length="6h", time_zone="UTC")}
 
@@ -162,3 +164,43 @@ def test_exactly_one_way_to_name_nodes() -> None:
     both = {"nodes": {"all": "Nodes", "names": ["a"]}, "action": {"wait": "1s"}}
     with pytest.raises(UsageError, match="exactly one"):
         targets_of(msgspec.convert(both, NodeMaintenanceSpec))
+
+
+NIGHTLY: dict[str, Any] = {
+    "nodes": {"all": "Nodes"},
+    "action": {"wait": "5m"},
+    "windows": ["night"],
+}
+
+
+def planned(last: tuple[str, ...] = ()) -> Plan:
+    """The plan of a nightly maintenance, as it was written down."""
+    options = options_of(msgspec.convert(NIGHTLY, NodeMaintenanceSpec), WINDOWS, last)
+    written = msgspec.json.decode(msgspec.json.encode(options))
+    return Plan(procedure="maintain", request={"options": written}, steps=())
+
+
+@pytest.mark.parametrize(
+    ("change", "is_else"),
+    [
+        ({}, False),
+        ({"paused": True}, False),
+        ({"windows": []}, True),
+        ({"windows": ["night", "day"]}, True),
+        ({"action": {"wait": "6m"}}, True),
+        ({"pace": {"maxUnavailable": "2"}}, True),
+        ({"action": {"wait": "999999999999h"}}, True),
+    ],
+)
+def test_what_a_spec_asks_for_is_compared_with_what_was_planned(
+    change: dict[str, Any], is_else: bool
+) -> None:
+    spec = msgspec.convert({**NIGHTLY, **change}, NodeMaintenanceSpec)
+    assert asks_for_more(spec, planned(last=("own",))) is is_else
+
+
+def test_a_plan_of_an_older_version_is_still_what_its_spec_asks_for() -> None:
+    plan = planned()
+    # An option that did not exist when it was planned.
+    del plan.request["options"]["steer"]
+    assert not asks_for_more(msgspec.convert(NIGHTLY, NodeMaintenanceSpec), plan)

@@ -6,11 +6,15 @@ from datetime import timedelta
 from shipkeeper.errors import UsageError
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "ns": 1e-9}
+_CENTURY = 100 * 366 * 86400.0  # seconds; what is later than the year 9999 is no time at all
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|ns|h|m|s)")
 
 
 def parse_duration(text: str) -> timedelta:
-    """Read a duration in Go's notation; a bare 0 is allowed. UsageError otherwise."""
+    """Read a duration in Go's notation, of at most a century; a bare 0 is allowed.
+
+    UsageError otherwise.
+    """
     stripped = text.strip()
     if stripped == "0":
         return timedelta(0)
@@ -21,7 +25,14 @@ def parse_duration(text: str) -> timedelta:
             reason="InvalidDuration",
             hint="write it like 30s, 5m or 1h30m",
         )
-    return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    if seconds > _CENTURY:
+        raise UsageError(
+            f"{text!r} is longer than a century",
+            reason="InvalidDuration",
+            hint="write it like 30s, 5m or 1h30m",
+        )
+    return timedelta(seconds=seconds)
 
 
 def format_duration(duration: timedelta) -> str:

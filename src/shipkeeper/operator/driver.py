@@ -3,7 +3,6 @@
 import asyncio
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 from shipkeeper.engine.brake import Brake
@@ -86,8 +85,8 @@ class Driver:
         """Stop where it is; what was begun is on record."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            # Who is cancelled meanwhile stays so: a worker that went on would hold up the end.
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _drive(self) -> None:
         try:

@@ -117,7 +117,7 @@ class MaintenanceForm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             "max-unavailable-per-zone": self.max_unavailable_per_zone,
             "on-failure": self.on_failure if self.on_failure != "stop" else "",
             "soak": self.soak if self.soak != "0s" else "",
-            "wait-limit": self.wait_limit if self.wait_for and self.wait_limit != "1h" else "",
+            "wait-limit": self.wait_limit if self.wait_limit != "1h" else "",
         }
         switches = {
             "expect-reboot": self.expect_reboot,

@@ -116,13 +116,14 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
     setBusy(what)
     setProblem(null)
     try {
-      return await ask()
+      const found = await ask()
+      setBusy('')
+      return found
     } catch (error) {
+      setBusy('')
       if (error instanceof Problem && error.reason === 'PlanChanged') void makePlan(error)
       else setProblem(asProblem(error))
       return null
-    } finally {
-      setBusy('')
     }
   }
 

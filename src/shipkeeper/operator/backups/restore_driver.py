@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from shipkeeper.backup.archive import open_archive
 from shipkeeper.backup.restore import carry_out, take_back
@@ -65,8 +64,8 @@ class RestoreDriver:
         """Stop where it is; what was begun is on record."""
         if self._task is not None:
             self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            # Who is cancelled meanwhile stays so: a worker that went on would hold up the end.
+            await asyncio.gather(self._task, return_exceptions=True)
 
     async def _drive(self) -> None:
         try:

@@ -7,8 +7,8 @@ import msgspec
 
 from shipkeeper.engine.plan import Plan
 from shipkeeper.errors import UsageError
+from shipkeeper.nodes.options import MaintenanceOptions
 from shipkeeper.nodes.procedure import prepare
-from shipkeeper.nodes.windows import ALWAYS
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import NodeMaintenanceSpec
 from shipkeeper.operator.api.windows import MaintenanceWindowSpec
@@ -45,19 +45,21 @@ async def plan_maintenance(
 
 
 def asks_for_more(spec: NodeMaintenanceSpec, planned: Plan) -> bool:
-    """Whether a spec asks for something else than what was planned."""
-    options = planned.request["options"]
-    # Windows are read when it is planned, and may be others now, or gone.
+    """Whether a spec asks for something else than what was planned.
+
+    Windows are read when it is planned, and may be others now, or gone: their number alone counts.
+    """
     windowless = msgspec.structs.replace(spec, windows=())
     try:
-        asked = options_of(windowless, {}, options["order"]["last"])
+        # Options that did not exist when it was planned have the value that means as before.
+        known = msgspec.convert(planned.request["options"], MaintenanceOptions)
+        asked = options_of(windowless, {}, known.order.last)
+    except msgspec.ValidationError:
+        return False  # Of another version: carrying it out tells that.
     except UsageError:
         return True
-    asked = msgspec.structs.replace(asked, windows=ALWAYS)
-    return msgspec.json.decode(msgspec.json.encode(asked)) != {
-        **msgspec.json.decode(msgspec.json.encode(options)),
-        "windows": msgspec.json.decode(msgspec.json.encode(ALWAYS)),
-    }
+    is_else = asked != msgspec.structs.replace(known, windows=asked.windows)
+    return is_else or len(spec.windows) != len(known.windows.windows)
 
 
 def window_specs(windows: Mapping[str, CustomObject]) -> dict[str, MaintenanceWindowSpec]:
