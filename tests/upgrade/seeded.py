@@ -1,5 +1,6 @@
 """Seeds put into a cluster, and what a check finds held against them."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -126,3 +127,15 @@ async def clear_away(sandbox: Sandbox, seeds: Sequence[Seed]) -> None:
                         path = await _path(connection, each)
                         await connection.send("DELETE", f"{path}/{each['metadata']['name']}")
         await connection.send("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+        # Others plant theirs in one of that name.
+        async with asyncio.timeout(120):
+            while await _is_there(connection):
+                await asyncio.sleep(0.2)
+
+
+async def _is_there(connection: Connection) -> bool:
+    try:
+        await connection.send("GET", f"/api/v1/namespaces/{NAMESPACE}")
+    except NotFoundError:
+        return False
+    return True
