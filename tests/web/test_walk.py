@@ -88,6 +88,8 @@ async def test_a_snapshot_is_looked_into_and_compared(
         await table.get_by_role("link", name="Look into").click()
         await page.get_by_label("Kind").select_option("secrets")
         await page.get_by_role("combobox", name="Namespace").select_option(space)
+        # Until the list is of this namespace alone: others have one of that name, too.
+        await expect(page.get_by_role("button", name="db", exact=True)).to_have_count(1)
         await page.get_by_role("button", name="db", exact=True).click()
         await expect(page.get_by_label("YAML")).to_contain_text("password: <hidden>")
         await page.get_by_text("Bring it back").click()
