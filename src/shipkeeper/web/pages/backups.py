@@ -134,6 +134,8 @@ class BackupsPage:
         person = self._console.sessions.of(request).person
         await _require(person, _SEES_BACKUPS)
         place = self._library.place
+        # First: of a verification that ends meanwhile it is told that it goes on, never neither.
+        verifying = self._library.verifying
         shelf = await self._library.shelf()
         return json_response(
             {
@@ -144,7 +146,7 @@ class BackupsPage:
                 else [_closed(each) for each in shelf.backups],
                 "snapshots": shelf.snapshots,
                 "verified": shelf.verified,
-                "verifying": self._library.verifying,
+                "verifying": verifying,
             }
         )
 
