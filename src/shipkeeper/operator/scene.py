@@ -18,7 +18,6 @@ from shipkeeper.operator.measures import Measures
 
 _HOLDER = re.compile(r"^run (\S+) of the operator in (\S+)$")
 
-
 # A check, or a prune, of a large repository takes hours: there is a slot for backups beside it.
 _HEAVY = 2
 
