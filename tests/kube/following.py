@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from shipkeeper.kube.changes import Change
-from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reader import Listing, Reader
 from shipkeeper.kube.reflector import Reflector
 from shipkeeper.kube.writer import Writer
 from tests.kube.objects import (
@@ -62,13 +62,16 @@ async def eventually(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def following(reader: Reader, writer: Writer, namespace: str) -> AsyncGenerator[Followed]:
+async def following(
+    reader: Reader, writer: Writer, namespace: str, *, known: Listing[ConfigMap] | None = None
+) -> AsyncGenerator[Followed]:
     reflector = Reflector(
         reader,
         CONFIG_MAPS,
         namespace=namespace,
         label_selector=MINE,
         inactivity=timedelta(seconds=2),
+        known=known,
     )
     each = Followed(reflector, writer, namespace)
     reflector.subscribe(each.told.append)

@@ -19,6 +19,7 @@ from tests.faults.faults import (
     Cut,
     Delay,
     Drop,
+    refusal,
 )
 from tests.faults.proxy import FaultProxy
 from tests.kube.following import LIMIT, Followed, eventually, following
@@ -26,6 +27,7 @@ from tests.kube.marks import ON_NEWEST
 from tests.kube.objects import (
     CONFIG_MAPS,
     LABELS,
+    MINE,
     ROLE_BINDINGS,
     ROLES,
     ConfigMap,
@@ -102,6 +104,32 @@ async def test_a_quiet_stream_is_renewed_without_error_or_new_list(
     await followed.create("a")
     await followed.until_told_of("a")
     assert followed.story() == [("Added", "a")]
+
+
+@pytest.mark.parametrize(("expiries", "lists"), [(0, 0), (1, 1)])
+async def test_what_is_known_already_is_not_asked_for_before_it_expires(
+    reader: Reader,
+    direct: Connection,
+    namespace: str,
+    proxy: FaultProxy,
+    expiries: int,
+    lists: int,
+) -> None:
+    writer = Writer(direct)
+    await writer.create(CONFIG_MAPS, config_map("sooner"), namespace=namespace)
+    known = await Reader(direct).list(CONFIG_MAPS, namespace=namespace, label_selector=MINE)
+    await writer.create(CONFIG_MAPS, config_map("later"), namespace=namespace)
+    await writer.delete(CONFIG_MAPS, "sooner", namespace=namespace)
+    if expiries:
+        proxy.inject(refusal(410, "Expired"), path=WATCH)
+    async with following(reader, writer, namespace, known=known) as followed:
+        await followed.until(lambda objects: set(objects) == {"later"})
+    assert sorted(followed.story()) == [
+        ("Added", "later"),
+        ("Added", "sooner"),
+        ("Deleted", "sooner"),
+    ]
+    assert proxy.count("GET", "limit=500") == lists
 
 
 @ON_NEWEST

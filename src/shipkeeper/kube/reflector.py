@@ -15,7 +15,7 @@ from shipkeeper.kube.errors import (
     TooManyRequestsError,
     UnreachableError,
 )
-from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reader import Listing, Reader
 from shipkeeper.kube.replica import Replica
 from shipkeeper.kube.resources import Resource
 from shipkeeper.kube.watch import Bookmark, Event, EventDecoder, Failed, Gone, Seen, watch
@@ -50,9 +50,9 @@ class Reflector(Generic[T]):
         field_selector: str = "",
         inactivity: timedelta = timedelta(seconds=60),
         longest_pause: timedelta = LONGEST,
-        at_hand: bool = False,
+        known: Listing[T] | None = None,
     ) -> None:
-        """Prepare it; with `at_hand` it may begin a moment ago, and sees what came since.
+        """Prepare it; with what is `known` already no list is asked for before something expires.
 
         A connection that was silent for `inactivity` counts as broken; between two tries to follow
         there is never more than `longest_pause`.
@@ -67,7 +67,7 @@ class Reflector(Generic[T]):
         self._field_selector = field_selector
         self._inactivity = inactivity
         self._longest_pause = longest_pause
-        self._at_hand = at_hand
+        self._known = known
         self._replica: Replica[T] = Replica()
         self._revision = ""
         self._newest = ""
@@ -143,15 +143,14 @@ class Reflector(Generic[T]):
             await asyncio.sleep(self._delay().total_seconds())
 
     async def _list(self) -> None:
-        listing = await self._reader.list(
-            self._resource,
-            namespace=self._namespace,
-            label_selector=self._label_selector,
-            field_selector=self._field_selector,
-            at_hand=self._at_hand,
-        )
-        # Later lists must not go back behind what was seen.
-        self._at_hand = False
+        listing, self._known = self._known, None
+        if listing is None:
+            listing = await self._reader.list(
+                self._resource,
+                namespace=self._namespace,
+                label_selector=self._label_selector,
+                field_selector=self._field_selector,
+            )
         self._heard_at = datetime.now(UTC)
         self._heed(listing.resource_version)
         self._replica.apply(difference(self._replica.objects, listing.items))

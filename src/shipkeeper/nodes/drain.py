@@ -26,7 +26,7 @@ from shipkeeper.kube.errors import (
     UnauthorizedError,
     UnreachableError,
 )
-from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reader import Listing, Reader
 from shipkeeper.kube.reflector import Reflector
 from shipkeeper.kube.resources import DAEMON_SETS, NODES, PODS
 from shipkeeper.model.duration import format_duration
@@ -57,7 +57,7 @@ class DrainError(ShipkeeperError):
 
 
 class NodeDrain:
-    """One drain of one node; `state` is what was observed right before, `judge` says who leaves."""
+    """One drain of one node; `state` is what was observed of it alone, `judge` says who leaves."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class NodeDrain:
             PODS,
             field_selector=self._on_node,
             label_selector=options.pod_selector,
-            at_hand=True,
+            known=Listing(list(state.pods), state.pods_revision),
         )
         self._began = datetime.now(UTC)
         self._departures: dict[str, Departure] = {}

@@ -9,7 +9,7 @@ import msgspec
 
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.errors import ForbiddenError, NotFoundError
-from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reader import Listing, Reader
 from shipkeeper.kube.resources import (
     DAEMON_SETS,
     LEASES,
@@ -45,11 +45,13 @@ class ClusterState(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     version that evictions take (empty if the server has none), `budget_version` that of the
     budgets. `surging` names, by the uid of a pod that is its Deployment's only one, the Deployment
     that gets a second one while it moves. `outside` is what other tools tell of what they do with
-    nodes.
+    nodes. `pods_revision` is the resourceVersion that the pods were listed at, empty if there are
+    several.
     """
 
     nodes: tuple[Node, ...]
     pods: tuple[Pod, ...]
+    pods_revision: str = ""
     budgets: tuple[PodDisruptionBudget, ...]
     daemon_sets: frozenset[str]
     eviction_version: str
@@ -120,7 +122,8 @@ async def observe(
     )
     return ClusterState(
         nodes=nodes,
-        pods=tuple(pods),
+        pods=tuple(pods.items),
+        pods_revision=pods.resource_version,
         budgets=tuple(budgets.items),
         daemon_sets=frozenset(each.key for each in daemon_sets.items),
         eviction_version=eviction_version,
@@ -168,11 +171,12 @@ async def _node(reader: Reader, name: str) -> Node:
 _FEW_NODES = 20
 
 
-async def _pods(reader: Reader, nodes: tuple[Node, ...], pod_selector: str) -> list[Pod]:
+async def _pods(reader: Reader, nodes: tuple[Node, ...], pod_selector: str) -> Listing[Pod]:
     if len(nodes) > _FEW_NODES:
         names = {node.name for node in nodes}
         listing = await reader.list(PODS, label_selector=pod_selector)
-        return [pod for pod in listing.items if pod.spec.node_name in names]
+        items = [pod for pod in listing.items if pod.spec.node_name in names]
+        return Listing(items, listing.resource_version)
     listings = await asyncio.gather(
         *(
             reader.list(
@@ -181,4 +185,6 @@ async def _pods(reader: Reader, nodes: tuple[Node, ...], pod_selector: str) -> l
             for node in nodes
         )
     )
-    return [pod for listing in listings for pod in listing.items]
+    if len(listings) == 1:
+        return listings[0]
+    return Listing([pod for listing in listings for pod in listing.items], "")
