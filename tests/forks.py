@@ -1,5 +1,6 @@
 """Processes that tests start often: forked off one that has imported what they need."""
 
+import asyncio
 import multiprocessing
 import os
 import signal
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from shipkeeper.cli.main import main
 
@@ -73,10 +75,23 @@ def _do(
     for stream, path in ((1, out), (2, errors)):
         if path is not None:
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), stream)
+    signal.signal(signal.SIGUSR1, _tell_tasks)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     raise SystemExit(what())
+
+
+def _tell_tasks(*_signal: object) -> None:
+    """Tell on stderr where each task waits: of a process that stands still one wants to know."""
+    for task in asyncio.all_tasks(asyncio.get_running_loop()):
+        sys.stderr.write(f"task {task.get_name()}\n")
+        waiting: Any = task.get_coro()
+        while (frame := getattr(waiting, "cr_frame", None)) is not None:
+            sys.stderr.write(f"  {frame.f_code.co_filename}:{frame.f_lineno}\n")
+            waiting = waiting.cr_await
+        sys.stderr.write(f"  {waiting!r}\n")
+    sys.stderr.flush()
 
 
 class Command:

@@ -30,7 +30,7 @@ from shipkeeper.operator.manifests import ManifestOptions, as_text, manifests
 from shipkeeper.operator.run import LEASE
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.cli.run import SHIPKEEPER
-from tests.forks import Fork
+from tests.forks import Command, Fork
 from tests.operator.dying import Request, replicate
 
 NAMESPACE = "shipkeeper-system"
@@ -44,7 +44,7 @@ _numbers = itertools.count(1)
 class Replica:
     """One process of the operator."""
 
-    def __init__(self, process: subprocess.Popen[bytes] | Fork, log: Path) -> None:
+    def __init__(self, process: Fork, log: Path) -> None:
         self.process = process
         self._log = log
 
@@ -70,6 +70,13 @@ class Replica:
     async def ends(self, *, within: float = 120.0) -> int:
         """Its exit code, once it ended."""
         return await asyncio.to_thread(self.process.wait, within)
+
+    async def where(self) -> str:
+        """All that it said, and where it waits now if it runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGUSR1)
+            await asyncio.sleep(1)
+        return self.said
 
     def kill(self) -> None:
         """Kill it at once."""
@@ -159,30 +166,22 @@ class Harbour:
             directory=str(directory),
             **wishes,
         )
-        log = self._log(number)
-        home = {"PATH": "/usr/bin:/bin", "HOME": str(self.directory)}
-        fork = Fork(partial(replicate, request), log, log, home)
-        return self._started(Replica(fork, log))
+        return self._start(number, partial(replicate, request), {})
 
     def start_command(self, *arguments: str) -> Replica:
         """Start a replica as a pod does."""
         number = next(_numbers)
-        state = str(self.directory / f"state-{number}")
+        state = {"XDG_STATE_HOME": str(self.directory / f"state-{number}")}
         command = [SHIPKEEPER, "operator", "run", f"--kubeconfig={self.kubeconfig}", *arguments]
-        home = {"PATH": "/usr/bin:/bin", "HOME": str(self.directory), "XDG_STATE_HOME": state}
-        log = self._log(number)
-        with log.open("wb") as target:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=target, stderr=target, env=home
-            )
-        return self._started(Replica(process, log))
+        return self._start(number, Command(command), state)
 
-    def _log(self, number: int) -> Path:
+    def _start(
+        self, number: int, what: Callable[[], int | None], environment: Mapping[str, str]
+    ) -> Replica:
         log = self.directory / f"replica-{number}.log"
         log.touch()
-        return log
-
-    def _started(self, replica: Replica) -> Replica:
+        home = {"PATH": "/usr/bin:/bin", "HOME": str(self.directory), **environment}
+        replica = Replica(Fork(what, log, log, home), log)
         self.replicas.append(replica)
         return replica
 
@@ -249,7 +248,7 @@ class Harbour:
                 async with asyncio.timeout(within):
                     await following.wait_for(holds)
             except TimeoutError:
-                said = "\n".join(each.said for each in self.replicas)
+                said = "\n".join([await each.where() for each in self.replicas])
                 stands = status_of(following.objects[name]) if following.objects else None
                 raise AssertionError(f"{stands}\n{said}") from None
             return status_of(following.objects[name])
