@@ -1,4 +1,4 @@
-"""How the tests are shared out over processes: by files, long ones first, hosts to one process."""
+"""How the tests are shared out over processes: by files, long ones first, hosts to two."""
 
 import re
 from collections.abc import Generator
@@ -14,6 +14,13 @@ _ENGINES = frozenset(
     {"sandbox", "newest", "oldest", "returning", "control_planes", "tools", "newest_tools"}
 )
 _LAB = frozenset({"lab"})
+_OWN_LABS = frozenset(
+    {
+        "tests/etcd/test_recover.py",
+        "tests/sandbox/lab/test_lab_newest.py",
+        "tests/upgrade/test_upgrade_in_lab.py",
+    }
+)
 _ON_LAB = pytest.StashKey[frozenset[str]]()
 
 
@@ -26,7 +33,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         file = _file_of(item.nodeid)
         return (
             not _uses_hosts(file),
-            # Those that make a lab of their own need not have the shared one beside it.
+            file in _OWN_LABS,
+            # It ends with the last of those that need it.
             file not in on_lab,
             not _kills(file),
             file not in on_engines,
@@ -67,9 +75,14 @@ class _Sharing(LoadScopeScheduling):
 
 
 def share_of(nodeid: str) -> str:
-    """What goes to one process: a file; all that needs hosts; a test that kills at every point."""
+    """What goes to one process: a file; all on the shared lab; a test that kills at every point.
+
+    And all that make labs of their own: two labs at a time are enough for a small machine.
+    """
     file = _file_of(nodeid)
-    return "lab" if _uses_hosts(file) else nodeid if _kills(file) else file
+    if _uses_hosts(file):
+        return "own labs" if file in _OWN_LABS else "lab"
+    return nodeid if _kills(file) else file
 
 
 def _file_of(nodeid: str) -> str:
@@ -77,8 +90,7 @@ def _file_of(nodeid: str) -> str:
 
 
 def _uses_hosts(file: str) -> bool:
-    """Whether hosts are made for it: one lab at a time is enough for a small machine."""
-    return "lab" in re.split(r"[/_.]", file) or file == "tests/etcd/test_recover.py"
+    return "lab" in re.split(r"[/_.]", file) or file in _OWN_LABS
 
 
 def _kills(file: str) -> bool:
