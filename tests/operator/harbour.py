@@ -37,6 +37,9 @@ NAMESPACE = "shipkeeper-system"
 ACCOUNT = "shipkeeper-operator"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 KUBECTL = str(Path(sys.executable).parent / "kubectl")
+# After a death: a budget counts an eviction whose caller died in its midst for two minutes more
+# (DeletionTimeout in pkg/controller/disruption).
+AFTER_DEATH = 300.0  # seconds
 _LEADS = re.compile(r"^\S+ leads$", re.MULTILINE)
 _numbers = itertools.count(1)
 

@@ -10,7 +10,7 @@ import msgspec
 from shipkeeper.kube.resources import NODES
 from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW, MaintenanceWindowStatus
 from tests.nodes.world import World
-from tests.operator.harbour import Harbour
+from tests.operator.harbour import AFTER_DEATH, Harbour
 
 # As long as the leader waits for the API server: as an operator does with SHIPKEEPER_EXHAUSTIVE=1.
 PATIENCE = 600.0 if os.environ.get("SHIPKEEPER_EXHAUSTIVE") else 5.0
@@ -30,10 +30,10 @@ async def test_it_goes_on_after_the_api_server_was_gone_for_longer_than_it_leads
     await harbour.stands("away", lambda status: bool(status.under_way))
     await asyncio.to_thread(world.sandbox.stop_component, "kube-apiserver")
     try:
-        await leader.says("leads no more", within=PATIENCE + 120)
+        await leader.says("leads no more", within=PATIENCE + AFTER_DEATH)
     finally:
         await asyncio.to_thread(world.sandbox.start_component, "kube-apiserver")
-    await harbour.reaches("away", "Succeeded", within=180)
+    await harbour.reaches("away", "Succeeded", within=AFTER_DEATH)
     assert ("away", "Resumed") in await harbour.events()
     evicted = world.accepted_evictions()
     assert len(evicted) == len(set(evicted))

@@ -12,7 +12,7 @@ from shipkeeper.nodes.cordon import OWNER_ANNOTATION
 from shipkeeper.nodes.report import plan_report
 from shipkeeper.operator.ledger import Home, load_ledger
 from tests.nodes.world import World
-from tests.operator.harbour import NAMESPACE, Harbour
+from tests.operator.harbour import AFTER_DEATH, NAMESPACE, Harbour
 
 HAND_OVER = timedelta(seconds=15)
 # What a busy machine may add; bench/operator.py measures it on an idle one.
@@ -115,7 +115,7 @@ async def test_another_takes_over_within_15_seconds(world: World, harbour: Harbo
     lasts = timedelta(seconds=last[-1].lease_duration_seconds or 0)
     assert lasts < HAND_OVER
     assert lasts < waited < HAND_OVER + BUSY
-    await harbour.reaches("handed", "Succeeded")
+    await harbour.reaches("handed", "Succeeded", within=AFTER_DEATH)
     evicted = world.accepted_evictions()
     assert len(evicted) == len(set(evicted))
 
@@ -153,7 +153,7 @@ async def test_killed_at_a_write(
     await heir.says("standing by")
     name = f"killed-{dies_at}-{is_sent}".lower()
     await harbour.maintain(name, nodes, order={"canary": ["1"]})
-    await harbour.reaches(name, "Succeeded")
+    await harbour.reaches(name, "Succeeded", within=AFTER_DEATH)
     if dying.process.poll() is None:
         assert dies_at > SAMPLE[-1], "it was to die, and did not"
     evicted = world.accepted_evictions()
@@ -208,7 +208,7 @@ async def test_it_goes_on_where_it_was_when_the_api_server_is_back(
         await asyncio.sleep(4.0)  # longer than its Lease lasts
     finally:
         await asyncio.to_thread(world.sandbox.start_component, "kube-apiserver")
-    await harbour.reaches("away", "Succeeded")
+    await harbour.reaches("away", "Succeeded", within=AFTER_DEATH)
     assert replica.process.poll() is None
     evicted = world.accepted_evictions()
     assert len(evicted) == len(set(evicted))

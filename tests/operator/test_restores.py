@@ -212,7 +212,7 @@ async def test_a_restore_that_is_gone_without_leave_writes_no_more(
     await _stands(harbour, "gone", lambda seen: seen.phase == "Running")
     await harbour.writer.patch(RESTORE.resource, "gone", {"metadata": {"finalizers": None}})
     await harbour.writer.delete(RESTORE.resource, "gone")
-    await replica.says("Restore gone is gone in the midst of its run", within=60)
+    await replica.says("Restore gone is gone in the midst of its run")
     found = await harbour.reader.list(CONFIG_MAPS, namespace=world.name)
     assert len(found.items) < _MANY
     # The next one need not wait for it.
