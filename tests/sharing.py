@@ -1,20 +1,67 @@
-"""How the tests are shared out over processes: by files, long ones first, hosts to one process."""
+"""How the tests are shared out over processes: by files, long ones first, hosts to two."""
 
 import re
+from collections.abc import Generator
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
+from tests.lab import end_labs
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that take minutes begin first."""
-    items.sort(key=_begins_late)
+# Fixtures that are engines; tests without them are short.
+_ENGINES = frozenset(
+    {"sandbox", "newest", "oldest", "returning", "control_planes", "tools", "newest_tools"}
+)
+_LAB = frozenset({"lab"})
+_OWN_LABS = frozenset(
+    {
+        "tests/etcd/test_recover.py",
+        "tests/sandbox/lab/test_lab_newest.py",
+        "tests/upgrade/test_upgrade_in_lab.py",
+    }
+)
+_ON_LAB = pytest.StashKey[frozenset[str]]()
 
 
-def _begins_late(item: pytest.Item) -> tuple[bool, bool, bool]:
-    file = _file_of(item.nodeid)
-    return not _uses_hosts(file), not _kills(file), not file.startswith("tests/nodes/")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let tests that take minutes begin first, and short ones last: they fill what is left."""
+    on_engines = _files_with(_ENGINES, items)
+    config.stash[_ON_LAB] = on_lab = _files_with(_LAB, items)
+
+    def begins_late(item: pytest.Item) -> tuple[bool, ...]:
+        file = _file_of(item.nodeid)
+        return (
+            not _uses_hosts(file),
+            file in _OWN_LABS,
+            # It ends with the last of those that need it.
+            file not in on_lab,
+            not _kills(file),
+            file not in on_engines,
+            not file.startswith("tests/nodes/"),
+        )
+
+    items.sort(key=begins_late)
+
+
+def _files_with(fixtures: frozenset[str], items: list[pytest.Item]) -> frozenset[str]:
+    return frozenset(
+        _file_of(each.nodeid)
+        for each in items
+        if isinstance(each, pytest.Function) and not fixtures.isdisjoint(each.fixturenames)
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """End the shared lab once the last test that needs it has cleared up."""
+    result = yield
+    on_lab = item.config.stash[_ON_LAB]
+    if _file_of(item.nodeid) in on_lab and not (nextitem and _file_of(nextitem.nodeid) in on_lab):
+        end_labs()
+    return result
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -28,9 +75,14 @@ class _Sharing(LoadScopeScheduling):
 
 
 def share_of(nodeid: str) -> str:
-    """What goes to one process: a file; all that needs hosts; a test that kills at every point."""
+    """What goes to one process: a file; all on the shared lab; a test that kills at every point.
+
+    And all that make labs of their own: two labs at a time are enough for a small machine.
+    """
     file = _file_of(nodeid)
-    return "lab" if _uses_hosts(file) else nodeid if _kills(file) else file
+    if _uses_hosts(file):
+        return "own labs" if file in _OWN_LABS else "lab"
+    return nodeid if _kills(file) else file
 
 
 def _file_of(nodeid: str) -> str:
@@ -38,8 +90,7 @@ def _file_of(nodeid: str) -> str:
 
 
 def _uses_hosts(file: str) -> bool:
-    """Whether hosts are made for it: one lab at a time is enough for a small machine."""
-    return "lab" in re.split(r"[/_.]", file)
+    return "lab" in re.split(r"[/_.]", file) or file in _OWN_LABS
 
 
 def _kills(file: str) -> bool:

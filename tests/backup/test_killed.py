@@ -1,7 +1,7 @@
 """A restore killed with SIGKILL at every request that writes, and run again."""
 
 import asyncio
-import multiprocessing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from shipkeeper.sandbox.sandbox import Sandbox
 from tests.backup.cluster import PATIENCE, Cluster, Manifest, back_up, config_map, fresh, manifest
 from tests.backup.dying import Request, restore
 from tests.backup.rich import owned_by
+from tests.forks import Fork
 
 KILLED = -9
 
@@ -121,16 +122,13 @@ async def in_process(request: Request) -> int | None:
 
     def run() -> int | None:
         Path(request.outcome).unlink(missing_ok=True)
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.backup.dying"])
-        process = context.Process(target=restore, args=(msgspec.json.encode(request),))
-        process.start()
-        process.join(PATIENCE)
-        code = process.exitcode
-        if code is None:
-            process.kill()
-            process.join()
-        return code
+        fork = Fork(partial(restore, msgspec.json.encode(request)))
+        try:
+            return fork.wait(PATIENCE)
+        except TimeoutError:
+            return None
+        finally:
+            fork.kill()
 
     return await asyncio.to_thread(run)
 

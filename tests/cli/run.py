@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from shipkeeper.sandbox.sandbox import Sandbox
+from tests.forks import run_forked
 
 SHIPKEEPER = str(Path(sys.executable).parent / "shipkeeper")
 
@@ -16,13 +17,5 @@ async def run_cli(
     sandbox: Sandbox, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run shipkeeper as a sandbox's administrator, unless the environment says otherwise."""
-    return await asyncio.to_thread(
-        subprocess.run,
-        [SHIPKEEPER, *arguments],
-        env={**os.environ, "KUBECONFIG": str(sandbox.kubeconfig), **(environment or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    told = {**os.environ, "KUBECONFIG": str(sandbox.kubeconfig), **(environment or {})}
+    return await asyncio.to_thread(run_forked, [SHIPKEEPER, *arguments], told, timeout=120)

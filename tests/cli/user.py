@@ -47,6 +47,7 @@ class User:
         self.name = f"user-{next(_numbers)}"
         self.state = directory / self.name
         self._sandbox = sandbox
+        self._since = sandbox.audit_log.stat().st_size
         self.kubeconfig = sandbox.issue_kubeconfig(self.name, groups, not_after=not_after)
 
     async def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -57,6 +58,7 @@ class User:
     def writes(self, *, dry: bool = False) -> list[str]:
         """`verb URI` of what this user wrote, or asked to be tried without being kept."""
         with self._sandbox.audit_log.open("rb") as log:
+            log.seek(self._since)
             lines = [msgspec.json.decode(line, type=_Line) for line in log]
         return [
             f"{line.verb} {line.request_uri}"

@@ -91,14 +91,15 @@ def refusal(data: bytes) -> Exception | None:
 
 
 def within_bounds(data: bytes) -> Exception | None:
-    began = time.monotonic()
+    # Of this process, whatever else the machine has to do.
+    began = time.process_time()
     tracemalloc.start()
     try:
         error = refusal(data)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - began < SECONDS
     assert peak < 64 << 20
     return error
 

@@ -1,6 +1,7 @@
 """Every object of a real cluster, read out of a snapshot, is what its API server shows."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from tests.backup import rich
 from tests.backup.cluster import Cluster, Manifest, fresh
 from tests.etcd.world import run
 from tests.nodes.world import options_of
+
+# Objects of a kind that are asked for beside those made here: other tests leave thousands.
+MANY = 20
 
 
 def members_of(sandbox: Sandbox) -> list[str]:
@@ -87,9 +91,10 @@ async def build(cluster: Cluster, name: str) -> list[Manifest]:
 async def test_every_object_is_what_the_api_server_shows(sandbox: Sandbox, tmp_path: Path) -> None:
     async with connect(options_of(sandbox)) as connection:
         cluster = Cluster(connection)
-        created = await build(cluster, fresh("etcd"))
+        name = fresh("etcd")
+        created = await build(cluster, name)
         try:
-            await _compare(sandbox, connection, tmp_path / "snapshot.db")
+            await _compare(sandbox, connection, tmp_path / "snapshot.db", name)
         finally:
             # Its webhooks would let nobody create anything, its pods would wait for nodes.
             gates = [each for each in created if "admission" in each["apiVersion"]]
@@ -97,16 +102,20 @@ async def test_every_object_is_what_the_api_server_shows(sandbox: Sandbox, tmp_p
             await cluster.delete(*spaces, *gates)
 
 
-async def _compare(sandbox: Sandbox, connection: Connection, file: Path) -> None:
+async def _compare(sandbox: Sandbox, connection: Connection, file: Path, name: str) -> None:
     saved = run("save", str(file), *members_of(sandbox))
     assert saved.returncode == 0, saved.stderr
     shown = Shown(connection)
     kinds: set[str] = set()
+    asked: Counter[str] = Counter()
     with open_snapshot(file) as snapshot:
         browser = Browser(snapshot, Keys())
         for row in browser.index.latest():
             place = place_of(row.key.decode())
             if place is None or row.is_gone:
+                continue
+            asked[place.resource] += 1
+            if asked[place.resource] > MANY and name not in f"{place.namespace}/{place.name}":
                 continue
             ours = browser.manifest(row)
             kind = f"{ours['apiVersion']} {ours['kind']}"

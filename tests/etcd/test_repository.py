@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from shipkeeper.sandbox.assets.etcd_tools import EtcdTools
 from shipkeeper.sandbox.members import EtcdCluster, etcd_cluster
 from tests.cli.run import SHIPKEEPER
 from tests.etcd.world import fill, run
+from tests.forks import run_forked
 
 TEXT = '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"n":"%d"}}'
 
@@ -29,9 +31,7 @@ class Stock(NamedTuple):
 
 
 def backup(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SHIPKEEPER, "backup", *arguments], capture_output=True, text=True, check=False
-    )
+    return run_forked([SHIPKEEPER, "backup", *arguments], os.environ, timeout=120)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,12 @@
 """A cluster of real etcd with something in it, and shipkeeper run as its keeper."""
 
+import os
 import subprocess
 from pathlib import Path
 
 from shipkeeper.sandbox.members import EtcdCluster, Member
 from tests.cli.run import SHIPKEEPER
+from tests.forks import run_forked
 
 
 def fill(cluster: EtcdCluster, keys: int = 40) -> None:
@@ -22,14 +24,7 @@ def everything(cluster: EtcdCluster) -> str:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [SHIPKEEPER, "etcd", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return run_forked([SHIPKEEPER, "etcd", *arguments], os.environ, timeout=120)
 
 
 def restore_all(cluster: EtcdCluster, snapshot: Path, *more: str) -> None:

@@ -1,7 +1,7 @@
+import asyncio
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable
 from pathlib import Path
 
@@ -111,11 +111,10 @@ async def test_a_host_that_accepts_and_says_nothing() -> None:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
         options = SshOptions(port=mute.getsockname()[1], connect_timeout=0.3)
-        began = time.monotonic()
-        error = await failure(say_hello(options))
+        async with asyncio.timeout(60):
+            error = await failure(say_hello(options))
     assert error.reason == "HostUnreachable"
     assert "no answer within 0.3 s" in error.message
-    assert time.monotonic() - began < 20
 
 
 async def test_through_a_jump_host(server: SshServer) -> None:

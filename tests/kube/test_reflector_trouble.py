@@ -181,12 +181,12 @@ async def test_an_event_that_makes_no_sense_is_not_believed(
 @ON_NEWEST
 async def test_a_pause_is_as_long_as_the_server_asks(followed: Followed, proxy: FaultProxy) -> None:
     busy = proxy.inject(slow_down(2), path=WATCH)
+    began = time.monotonic()
     proxy.strike(Cut())
     await asyncio.wait_for(busy.met(), LIMIT)
-    began = time.monotonic()
     await followed.create("a")
     await followed.until_told_of("a")
-    assert time.monotonic() - began >= 1.9
+    assert time.monotonic() - began >= 2
 
 
 @ON_NEWEST

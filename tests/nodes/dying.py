@@ -1,7 +1,6 @@
 """A maintenance in a process of its own that kills itself at one point."""
 
 import asyncio
-import multiprocessing
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.nodes import procedure
 from shipkeeper.nodes.options import MaintenanceOptions
+from tests.forks import Fork
 from tests.nodes.calls import Call, Calls
 
 KILLED = -9
@@ -81,27 +81,20 @@ class DyingJournal(Journal):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-async def in_process(request: Request) -> int | None:
+async def in_process(request: Request) -> int:
     """Carry a request out in a fresh process and return its exit code."""
 
-    def run() -> int | None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.nodes.dying"])
-        process = context.Process(target=maintain, args=(msgspec.json.encode(request),))
-        process.start()
-        process.join(300)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            raise AssertionError(f"it did not end: {request}")
-        return process.exitcode
-
-    return await asyncio.to_thread(run)
+    fork = Fork(partial(maintain, request))
+    try:
+        return await asyncio.to_thread(fork.wait, 300)
+    except TimeoutError as error:
+        raise AssertionError(f"it did not end: {request}") from error
+    finally:
+        fork.kill()
 
 
-def maintain(encoded: bytes) -> None:
+def maintain(request: Request) -> None:
     """Do what is asked for to its end, or to this process's; its exit code is the command's."""
-    request = msgspec.json.decode(encoded, type=Request)
     times = LeaseTimes(renew_every=timedelta(seconds=request.renew_every))
     setattr(session, "cluster_lock", partial(cluster_lock, times=times))  # noqa: B010
     if request.machine:

@@ -22,7 +22,7 @@ from shipkeeper.sandbox.watch_budgets import watch_budgets
 from tests.cli.run import run_cli
 from tests.faults.faults import refusal
 from tests.nodes.test_eviction_rules import through_proxy
-from tests.nodes.world import World, audit_lines, without_controllers
+from tests.nodes.world import World, without_controllers
 
 
 def names(pods: list[Pod]) -> set[str]:
@@ -50,7 +50,7 @@ async def test_rule_4_pods_are_listed_page_by_page(world: World) -> None:
     done = await run_cli(world.sandbox, "drain", first, "--chunk-size=2", "--dry-run=client")
     assert done.returncode == 0, done.stderr
     assert "5 pods to move" in done.stdout
-    uris = [line.request_uri for line in audit_lines(world.sandbox)]
+    uris = [line.request_uri for line in world.requests()]
     ours = [uri for uri in uris if f"nodeName%3D{first}" in uri and "limit=2" in uri]
     assert any("continue=" in uri for uri in ours)
 
@@ -243,7 +243,7 @@ async def test_rule_19_waiting_costs_no_requests(world: World) -> None:
     await world.drain(name)
     mark = [
         line
-        for line in audit_lines(world.sandbox)
+        for line in world.requests()
         if line.verb in ("get", "list")
         and f"spec.nodeName%3D{name}" in line.request_uri
         and line.user_agent.startswith("shipkeeper")

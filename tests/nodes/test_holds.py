@@ -1,5 +1,6 @@
 """Holds of other tools: each mark is recognised, and a held node is left out, in plan and run."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,12 +10,14 @@ import pytest
 
 from shipkeeper.engine.journal import Outcome
 from shipkeeper.engine.verdict import Effect
+from shipkeeper.kube.reflector import Reflector
 from shipkeeper.kube.resources import LEASES, NAMESPACES, NODES
 from shipkeeper.model.foreign import Machine, Shadow
 from shipkeeper.model.lease import Lease
 from shipkeeper.model.node import Node
 from shipkeeper.model.pod import Pod
 from shipkeeper.nodes.conditions import REASON
+from shipkeeper.nodes.holding import Holding
 from shipkeeper.nodes.holds import judge_holds, judge_locks
 from shipkeeper.nodes.kured import KuredHolder, KuredLock
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions
@@ -344,4 +347,28 @@ async def test_a_lease_on_a_node_is_honoured_taken_and_given_back(newest_world: 
         left = (await world.reader.list(LEASES, namespace=MEDIK8S_NAMESPACE)).items
         assert [each.spec.holder_identity for each in left] == ["node-healthcheck"]
     finally:
-        await world.writer.delete(NAMESPACES, MEDIK8S_NAMESPACE)
+        await without_leases(world)
+
+
+async def without_leases(world: World) -> None:
+    """Take away where leases on nodes are, and wait until it is gone."""
+    await world.writer.delete(NAMESPACES, MEDIK8S_NAMESPACE)
+    field = f"metadata.name={MEDIK8S_NAMESPACE}"
+    async with (
+        asyncio.timeout(120),
+        Reflector(world.reader, NAMESPACES, field_selector=field) as following,
+    ):
+        await following.wait_for(lambda found: not found)
+
+
+async def test_leases_are_done_without_once_there_is_no_place_for_them(newest_world: World) -> None:
+    world = newest_world
+    (name,) = await world.add_nodes(1)
+    await world.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": MEDIK8S_NAMESPACE}}
+    )
+    async with Holding(world.reader, world.writer, "maintain-1", world.events.append) as holding:
+        await without_leases(world)
+        async with asyncio.timeout(60):
+            await holding.take(name)
+            await holding.give_back(name)

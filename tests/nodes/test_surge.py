@@ -1,9 +1,9 @@
 """Single replicas that a budget forbids to evict: who is scaled, and that it leaves no trace."""
 
 import asyncio
-import multiprocessing
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -54,6 +54,7 @@ from shipkeeper.nodes.surging import (
     observe_surge,
     raise_surge,
 )
+from tests.forks import Fork
 from tests.nodes.surging_alone import OPTIONS, Request, surge
 from tests.nodes.world import World
 
@@ -414,9 +415,6 @@ async def died(world: World, run: str, after: int) -> bool:
     request = Request(
         kubeconfig=str(world.sandbox.kubeconfig), namespace=world.name, run=run, dies_after=after
     )
-    context = multiprocessing.get_context("spawn")
-    process = context.Process(target=surge, args=(msgspec.json.encode(request),))
-    process.start()
-    await asyncio.to_thread(process.join, 120)
-    assert process.exitcode in (0, KILLED)
-    return process.exitcode == KILLED
+    code = await asyncio.to_thread(Fork(partial(surge, msgspec.json.encode(request))).wait, 120)
+    assert code in (0, KILLED)
+    return code == KILLED

@@ -69,10 +69,20 @@ class AuditLine(KubeStruct, frozen=True, kw_only=True):
     response_status: ResponseStatus = ResponseStatus()
 
 
-def audit_lines(sandbox: Sandbox) -> list[AuditLine]:
-    """Every request that the API server answered so far."""
+_AUDIT_LINES = msgspec.json.Decoder(AuditLine)
+
+
+def audit_lines(sandbox: Sandbox, since: int = 0) -> list[AuditLine]:
+    """Every request that the API server answered so far, from a byte of its log on."""
     with sandbox.audit_log.open("rb") as lines:
-        return [msgspec.json.decode(line, type=AuditLine) for line in lines]
+        # One that grew too large was begun anew.
+        lines.seek(since if since <= audit_end(sandbox) else 0)
+        return [_AUDIT_LINES.decode(line) for line in lines]
+
+
+def audit_end(sandbox: Sandbox) -> int:
+    """How many bytes the API server's log of its requests has."""
+    return sandbox.audit_log.stat().st_size
 
 
 class World:
@@ -88,6 +98,8 @@ class World:
         self.journal = Journal(directory / "journal.db")
         self.events: list[Event] = []
         self.nodes: tuple[str, ...] = ()
+        # Of a worker's last tests, what came before is hundreds of megabytes.
+        self._since = audit_end(sandbox)
 
     async def __aenter__(self) -> "World":
         await self.apply(workloads.namespace(self.name))
@@ -179,13 +191,17 @@ class World:
             if isinstance(event, ItemChanged) and event.item == f"{self.name}/{pod}"
         ]
 
+    def requests(self) -> list[AuditLine]:
+        """The audit log's lines since this world was made, whatever they are about."""
+        return audit_lines(self.sandbox, self._since)
+
     def audit(
         self, *, verb: str = "", resource: str = "", subresource: str = ""
     ) -> list[AuditLine]:
         """The audit log's lines about this world's namespace."""
         return [
             line
-            for line in audit_lines(self.sandbox)
+            for line in self.requests()
             if line.object_ref.namespace == self.name
             and line.object_ref.subresource == subresource
             and verb in ("", line.verb)

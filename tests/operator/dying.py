@@ -37,20 +37,33 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _let_die(request: Request) -> None:
-    left = request.dies_at
+    """Die at a write, once other evictions were answered: tests/nodes/calls.py tells why."""
+    left, evicting = request.dies_at, 0
     send = Connection.send
 
     async def send_or_die(self: Connection, method: str, path: str, **details: Any) -> bytes:
-        nonlocal left
-        is_write = method != "GET" and "reviews" not in path and "/leases/" not in path
+        nonlocal left, evicting
+        while left == 0:
+            await asyncio.sleep(1)
+        is_write = method != "GET" and "reviews" not in path and "/leases" not in path
         left -= is_write
         is_last = is_write and left == 0
         if is_last and not request.is_sent:
-            os.kill(os.getpid(), signal.SIGKILL)
-        answer = await send(self, method, path, **details)
+            await die()
+        is_eviction = path.endswith("/eviction")
+        evicting += is_eviction
+        try:
+            answer = await send(self, method, path, **details)
+        finally:
+            evicting -= is_eviction
         if is_last:
-            os.kill(os.getpid(), signal.SIGKILL)
+            await die()
         return answer
+
+    async def die() -> None:
+        while evicting:
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     Connection.send = send_or_die
 
@@ -99,10 +112,10 @@ async def _operate(request: Request) -> None:
     await asyncio.wait([working])
 
 
-if __name__ == "__main__":
-    found = msgspec.json.decode(sys.argv[1], type=Request)
-    if found.dies_at:
-        _let_die(found)
-    if found.clock:
-        _set_clock(Path(found.clock))
-    asyncio.run(_operate(found))
+def replicate(request: Request) -> None:
+    """Be a replica until its end; to be called in a process of its own."""
+    if request.dies_at:
+        _let_die(request)
+    if request.clock:
+        _set_clock(Path(request.clock))
+    asyncio.run(_operate(request))

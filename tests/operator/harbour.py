@@ -2,11 +2,13 @@
 
 import asyncio
 import itertools
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.reflector import Reflector
+from shipkeeper.kube.resources import LEASES
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.lease import Lease
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.kind import CustomObject, Kind
 from shipkeeper.operator.api.kinds import KINDS
@@ -26,19 +30,24 @@ from shipkeeper.operator.manifests import ManifestOptions, as_text, manifests
 from shipkeeper.operator.run import LEASE
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.cli.run import SHIPKEEPER
-from tests.operator.dying import Request
+from tests.forks import Command, Fork
+from tests.operator.dying import Request, replicate
 
 NAMESPACE = "shipkeeper-system"
 ACCOUNT = "shipkeeper-operator"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 KUBECTL = str(Path(sys.executable).parent / "kubectl")
+# After a death: a budget counts an eviction whose caller died in its midst for two minutes more
+# (DeletionTimeout in pkg/controller/disruption).
+AFTER_DEATH = 300.0  # seconds
+_LEADS = re.compile(r"^\S+ leads$", re.MULTILINE)
 _numbers = itertools.count(1)
 
 
 class Replica:
     """One process of the operator."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: Fork, log: Path) -> None:
         self.process = process
         self._log = log
 
@@ -49,14 +58,28 @@ class Replica:
 
     async def says(self, text: str, *, within: float = 120.0) -> None:
         """Return once it said something."""
+        await self._until(lambda: text in self.said, within)
+
+    async def leads(self, *, within: float = 120.0) -> None:
+        """Return once it leads itself, and does not only tell who does."""
+        await self._until(lambda: _LEADS.search(self.said) is not None, within)
+
+    async def _until(self, holds: Callable[[], bool], within: float) -> None:
         async with asyncio.timeout(within):
-            while text not in self.said:
+            while not holds():
                 assert self.process.poll() is None, self.said
                 await asyncio.sleep(0.05)
 
     async def ends(self, *, within: float = 120.0) -> int:
         """Its exit code, once it ended."""
         return await asyncio.to_thread(self.process.wait, within)
+
+    async def where(self) -> str:
+        """All that it said, and where it waits now if it runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGUSR1)
+            await asyncio.sleep(1)
+        return self.said
 
     def kill(self) -> None:
         """Kill it at once."""
@@ -106,6 +129,16 @@ class Harbour:
             context["context"]["user"] = "operator"
         self.kubeconfig.write_text(yaml.safe_dump(config))
 
+    @asynccontextmanager
+    async def tenures(self) -> AsyncGenerator[list[Lease]]:
+        """Every state of the Lease of whoever leads, as the API server told them, from now on."""
+        seen: list[Lease] = []
+        field = f"metadata.name={LEASE}"
+        following = Reflector(self.reader, LEASES, namespace=NAMESPACE, field_selector=field)
+        following.subscribe(lambda change: seen.append(change.object))
+        async with following:
+            yield seen
+
     async def kubectl(self, *arguments: str, given: str = "") -> str:
         """What kubectl prints, as the cluster's administrator."""
         answer = await asyncio.to_thread(
@@ -136,45 +169,37 @@ class Harbour:
             directory=str(directory),
             **wishes,
         )
-        command = [
-            sys.executable,
-            "-m",
-            "tests.operator.dying",
-            msgspec.json.encode(request).decode(),
-        ]
-        return self._start(number, command, {})
+        return self._start(number, partial(replicate, request), {})
 
     def start_command(self, *arguments: str) -> Replica:
         """Start a replica as a pod does."""
         number = next(_numbers)
         state = {"XDG_STATE_HOME": str(self.directory / f"state-{number}")}
         command = [SHIPKEEPER, "operator", "run", f"--kubeconfig={self.kubeconfig}", *arguments]
-        return self._start(number, command, state)
+        return self._start(number, Command(command), state)
 
-    def _start(self, number: int, command: list[str], environment: Mapping[str, str]) -> Replica:
+    def _start(
+        self, number: int, what: Callable[[], int | None], environment: Mapping[str, str]
+    ) -> Replica:
         log = self.directory / f"replica-{number}.log"
-        with log.open("wb") as target:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=target,
-                stderr=target,
-                env={"PATH": "/usr/bin:/bin", "HOME": str(self.directory), **environment},
-            )
-        replica = Replica(process, log)
+        log.touch()
+        home = {"PATH": "/usr/bin:/bin", "HOME": str(self.directory), **environment}
+        replica = Replica(Fork(what, log, log, home), log)
         self.replicas.append(replica)
         return replica
 
-    def end_all(self) -> None:
-        """Kill every replica."""
+    async def end_all(self) -> None:
+        """Kill every replica, and let the next one lead at once."""
         for each in self.replicas:
             if each.process.poll() is None:
                 each.kill()
         self.replicas.clear()
+        with suppress(NotFoundError):
+            await self.writer.delete(LEASES, LEASE, namespace=NAMESPACE)
 
     async def clear(self) -> None:
         """End every replica, and remove every object of ours."""
-        self.end_all()
+        await self.end_all()
         for kind in KINDS:
             for each in (await self.reader.list(kind.resource)).items:
                 patch = {"metadata": {"finalizers": None}}
@@ -226,7 +251,7 @@ class Harbour:
                 async with asyncio.timeout(within):
                     await following.wait_for(holds)
             except TimeoutError:
-                said = "\n".join(each.said for each in self.replicas)
+                said = "\n".join([await each.where() for each in self.replicas])
                 stands = status_of(following.objects[name]) if following.objects else None
                 raise AssertionError(f"{stands}\n{said}") from None
             return status_of(following.objects[name])

@@ -10,7 +10,7 @@ import msgspec
 from shipkeeper.kube.resources import NODES
 from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW, MaintenanceWindowStatus
 from tests.nodes.world import World
-from tests.operator.harbour import Harbour
+from tests.operator.harbour import AFTER_DEATH, Harbour
 
 # As long as the leader waits for the API server: as an operator does with SHIPKEEPER_EXHAUSTIVE=1.
 PATIENCE = 600.0 if os.environ.get("SHIPKEEPER_EXHAUSTIVE") else 5.0
@@ -23,17 +23,17 @@ async def test_it_goes_on_after_the_api_server_was_gone_for_longer_than_it_leads
     await harbour.writer.patch(NODES, nodes[2], {"spec": {"unschedulable": True}})
     await world.up(world.deployment("web", 4), world.budget("web", max_unavailable=1))
     leader = harbour.start(patience=PATIENCE)
-    await leader.says("leads")
+    await leader.leads()
     other = harbour.start(patience=PATIENCE)
     await other.says("standing by")
     await harbour.maintain("away", nodes, action={"wait": "2s"})
     await harbour.stands("away", lambda status: bool(status.under_way))
     await asyncio.to_thread(world.sandbox.stop_component, "kube-apiserver")
     try:
-        await leader.says("leads no more", within=PATIENCE + 120)
+        await leader.says("leads no more", within=PATIENCE + AFTER_DEATH)
     finally:
         await asyncio.to_thread(world.sandbox.start_component, "kube-apiserver")
-    await harbour.reaches("away", "Succeeded", within=180)
+    await harbour.reaches("away", "Succeeded", within=AFTER_DEATH)
     assert ("away", "Resumed") in await harbour.events()
     evicted = world.accepted_evictions()
     assert len(evicted) == len(set(evicted))
@@ -55,7 +55,7 @@ async def test_windows_follow_the_clock_when_it_is_set(
     set_clock(clock, 0)
     set_clock(wrong, 86400)
     leader = harbour.start(clock=str(clock))
-    await leader.says("leads")
+    await leader.leads()
     other = harbour.start(clock=str(wrong))
     await other.says("standing by")
     now = datetime.now(UTC)

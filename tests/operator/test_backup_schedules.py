@@ -283,7 +283,7 @@ async def test_a_backup_that_cannot_be_created_is_told_and_made_later(
     assert ("barred", "Failing") in await harbour.events()
     await harbour.kubectl("delete", "clusterrole", name)
     await harbour.set_up(allowed=("backups",))
-    harbour.end_all()
+    await harbour.end_all()
     harbour.start()
     await reaches("barred", "Active", "")
     # A Backup of somebody else has the name that a time's would have.
@@ -382,7 +382,7 @@ async def test_a_leader_that_dies_at_any_write_makes_one_backup_of_a_time(
     for dies_at in range(1, 40, 2):
         name = f"s{dies_at}"
         mortal = harbour.start(dies_at=dies_at)
-        await mortal.says("leads")
+        await mortal.leads()
         at = await _due(harbour, name)
         dying = asyncio.create_task(mortal.ends())
         ending = asyncio.create_task(
@@ -405,7 +405,7 @@ async def test_a_leader_that_dies_at_any_write_makes_one_backup_of_a_time(
         assert (status.last_schedule_at, status.last_backup) == (at, backup_name(name, at))
         found = (await harbour.reader.list(BACKUP.resource)).items
         assert len([each for each in found if each.name.startswith(f"{name}-")]) == 1
-        harbour.end_all()
+        await harbour.end_all()
         if not is_dead:
             break
     assert dies_at > 3

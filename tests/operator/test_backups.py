@@ -204,13 +204,16 @@ async def test_a_stored_backup_stays_unless_it_is_wished_otherwise(
 async def test_a_leader_that_dies_at_any_write_leaves_one_backup(
     harbour: Harbour, vault: Vault, *, is_sent: bool
 ) -> None:
-    """How many writes there are depends on what is gathered: some leaders live on."""
+    """Before the odd writes, or after: what one leaves is what precedes the even one after it.
+
+    How many writes there are depends on what is gathered: some leaders live on.
+    """
     deaths = 0
-    for dies_at in range(1, 7):
+    for dies_at in range(1, 7, 2):
         name = f"run-{dies_at}"
         before = len(await vault.backups())
         mortal = harbour.start(dies_at=dies_at, is_sent=is_sent)
-        await mortal.says("leads")
+        await mortal.leads()
         await vault.back_up(name, objects={"kinds": ["configmaps"]})
         dying = asyncio.create_task(mortal.ends())
         ending = asyncio.create_task(vault.ended(name))
@@ -227,7 +230,7 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_backup(
         names = [each.name for each in await vault.backups()]
         assert len(names) == before + 1, (dies_at, names)
         assert status.id in names
-        harbour.end_all()
+        await harbour.end_all()
     assert deaths >= 2
     assert [each for each in (await vault.verified()).findings if not each.harmless] == []
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import time
+from datetime import timedelta
 
 import pytest
 
@@ -12,9 +12,11 @@ from shipkeeper.nodes.cordon import OWNER_ANNOTATION
 from shipkeeper.nodes.report import plan_report
 from shipkeeper.operator.ledger import Home, load_ledger
 from tests.nodes.world import World
-from tests.operator.harbour import NAMESPACE, Harbour
+from tests.operator.harbour import AFTER_DEATH, NAMESPACE, Harbour
 
-HAND_OVER = 15.0  # seconds
+HAND_OVER = timedelta(seconds=15)
+# What a busy machine may add; bench/operator.py measures it on an idle one.
+BUSY = timedelta(seconds=45)
 # Writes at which the leader dies by default; all of them with SHIPKEEPER_EXHAUSTIVE=1.
 SAMPLE = (1, 3, 6, 10, 17, 26)
 WRITES = 60
@@ -24,7 +26,7 @@ async def test_creating_one_is_all_it_takes(world: World, harbour: Harbour) -> N
     nodes = await world.add_nodes(3)
     await world.up(world.deployment("web", 6), world.budget("web", max_unavailable=2))
     replica = harbour.start_command("--namespace", NAMESPACE)
-    await replica.says("leads")
+    await replica.leads()
     await harbour.maintain("simple", nodes, pace={"maxUnavailable": 2})
     status = await harbour.reaches("simple", "Succeeded")
     assert status.progress == "3/3"
@@ -93,31 +95,44 @@ async def test_another_takes_over_within_15_seconds(world: World, harbour: Harbo
     nodes = await world.add_nodes(3)
     await world.up(world.deployment("web", 6), world.budget("web", max_unavailable=1))
     leader = harbour.start_command("--namespace", NAMESPACE)
-    await leader.says("leads")
+    await leader.leads()
     other = harbour.start_command("--namespace", NAMESPACE)
     await other.says("standing by")
     await harbour.maintain("handed", nodes, action={"wait": "2s"})
     await harbour.stands("handed", lambda status: bool(status.under_way))
-    killed_at = time.monotonic()
-    leader.kill()
-    await other.says("leads")
-    assert time.monotonic() - killed_at < HAND_OVER
-    await harbour.reaches("handed", "Succeeded")
+    async with harbour.tenures() as seen, asyncio.timeout(300):
+        leader.kill()
+        await other.leads()
+        while seen[-1].spec.holder_identity == seen[0].spec.holder_identity:
+            await asyncio.sleep(0.05)
+    last = [each.spec for each in seen if each.spec.holder_identity == seen[0].spec.holder_identity]
+    first = next(each.spec for each in seen if each.spec not in last)
+    assert first.lease_transitions == (last[-1].lease_transitions or 0) + 1
+    assert last[-1].renew_time
+    assert first.acquire_time
+    # By the record that both wrote: when one was last there, and when the other had taken over.
+    waited = first.acquire_time - last[-1].renew_time
+    lasts = timedelta(seconds=last[-1].lease_duration_seconds or 0)
+    assert lasts < HAND_OVER
+    assert lasts < waited < HAND_OVER + BUSY
+    await harbour.reaches("handed", "Succeeded", within=AFTER_DEATH)
     evicted = world.accepted_evictions()
     assert len(evicted) == len(set(evicted))
 
 
 async def test_one_that_ends_in_order_is_followed_at_once(world: World, harbour: Harbour) -> None:
     nodes = await world.add_nodes(2)
-    leader = harbour.start()
-    await leader.says("leads")
-    other = harbour.start()
+    # Who had to wait until the Lease runs out would not lead in time.
+    leader = harbour.start(duration=3600.0)
+    await leader.leads()
+    other = harbour.start(duration=3600.0)
     await other.says("standing by")
     await harbour.maintain("followed", nodes, action={"wait": "1s"})
     await harbour.stands("followed", lambda status: bool(status.under_way))
     assert await leader.stop() == 0
-    await other.says("leads", within=2.0)
+    await other.leads()
     await harbour.reaches("followed", "Succeeded")
+    assert await other.stop() == 0
 
 
 def _points() -> list[tuple[int, bool]]:
@@ -133,12 +148,12 @@ async def test_killed_at_a_write(
     nodes = await world.add_nodes(2)
     await world.up(world.deployment("web", 4), world.budget("web", max_unavailable=1))
     dying = harbour.start(dies_at=dies_at, is_sent=is_sent)
-    await dying.says("leads")
+    await dying.leads()
     heir = harbour.start()
     await heir.says("standing by")
     name = f"killed-{dies_at}-{is_sent}".lower()
     await harbour.maintain(name, nodes, order={"canary": ["1"]})
-    await harbour.reaches(name, "Succeeded")
+    await harbour.reaches(name, "Succeeded", within=AFTER_DEATH)
     if dying.process.poll() is None:
         assert dies_at > SAMPLE[-1], "it was to die, and did not"
     evicted = world.accepted_evictions()
@@ -193,7 +208,7 @@ async def test_it_goes_on_where_it_was_when_the_api_server_is_back(
         await asyncio.sleep(4.0)  # longer than its Lease lasts
     finally:
         await asyncio.to_thread(world.sandbox.start_component, "kube-apiserver")
-    await harbour.reaches("away", "Succeeded")
+    await harbour.reaches("away", "Succeeded", within=AFTER_DEATH)
     assert replica.process.poll() is None
     evicted = world.accepted_evictions()
     assert len(evicted) == len(set(evicted))

@@ -118,7 +118,7 @@ async def test_a_maintenance_that_is_created_again_at_once_is_not_taken_for_the_
         leader.process.send_signal(signal.SIGCONT)
     second = await harbour.reaches("twice", "AwaitingApproval")
     assert second.run != first.run
-    await leader.says("gone in the midst of its run", within=30)
+    await leader.says("gone in the midst of its run")
     await harbour.patch("twice", {"approved": True})
     await harbour.reaches("twice", "Succeeded")
     await leader.stop()

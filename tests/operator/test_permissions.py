@@ -25,7 +25,7 @@ from shipkeeper.operator.manifests import ManifestOptions, permissions
 from shipkeeper.operator.run import LEASE
 from shipkeeper.sandbox import workloads
 from tests.nodes.storage import add_claim, attacher, with_claim
-from tests.nodes.world import World, audit_lines
+from tests.nodes.world import World, audit_end, audit_lines
 from tests.operator.harbour import NAMESPACE as OPERATOR
 from tests.operator.harbour import USER, Harbour
 from tests.operator.vault import Vault, stands
@@ -54,10 +54,10 @@ class Use(msgspec.Struct, frozen=True):
 
 
 def _uses(world: World, since: int) -> tuple[set[Use], list[str]]:
-    """What the operator did, and what it was refused, from a line of the audit log on."""
+    """What the operator did, and what it was refused, from a byte of the audit log on."""
     done: set[Use] = set()
     refused: list[str] = []
-    for line in audit_lines(world.sandbox)[since:]:
+    for line in audit_lines(world.sandbox, since):
         is_of_objects = line.request_uri.startswith(("/api/v1/", "/apis/"))
         if line.user.username != USER or not is_of_objects:
             continue
@@ -120,7 +120,7 @@ async def test_every_permission_is_used_and_none_is_missing(world: World, harbou
     for name, namespace in ((LEASE, OPERATOR), (LOCK, "kube-system")):
         with suppress(NotFoundError):
             await harbour.writer.delete(LEASES, name, namespace=namespace)
-    since = len(audit_lines(world.sandbox))
+    since = audit_end(world.sandbox)
     nodes = await world.add_nodes(2)
     async with attacher(world) as driver:
         await add_claim(world, driver.driver)
@@ -129,7 +129,7 @@ async def test_every_permission_is_used_and_none_is_missing(world: World, harbou
         await world.up(world.deployment("web", 2), world.budget("web", max_unavailable=1))
         await driver.until(lambda found: [each.status.attached for each in found] == [True])
         replica = harbour.start_command("--namespace", OPERATOR)
-        await replica.says("leads")
+        await replica.leads()
         other = harbour.start_command("--namespace", OPERATOR)
         await other.says("standing by")
         for kind in (ACCESS_REPORT, CERTIFICATE_REPORT):
@@ -144,7 +144,7 @@ async def test_every_permission_is_used_and_none_is_missing(world: World, harbou
         )
     # A watch is logged when it ends.
     await replica.stop()
-    await other.says("leads")
+    await other.leads()
     await other.stop()
     done, refused = _uses(world, since)
     assert refused == [], refused
@@ -158,9 +158,9 @@ async def test_what_backups_and_restores_may_is_used_and_nothing_is_missing(
 ) -> None:
     await harbour.set_up(allowed=_BACKUPS)
     await harbour.kubectl("create", "configmap", "x", "-n", world.name)
-    since = len(audit_lines(world.sandbox))
+    since = audit_end(world.sandbox)
     replica = harbour.start_command("--namespace", OPERATOR)
-    await replica.says("leads")
+    await replica.leads()
     spec = {"schedule": {"cron": "* * * * *"}, "repository": "vault", "keep": {"last": 1}}
     await harbour.create(BACKUP_SCHEDULE, "often", spec)
     first = (await _pruned(harbour, lambda seen: seen.pruned_after != "")).pruned_after

@@ -11,7 +11,7 @@ from shipkeeper.kube.resources import NODES
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World, options_of
-from tests.operator.harbour import Harbour
+from tests.operator.harbour import AFTER_DEATH, Harbour
 from tests.sandbox.past import go_back, remember
 
 WENT_BACK = "leads no more: the API server went back to an older state"
@@ -34,7 +34,7 @@ async def test_a_run_goes_on_from_the_older_state(
     await harbour.writer.patch(NODES, nodes[3], {"spec": {"unschedulable": True}})
     await world.up(world.deployment("web", 4), world.budget("web", max_unavailable=1))
     leader = harbour.start()
-    await leader.says("leads")
+    await leader.leads()
     await harbour.maintain("older", nodes, action={"wait": "3s"})
     await harbour.stands("older", lambda status: bool(status.under_way) and status.nodes.done == 1)
     snapshot = await asyncio.to_thread(remember, world.sandbox, tmp_path / "snapshot.db")
@@ -45,7 +45,7 @@ async def test_a_run_goes_on_from_the_older_state(
     assert len(before) == len(set(before))
     await asyncio.to_thread(go_back, world.sandbox, snapshot)
     await leader.says(WENT_BACK)
-    await harbour.reaches("older", "Succeeded", within=180)
+    await harbour.reaches("older", "Succeeded", within=AFTER_DEATH)
     after = world.accepted_evictions()[len(before) :]
     assert len(after) == len(set(after))
     assert ("older", "WentBack") in await harbour.events()
@@ -61,7 +61,7 @@ async def test_a_run_that_was_never_asked_for_in_the_older_state_is_stopped(
     nodes = await world.add_nodes(2)
     await world.up(world.deployment("web", 2))
     leader = harbour.start()
-    await leader.says("leads")
+    await leader.leads()
     snapshot = await asyncio.to_thread(remember, world.sandbox, tmp_path / "snapshot.db")
     await harbour.maintain("undone", nodes, action={"wait": "1h"})
     await harbour.stands("undone", lambda status: bool(status.under_way))
@@ -70,7 +70,7 @@ async def test_a_run_that_was_never_asked_for_in_the_older_state_is_stopped(
     await leader.says(WENT_BACK)
     # It leads again, and does what is asked for now.
     await harbour.maintain("asked", nodes[:1])
-    await harbour.reaches("asked", "Succeeded", within=180)
+    await harbour.reaches("asked", "Succeeded", within=AFTER_DEATH)
     assert not any([(await world.node(each)).spec.unschedulable for each in nodes])
     moved = world.accepted_evictions()[len(before) :]
     assert len(moved) == len(set(moved))

@@ -42,7 +42,7 @@ async def _lost(world: World, harbour: Harbour, vault: Vault, *names: str) -> di
     await vault.back_up("before", objects=objects)
     made = await vault.ended("before")
     assert made.phase == "Completed"
-    harbour.end_all()
+    await harbour.end_all()
     assert replica.process.poll() is not None
     await harbour.kubectl("delete", "configmap", *names, "-n", world.name)
     return {"repository": vault.name, "backup": made.id, "objects": objects}
@@ -146,7 +146,7 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_restore(
     for dies_at in range(1, 60, 2):
         name = f"run-{dies_at}"
         mortal = harbour.start(dies_at=dies_at, is_sent=is_sent)
-        await mortal.says("leads")
+        await mortal.leads()
         await harbour.create(RESTORE, name, {**asked, "approved": True})
         dying = asyncio.create_task(mortal.ends())
         ending = asyncio.create_task(_stands(harbour, name, lambda seen: seen.phase in ENDS))
@@ -162,7 +162,7 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_restore(
         for each in ("one", "two"):
             found = await harbour.reader.get(CONFIG_MAPS, each, world.name)
             assert found.data == {"a": "1"}
-        harbour.end_all()
+        await harbour.end_all()
         await harbour.kubectl("delete", "configmap", "one", "two", "-n", world.name)
         if not is_dead:
             break
@@ -175,7 +175,7 @@ async def test_a_deleted_restore_is_let_go_of_wherever_its_leader_died(
 ) -> None:
     asked = await _lost(world, harbour, vault, "one", "two")
     mortal = harbour.start(dies_at=dies_at)
-    await mortal.says("leads")
+    await mortal.leads()
     await harbour.create(RESTORE, "back", {**asked, "approved": True})
     dying = asyncio.create_task(mortal.ends())
     ending = asyncio.create_task(_stands(harbour, "back", lambda seen: seen.phase in ENDS))
@@ -212,7 +212,7 @@ async def test_a_restore_that_is_gone_without_leave_writes_no_more(
     await _stands(harbour, "gone", lambda seen: seen.phase == "Running")
     await harbour.writer.patch(RESTORE.resource, "gone", {"metadata": {"finalizers": None}})
     await harbour.writer.delete(RESTORE.resource, "gone")
-    await replica.says("Restore gone is gone in the midst of its run", within=60)
+    await replica.says("Restore gone is gone in the midst of its run")
     found = await harbour.reader.list(CONFIG_MAPS, namespace=world.name)
     assert len(found.items) < _MANY
     # The next one need not wait for it.

@@ -105,7 +105,7 @@ async def stands(
             async with asyncio.timeout(within):
                 await following.wait_for(holds)
         except TimeoutError:
-            said = "\n".join(each.said for each in harbour.replicas)
+            said = "\n".join([await each.where() for each in harbour.replicas])
             seen = read(following.objects[name]) if following.objects else None
             raise AssertionError(f"{seen}\n{said}") from None
         return read(following.objects[name])

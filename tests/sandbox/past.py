@@ -1,7 +1,7 @@
 """Taking a sandbox back to an earlier moment: its etcd restored underneath everything, by us."""
 
+import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from shipkeeper.sandbox import names
@@ -9,6 +9,7 @@ from shipkeeper.sandbox.layout import Layout
 from shipkeeper.sandbox.record import read_record
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.cli.run import SHIPKEEPER
+from tests.forks import run_forked
 
 _MEMBER = "sandbox"
 # It has no peers; the address is written down and never dialled.
@@ -48,12 +49,5 @@ def go_back(sandbox: Sandbox, snapshot: Path, *how: str) -> None:
 
 
 def _etcd(*arguments: str) -> None:
-    done = subprocess.run(
-        [SHIPKEEPER, "etcd", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_forked([SHIPKEEPER, "etcd", *arguments], os.environ, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -67,6 +67,7 @@ def test_short_grace_finds_a_silent_node_soon(version: str, kubectl: Kubectl) ->
         wait_until(
             lambda: kubectl.answer(sandbox, "get", "node", "silent", "-o", ready) == "Unknown"
         )
-        assert time.monotonic() - began < 25
+        # By itself it is found out after 40 s at the earliest.
+        assert time.monotonic() - began < 40
     finally:
         sandbox.down()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import subprocess
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +15,7 @@ from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.cli.run import SHIPKEEPER
+from tests.forks import run_forked
 from tests.upgrade.seeds import NAMESPACE, Json, Seed, release
 
 MATTERS = frozenset({"high", "medium"})
@@ -94,12 +95,8 @@ async def _path(connection: Connection, found: Json) -> str:
 def run_check(sandbox: Sandbox, target: int, folder: Path, *more: str) -> Any:
     """What `shipkeeper upgrade check` prints."""
     words = (SHIPKEEPER, "upgrade", "check", "--to", f"v1.{target}", "-f", str(folder))
-    answer = subprocess.run(
-        [*words, "--kubeconfig", str(sandbox.kubeconfig), *(more or ("-o", "json"))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    rest = ("--kubeconfig", str(sandbox.kubeconfig), *(more or ("-o", "json")))
+    answer = run_forked([*words, *rest], os.environ, timeout=300)
     assert answer.returncode in (0, 4), answer.stderr
     return json.loads(answer.stdout) if not more else answer.stdout
 

@@ -5,7 +5,14 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    ConsoleMessage,
+    Locator,
+    Page,
+    async_playwright,
+    expect,
+)
 
 from tests.debian import unpacked
 from tests.web.served import Served
@@ -22,6 +29,8 @@ FLAGS = (
 )
 SHOTS = Path(__file__).parents[2] / "build" / "console"
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+# By itself it is 5 s, which a busy machine may need to draw a page.
+expect.set_options(timeout=60_000)
 WIDE, PHONE = (1400, 1000), (390, 844)
 
 
@@ -90,6 +99,18 @@ async def shoot(page: Page, name: str) -> None:
         await page.wait_for_timeout(150)
         await page.screenshot(path=SHOTS / f"{name}-{scheme}.png", full_page=True)
     await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+
+
+async def press_until_focused(page: Page, key: str, place: Locator) -> None:
+    """A page that was just drawn hears keys a moment later."""
+    for _ in range(20):
+        await page.keyboard.press(key)
+        try:
+            await expect(place).to_be_focused(timeout=500)
+        except AssertionError:
+            continue
+        return
+    await expect(place).to_be_focused()
 
 
 async def require_tidy(page: Page) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Page, expect
 
 from shipkeeper.kube.resources import NODES
 from shipkeeper.sandbox.sandbox import Sandbox
@@ -12,6 +12,7 @@ from tests.web.chromium import (
     PHONE,
     browser,
     page_of,
+    press_until_focused,
     require_accessible,
     require_tidy,
     shoot,
@@ -38,18 +39,6 @@ async def draw_frame(page: Page) -> None:
     await page.mouse.move(box["x"] + 60, box["y"] + 40)
     await page.mouse.move(box["x"] + box["width"] - 4, box["y"] + box["height"] - 4)
     await page.mouse.up()
-
-
-async def press_until_focused(page: Page, key: str, place: Locator) -> None:
-    """A page that was just drawn hears keys a moment later."""
-    for _ in range(20):
-        await page.keyboard.press(key)
-        try:
-            await expect(place).to_be_focused(timeout=500)
-        except AssertionError:
-            continue
-        return
-    await expect(place).to_be_focused()
 
 
 async def test_from_a_selection_to_the_end_of_a_run(

@@ -18,7 +18,7 @@ from shipkeeper.sandbox.certificates import create_authority, issue_client
 from shipkeeper.sandbox.keypair import KeyPair
 from shipkeeper.sandbox.sandbox import Sandbox
 from shipkeeper.web.standing_in import require_standing_in
-from tests.nodes.world import World, audit_lines
+from tests.nodes.world import World
 from tests.web.served import Served, Tab, tab_of
 from tests.web.test_runs import form
 from tests.web.visitors import grant, rule, served_to_all, token_of, visitor
@@ -80,7 +80,7 @@ async def test_they_are_whom_their_certificate_names(
         assert status == 403, body
         status, body = await tab.post("/api/fleet/plan", form(name, hook="id"))
         assert (status, body["reason"]) == (400, "LocalOnly")
-    seen = [each.impersonated_user for each in audit_lines(newest)]
+    seen = [each.impersonated_user for each in world.requests()]
     asked = [each for each in seen if each.username == "carla"]
     assert asked
     assert all("keepers" in each.groups for each in asked)
@@ -103,7 +103,7 @@ async def test_a_run_is_begun_as_them(
             assert tab.items["run"]["person"] == "chief"
     writers = {
         each.impersonated_user.username
-        for each in audit_lines(newest)
+        for each in world.requests()
         if each.verb == "patch"
         and (each.object_ref.resource, each.object_ref.name) == ("nodes", name)
         if not each.object_ref.subresource and each.impersonated_user.username

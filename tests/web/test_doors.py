@@ -14,7 +14,7 @@ from shipkeeper.kube.identity import Identity
 from shipkeeper.web.person import Person
 from shipkeeper.web.server import ServeOptions, require_safe
 from shipkeeper.web.sessions import Sessions
-from tests.web.served import Served, tab_of
+from tests.web.served import WITHIN, Served, tab_of
 
 EVERYTHING = (
     ("GET", "/api/session"),
@@ -58,7 +58,7 @@ async def test_logging_out_ends_the_session_and_its_streams(console: Served) -> 
         async with tab.http.get(f"{tab.url}/api/stream/fleet") as stream:
             await stream.content.readline()
             assert (await tab.post("/api/logout", {}))[0] == 200
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(WITHIN):
                 assert b"event: over" in await stream.read()
         assert (await tab.get("/api/session"))[0] == 401
 

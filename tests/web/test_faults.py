@@ -1,7 +1,6 @@
 """Whatever happens on the way to the API server: the page shows the cluster again, or says not."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,9 +10,6 @@ from tests.faults.faults import Cut, Drop, Freeze, StreamFault, expired_event
 from tests.faults.proxy import FaultProxy
 from tests.nodes.world import World
 from tests.web.served import Served, Tab, served, tab_of
-
-# On an idle machine less than five seconds; tests run beside others.
-AGAIN_WITHIN = 20.0
 
 
 @asynccontextmanager
@@ -53,16 +49,12 @@ async def test_a_dead_network_is_said_and_outlived(world: World, tmp_path: Path)
         await strike(proxy, Freeze(), "/nodes")
         proxy.strike(Freeze())
         await toggle(world, name, is_on=True)
-        began = time.monotonic()
         await tab.until(lambda tab: bool(tab.heard.get("trouble")))
-        assert time.monotonic() - began < AGAIN_WITHIN
         assert tab.heard["trouble"]["since"]
         assert tab.items[f"row/{name}"]["fitness"] == "ready"
         proxy.heal()
-        began = time.monotonic()
         await shows(tab, name, "cordoned")
         await tab.until(lambda tab: "trouble" not in tab.heard)
-        assert time.monotonic() - began < AGAIN_WITHIN
 
 
 async def test_a_server_that_restarts_is_said_and_seen_again(world: World, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from shipkeeper.backup.manifest import is_map
 from shipkeeper.sandbox.sandbox import Sandbox
 from shipkeeper.web import server
 from shipkeeper.web.app import Application
-from tests.nodes.world import audit_lines
+from tests.nodes.world import World
 from tests.web.served import Served, Tab, served, tab_of
 from tests.web.test_backups import Kept, kept
 from tests.web.visitors import rule, served_to_all, token_of, visitor
@@ -183,11 +183,11 @@ def require_harmless(status: int, content: bytes, about: object) -> None:
         assert value not in content, about
 
 
-def writes(sandbox: Sandbox, user: str) -> list[str]:
+def writes(world: World, user: str) -> list[str]:
     """What a user had changed in the cluster."""
     return [
         f"{each.verb} {each.request_uri}"
-        for each in audit_lines(sandbox)
+        for each in world.requests()
         if user in (each.user.username, each.impersonated_user.username)
         and each.verb not in ("get", "list", "watch")
         and not any(word in each.request_uri for word in QUESTIONS)
@@ -226,7 +226,7 @@ async def test_nothing_is_done_for_other_pages_or_with_the_token_of_another_sess
 
 
 async def test_who_may_only_read_writes_nothing_and_nonsense_is_refused(
-    newest: Sandbox, public: Served, kept: Kept, routes: list[Route]
+    public: Served, kept: Kept, routes: list[Route]
 ) -> None:
     token = await token_of(kept.world, "reader", rule("get,list,watch", "*", "*"))
     user = f"system:serviceaccount:{kept.world.name}:reader"
@@ -237,5 +237,5 @@ async def test_who_may_only_read_writes_nothing_and_nonsense_is_refused(
             for asked in variants(in_world(ASKED[operation.path], kept)):
                 status, content = await send(tab, operation, asked)
                 require_harmless(status, content, (operation, asked))
-    assert writes(newest, user) == []
+    assert writes(kept.world, user) == []
     assert public.journal.heads() == []

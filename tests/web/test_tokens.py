@@ -20,7 +20,7 @@ from shipkeeper.sandbox.sandbox import Sandbox
 from shipkeeper.upgrade.options import BackupInto, UpgradeOptions
 from shipkeeper.upgrade.options import as_request as upgrade_request
 from tests.faults.certificate import write_server_certificate
-from tests.nodes.world import World, audit_lines
+from tests.nodes.world import World
 from tests.web.served import Served, Tab, served, tab_of
 from tests.web.test_runs import form, planned
 
@@ -146,7 +146,7 @@ async def test_who_may_only_look_changes_nothing(public: Served, world: World) -
     questions = {"selfsubjectaccessreviews", "selfsubjectreviews"}
     written = [
         line
-        for line in audit_lines(world.sandbox)
+        for line in world.requests()
         if line.user.username == user
         and line.verb in ("create", "update", "patch", "delete", "deletecollection")
         and line.object_ref.resource not in questions
@@ -171,7 +171,7 @@ async def test_a_run_is_driven_as_the_person(public: Served, world: World) -> No
         assert tab.items["run"]["person"] == user
     patched = {
         line.user.username
-        for line in audit_lines(world.sandbox)
+        for line in world.requests()
         if line.verb == "patch" and line.object_ref.name == name
         if "serviceaccount" in line.user.username and "kube-system" not in line.user.username
     }

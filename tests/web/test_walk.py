@@ -13,6 +13,7 @@ from tests.web.chromium import (
     PHONE,
     browser,
     page_of,
+    press_until_focused,
     require_accessible,
     require_tidy,
     shoot,
@@ -120,7 +121,7 @@ async def test_who_can_and_explain(chromium: Browser, console: Served, world: Wo
     async with page_of(chromium, console) as page:
         await page.goto(f"{console.url}/access")
         await expect(page.get_by_text("Ask who can do something")).to_be_visible()
-        await page.keyboard.press("/")
+        await press_until_focused(page, "/", page.get_by_label("Who can …"))
         await page.keyboard.type(f"get secrets -n {world.name}")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text(_EVIL)).to_be_visible()

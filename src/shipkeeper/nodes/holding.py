@@ -189,8 +189,13 @@ class Holding:
             self._require_free(node.name, lease)
             try:
                 self._held[node.name] = await self._write_lease(node, lease)
-            except (ConflictError, NotFoundError):
+            except ConflictError:
                 continue
+            except NotFoundError:
+                if lease is not None:
+                    continue
+                # Where it would be is gone meanwhile: nobody holds anything there any more.
+                self._has_leases = False
             return
 
     def _require_free(self, node: str, lease: Lease | None) -> None:

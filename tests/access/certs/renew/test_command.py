@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.run import SHIPKEEPER
+from tests.forks import run_forked
 
 NO_CLUSTER = """
 clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
@@ -21,15 +22,9 @@ def run(tmp_path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     config.write_text(NO_CLUSTER)
     (tmp_path / "known").touch()
     places = {"KUBECONFIG": str(config), "XDG_STATE_HOME": str(tmp_path / "state")}
-    return subprocess.run(
-        [SHIPKEEPER, "certs", *words, "--ssh-known-hosts", str(tmp_path / "known")],
-        env={**os.environ, **places},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    known = ("--ssh-known-hosts", str(tmp_path / "known"))
+    command = [SHIPKEEPER, "certs", *words, *known]
+    return run_forked(command, {**os.environ, **places}, timeout=120)
 
 
 @pytest.mark.parametrize(
