@@ -155,7 +155,7 @@ def prove(name: str) -> str:
         # That of an attempt before may be on its way out, and takes no writes until it is gone.
         f"fresh() {{ kubectl create namespace {name} || "
         f'[ "$(kubectl get {mark} -o jsonpath={{.status.phase}})" = Active ]; }}',
-        "await 60 'no namespace can be made to write into' fresh",
+        f"await {_WAIT} 'no namespace can be made to write into' fresh",
         f"kubectl get configmaps -n {name} --watch -o name >$watched 2>&1 & watching=$!",
         f"trap 'kill $watching 2>/dev/null || :; rm -f $watched; "
         f"kubectl delete {mark} --wait=false >/dev/null 2>&1 || :' EXIT",
