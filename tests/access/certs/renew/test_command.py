@@ -2,10 +2,19 @@
 
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from shipkeeper.access.certs.renew.leaves import Authority
+from shipkeeper.access.certs.renew.site import Site
+from shipkeeper.access.certs.rotate.outlook import RotationOutlook
+from shipkeeper.access.certs.rotate.plan import PROCEDURE
+from shipkeeper.access.certs.rotate.standing import Stage
+from shipkeeper.engine.journal import Entry, Journal, Outcome, Phase, RunRecord
+from shipkeeper.engine.plan import Plan, Step
 from tests.cli.run import SHIPKEEPER
 
 NO_CLUSTER = """
@@ -14,6 +23,9 @@ users: [{name: u, user: {token: t}}]
 contexts: [{name: c, context: {cluster: c, user: u}}]
 current-context: c
 """
+
+
+HOST = "127.0.0.9"
 
 
 def run(tmp_path: Path, *words: str) -> "subprocess.CompletedProcess[str]":
@@ -53,3 +65,59 @@ def test_what_cannot_be_begun_is_said(
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert "bug" not in done.stderr
+
+
+@pytest.mark.parametrize("outcome", [None, Outcome.INTERRUPTED, Outcome.SUCCEEDED])
+@pytest.mark.parametrize("words", [(), ("--back",)])
+async def test_a_stage_that_took_the_only_api_server_away_knows_its_hosts(
+    tmp_path: Path, words: tuple[str, ...], outcome: Outcome | None
+) -> None:
+    await _begun(tmp_path, "https://127.0.0.1:1", outcome)
+    done = run(tmp_path, "rotate-ca", "kubernetes", *words)
+    assert done.returncode == 1, done.stderr
+    is_new = outcome is Outcome.SUCCEEDED and not words
+    assert (HOST in done.stderr) is not is_new
+    assert ("127.0.0.1:1" in done.stderr) is is_new
+
+
+async def test_of_another_cluster_s_stage_no_host_is_taken(tmp_path: Path) -> None:
+    await _begun(tmp_path, "https://127.0.0.1:2", None)
+    done = run(tmp_path, "rotate-ca", "kubernetes", "--back")
+    assert "127.0.0.1:1" in done.stderr
+    assert HOST not in done.stderr
+
+
+async def _begun(tmp_path: Path, server: str, outcome: Outcome | None) -> None:
+    """A stage that was begun from here on the cluster at a URL; nobody logs in to its host."""
+    outlook = RotationOutlook(
+        authority=Authority.KUBERNETES,
+        stage=Stage.TRUST,
+        sites=(Site(host=HOST, how="openssl"),),
+        nodes={HOST: "cp1"},
+        folder="/etc/kubernetes/rotate-trust",
+        keep="/etc/kubernetes/rotate-kubernetes",
+        maker=HOST,
+        name="kubernetes",
+        old="",
+        server=server,
+    )
+    step = Step(id=f"stage/{HOST}", action="stage", target=f"host/{HOST}", effect="stage")
+    plan = Plan(
+        procedure=PROCEDURE,
+        request={"authority": "kubernetes", "stage": "trust", "hosts": [HOST]},
+        steps=(step,),
+        outlook=msgspec.to_builtins(outlook),
+    )
+    journal = Journal(tmp_path / "state/shipkeeper/journal.db")
+    journal.begin(
+        RunRecord(
+            id="rotate-ca-1",
+            procedure=PROCEDURE,
+            cluster=f"{PROCEDURE}:{HOST}",
+            plan=plan,
+            started_at=datetime.now(UTC),
+        )
+    )
+    await journal.write(Entry(run="rotate-ca-1", step=step.id, phase=Phase.BEFORE))
+    if outcome is not None:
+        await journal.finish("rotate-ca-1", outcome)

@@ -69,7 +69,7 @@ def plan_stage(
         )
     # As in a renewal, the leader of etcd is the last of the control plane.
     ordered = sorted(places, key=lambda each: (not each.is_control_plane, each.seen.leads))
-    outlook = _outlook(ordered, request, now)
+    outlook = msgspec.structs.replace(_outlook(ordered, request, now), server=cluster.server)
     return Plan(
         procedure=PROCEDURE,
         request=msgspec.to_builtins(request),
