@@ -32,8 +32,8 @@ _WATCHED_FIRST = (ETCD, API_SERVER)
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """A host as it was looked at; `kubeadm` is the command that renews by it, empty without.
 
-    `is_hidden` says whether its API server tells nobody unknown how it is, `leads` whether its etcd
-    is the leader.
+    `away` are manifests that an unfinished run has taken away, where they lie now. `is_hidden` says
+    whether its API server tells nobody unknown how it is, `leads` whether its etcd is the leader.
     """
 
     host: str
@@ -42,6 +42,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     kubeadm: str
     has_manifests: bool
     free: int
+    away: tuple[str, ...] = ()
     watched: tuple[Watched, ...] = ()
     is_hidden: bool = False
     leads: bool = False
@@ -170,8 +171,22 @@ def _renewed(leaf: Leaf) -> Renewed:
     )
 
 
+def unfinished(seen: Seen) -> Iterator[Verdict]:
+    """Static pods that another run has stopped: what is planned without them leaves them so."""
+    for path in seen.away:
+        name = path.rpartition("/")[2].removesuffix(".yaml")
+        yield _block(
+            f"host/{seen.host}",
+            "StaticPodAway",
+            f"a run that did not come to its end has taken {name} away: its manifest is {path}",
+            "go on with that run, or put it back, with the same command from where it was begun; "
+            "or move the manifest back",
+        )
+
+
 def _verdicts(seen: Seen, request: Request, now: datetime) -> Iterator[Verdict]:
     host = f"host/{seen.host}"
+    yield from unfinished(seen)
     leaves = wanted_leaves(seen.look, request.names)
     how = how_of(seen, request.how, leaves)
     if not seen.has_manifests:

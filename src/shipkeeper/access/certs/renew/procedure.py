@@ -56,6 +56,7 @@ async def observe(host: Host) -> Seen:
         tools=frozenset(each.removeprefix("tool ") for each in lines if each.startswith("tool ")),
         kubeadm=next((each for each in lines if each.startswith("kubeadm ")), ""),
         has_manifests="manifests" in lines,
+        away=tuple(each.removeprefix("away ") for each in lines if each.startswith("away ")),
         free=next((int(each.split()[1]) for each in lines if each.startswith("free ")), 0),
         is_hidden=any(
             each.hides(one)
