@@ -133,8 +133,8 @@ class Prepare(OnSites):
             await self._bench.run(site, programs.await_api_server())
 
     async def _remove(self, site: Site) -> None:
-        for folder in (site.new_data, self._bench.outlook.aside):
-            await self._bench.run(site, programs.discard(folder))
+        await self._bench.run(site, programs.discard(site.new_data))
+        await self._bench.run(site, programs.clear(self._bench.outlook.aside))
 
 
 class _WayBack:
