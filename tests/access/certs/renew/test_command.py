@@ -87,11 +87,22 @@ async def test_of_another_cluster_s_stage_no_host_is_taken(tmp_path: Path) -> No
     assert HOST not in done.stderr
 
 
-async def _begun(tmp_path: Path, server: str, outcome: Outcome | None) -> None:
+async def test_a_stage_whose_way_back_is_being_removed_is_not_given_up(tmp_path: Path) -> None:
+    journal = await _begun(tmp_path, "https://127.0.0.1:1", None, Stage.DROP)
+    await journal.write(Entry(run="rotate-ca-1", step="end", phase=Phase.BEFORE))
+    done = run(tmp_path, "rotate-ca", "kubernetes", "--back")
+    assert done.returncode == 5, done.stderr
+    assert "go on with the same command without --back" in done.stderr
+    assert journal.run("rotate-ca-1").outcome is None
+
+
+async def _begun(
+    tmp_path: Path, server: str, outcome: Outcome | None, stage: Stage = Stage.TRUST
+) -> Journal:
     """A stage that was begun from here on the cluster at a URL; nobody logs in to its host."""
     outlook = RotationOutlook(
         authority=Authority.KUBERNETES,
-        stage=Stage.TRUST,
+        stage=stage,
         sites=(Site(host=HOST, how="openssl"),),
         nodes={HOST: "cp1"},
         folder="/etc/kubernetes/rotate-trust",
@@ -102,10 +113,11 @@ async def _begun(tmp_path: Path, server: str, outcome: Outcome | None) -> None:
         server=server,
     )
     step = Step(id=f"stage/{HOST}", action="stage", target=f"host/{HOST}", effect="stage")
+    end = Step(id="end", action="end", target="authority/kubernetes", effect="end")
     plan = Plan(
         procedure=PROCEDURE,
-        request={"authority": "kubernetes", "stage": "trust", "hosts": [HOST]},
-        steps=(step,),
+        request={"authority": "kubernetes", "stage": stage, "hosts": [HOST]},
+        steps=(step, end),
         outlook=msgspec.to_builtins(outlook),
     )
     journal = Journal(tmp_path / "state/shipkeeper/journal.db")
@@ -121,3 +133,4 @@ async def _begun(tmp_path: Path, server: str, outcome: Outcome | None) -> None:
     await journal.write(Entry(run="rotate-ca-1", step=step.id, phase=Phase.BEFORE))
     if outcome is not None:
         await journal.finish("rotate-ca-1", outcome)
+    return journal
