@@ -1,6 +1,6 @@
 """Flags of the commands that change certificates on hosts: which hosts, and how to get there."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -51,9 +51,13 @@ class ControlPlaneFlags(SshFlags):
 
     def of(self, nodes: list[Node]) -> dict[str, Host]:
         """The hosts of nodes by their addresses."""
-        handshakes, access = Handshakes(), self.ssh_access()
-        addresses = [address_of(node, access.address) for node in nodes]
-        return {each: SshHost(each, login_of(access), handshakes) for each in addresses}
+        address = self.ssh_access().address
+        return self.at(address_of(node, address) for node in nodes)
+
+    def at(self, addresses: Iterable[str]) -> dict[str, Host]:
+        """The hosts by their addresses, which are known."""
+        handshakes, login = Handshakes(), login_of(self.ssh_access())
+        return {each: SshHost(each, login, handshakes) for each in addresses}
 
     def _named(self, login: Login, handshakes: Handshakes) -> Host:
         options = login_of(self.ssh_access())

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from shipkeeper.access.certs.renew.leaves import Authority
 from shipkeeper.access.certs.rotate import procedure
 from shipkeeper.access.certs.rotate.outlook import outlook_of
+from shipkeeper.access.certs.rotate.plan import PROCEDURE
 from shipkeeper.access.certs.rotate.procedure import Wish
 from shipkeeper.access.certs.rotate.report import stage_report
 from shipkeeper.access.certs.rotate.standing import Stage
@@ -17,7 +18,7 @@ from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.flags import CURRENT, Cluster
 from shipkeeper.cli.host_runs import AS_A_TABLE, HostRunFlags
 from shipkeeper.cli.output import say, write
-from shipkeeper.engine.host_runs import HostRuns
+from shipkeeper.engine.host_runs import HostRuns, last_run_at
 from shipkeeper.engine.journal import Journal, Outcome
 from shipkeeper.engine.progress import quiet
 from shipkeeper.errors import UsageError
@@ -79,7 +80,7 @@ async def _sites(
 
     A stage that was cut off may have left nobody who could be asked for them.
     """
-    last = procedure.last_run(journal, connection.credentials.server)
+    last = last_run_at(journal, PROCEDURE, connection.credentials.server)
     if last is None or not (last.is_unfinished or back):
         return await reached.sites(connection)
     return reached.at({node: host for host, node in outlook_of(last.plan).nodes.items()})

@@ -36,11 +36,6 @@ class ControlPlane:
         keys = ("--ssh-key", str(self.lab.ssh_key))
         return ("--ssh-user=root", *keys, "--ssh-known-hosts", str(self.lab.known_hosts))
 
-    @property
-    def named(self) -> tuple[str, ...]:
-        """The flags that name its hosts, for when no API server can be asked for them."""
-        return tuple(f"--host=root@{each.address}" for each in self.hosts)
-
     def renew(self, *more: str) -> tuple[str, ...]:
         """The words that renew its certificates."""
         return ("certs", "renew", *more, *self.ssh, "-o", "json")

@@ -198,7 +198,7 @@ def test_so_does_one_control_plane(lab: Lab, tmp_path: Path, how: str) -> None:
 
 def renewed_through_kills(plane: ControlPlane) -> None:
     """Kill a renewal in each of its steps: every other time it goes back, else on."""
-    words = plane.renew("--timeout=10m", "--how=openssl", *plane.named)
+    words = plane.renew("--timeout=10m", "--how=openssl")
     actions = ("stage", "stop", "install", "etcd", "kube-apiserver", "controllers")
     for number, action in enumerate(actions):
         before = plane.serials()

@@ -55,11 +55,15 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RenewOutlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The hosts in their order, and the folder on each that keeps what was there."""
+    """The hosts in their order, and the folder on each that keeps what was there.
+
+    `server` is the URL at which the cluster was asked for its hosts; empty if they were named.
+    """
 
     sites: tuple[Site, ...]
     folder: str
     kubeadm: dict[str, str]
+    server: str = ""
 
     def site(self, host: str) -> Site:
         """The site of a host."""
@@ -88,7 +92,9 @@ def request_of(plan: Plan) -> Request:
     return msgspec.convert(plan.request, Request)
 
 
-def plan_renewal(seen: Sequence[Seen], request: Request, now: datetime) -> Plan:
+def plan_renewal(
+    seen: Sequence[Seen], request: Request, now: datetime, *, server: str = ""
+) -> Plan:
     """Plan new certificates for control-plane hosts; UsageError if there is nothing to renew."""
     _require_known(request.names)
     # What is not healthy comes first: it has nothing to lose, and the others are not touched for
@@ -107,6 +113,7 @@ def plan_renewal(seen: Sequence[Seen], request: Request, now: datetime) -> Plan:
         sites=sites,
         folder=f"/etc/kubernetes/renew-{now:%Y%m%d-%H%M%S}",
         kubeadm={each.host: each.kubeadm for each in seen},
+        server=server,
     )
     verdicts = [verdict for each in ordered for verdict in _verdicts(each, request, now)]
     return Plan(

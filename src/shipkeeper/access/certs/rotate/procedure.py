@@ -93,14 +93,6 @@ def runs_of(connection: Connection, sites: Mapping[str, Host], journal: Journal)
     )
 
 
-def last_run(journal: Journal, server: str) -> RunRecord | None:
-    """The last stage that was run on the cluster at a URL: for when it cannot be asked itself."""
-    for record in journal.runs():
-        if record.procedure == PROCEDURE and outlook_of(record.plan).server == server:
-            return record
-    return None
-
-
 async def put_back(runs: HostRuns, record: RunRecord, tell: Sink) -> None:
     """Let every host be as it was before a stage; BlockedError once the old authority is gone."""
     is_over = record.outcome is Outcome.SUCCEEDED
