@@ -1,6 +1,6 @@
 """Plans of recoveries: what they say, and what they refuse. Pure."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from shipkeeper.engine.report import Format, render
 from shipkeeper.errors import UsageError
 from shipkeeper.etcd.errors import EtcdError
 from shipkeeper.etcd.recover.manifest import edit_manifest
-from shipkeeper.etcd.recover.plan import Seen, plan_recovery
+from shipkeeper.etcd.recover.plan import Seen, outlook_of, plan_recovery
 from shipkeeper.etcd.recover.report import recovery_report
 from tests.cli.golden import assert_golden
 
@@ -56,8 +56,8 @@ def seen(name: str, number: int, **wishes: Any) -> Seen:
     return Seen(**{**given, **wishes})
 
 
-def plan(*found: Seen, size: int = 1 << 20) -> Plan:
-    return plan_recovery(found, REQUEST, size, NOW)
+def plan(*found: Seen, size: int = 1 << 20, now: datetime = NOW, revision: int = 1_000) -> Plan:
+    return plan_recovery(found, REQUEST, size, now, revision=revision)
 
 
 @pytest.mark.parametrize("format_", list(Format))
@@ -74,6 +74,19 @@ def test_up_to_the_point_of_no_return_every_step_takes_all_before_it_back() -> N
         before = tuple(reversed(names[:number])) if number < end else ()
         assert step.rollback == before
         assert step.after == tuple(names[max(number - 1, 0) : number])
+
+
+@pytest.mark.parametrize("snapshot", [1_000, 10**9, 10**12])
+def test_no_revision_that_was_seen_before_comes_again(snapshot: int) -> None:
+    latest, later = 0, NOW
+    # The first may be recovered again, and the clock may be wrong.
+    for revision in (snapshot, snapshot, 0, snapshot):
+        bump = outlook_of(plan(seen("a", 1), now=later, revision=revision or latest)).bump_revision
+        assert (revision or latest) + bump > latest
+        latest = (revision or latest) + bump + 60 * 5_000
+        later += timedelta(minutes=1)
+    past = datetime(1970, 1, 1, tzinfo=UTC)
+    assert outlook_of(plan(seen("a", 1), now=past, revision=latest)).bump_revision == 10**9
 
 
 def test_every_member_must_be_named_and_have_room() -> None:

@@ -206,4 +206,41 @@ async def test_a_host_that_is_away_keeps_no_other_from_the_way_back(tmp_path: Pa
     ):
         assert program in said
     # The next attempt needs what was brought.
-    assert programs.discard(made.outlook.aside) not in said
+    assert programs.clear(made.outlook.aside) not in said
+
+
+def on_host(program: str) -> "subprocess.CompletedProcess[str]":
+    words = ["sh", "-c", programs.patient(program, 2)]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def test_what_comes_late_from_somebody_who_was_killed_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifests, aside = tmp_path / "manifests", tmp_path / "aside"
+    monkeypatch.setattr(programs, "MANIFESTS", str(manifests))
+    for folder in (manifests, aside):
+        folder.mkdir()
+    # Of no process that may run here.
+    pod, etcd = manifests / "no-such-pod.yaml", manifests / "etcd.yaml"
+    pod.write_text("old")
+    etcd.write_text("old")
+    (aside / "etcd.new").write_text("new")
+    stop = programs.stop("no-such-pod", str(aside))
+    start = programs.start_new(str(aside))
+
+    assert on_host(stop).returncode == 0
+    assert not pod.exists()
+    assert on_host(programs.put_back("no-such-pod", str(aside))).returncode == 0
+    # Between the manifests' being put back and the end of the way back.
+    assert "the old etcd is in use" in on_host(start).stderr
+    assert on_host(stop).returncode == 0
+    assert on_host(programs.clear(str(aside))).returncode != 0
+    assert on_host(programs.put_back("no-such-pod", str(aside))).returncode == 0
+    # And after it.
+    assert on_host(programs.clear(str(aside))).returncode == 0
+    assert on_host(programs.clear(str(aside))).returncode == 0
+    assert "was given up" in on_host(stop).stderr
+    assert "was given up" in on_host(start).stderr
+    assert {each.read_text() for each in (pod, etcd)} == {"old"}
+    assert not aside.exists()

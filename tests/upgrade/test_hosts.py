@@ -97,6 +97,21 @@ async def test_a_step_is_taken_back_once(server: SshServer, tmp_path: Path) -> N
     assert not await hosts(server, tmp_path, "true").take_back(STEP, NODE)
 
 
+async def test_what_could_not_be_taken_back_is_tried_again(
+    server: SshServer, tmp_path: Path
+) -> None:
+    # As with a repository of packages that is away for a while.
+    work = hosts(server, tmp_path, "true", undo=("echo try >>/srv/said", "test -e /srv/mended"))
+    await work.run(STEP, NODE)
+    for _ in range(2):
+        with pytest.raises(HostWorkError, match="test -e /srv/mended"):
+            await work.take_back(STEP, NODE)
+    await server.run("touch /srv/mended")
+    assert await work.take_back(STEP, NODE)
+    assert await work.take_back(STEP, NODE)
+    assert await server.run("cat /srv/said") == "try\n" * 3
+
+
 async def test_a_port_of_the_host_is_reached(server: SshServer, tmp_path: Path) -> None:
     async with (
         hosts(server, tmp_path).session(NODE) as session,

@@ -1,5 +1,6 @@
 """Flags of the commands that change certificates on hosts: which hosts, and how to get there."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -50,9 +51,13 @@ class ControlPlaneFlags(SshFlags):
 
     def of(self, nodes: list[Node]) -> dict[str, Host]:
         """The hosts of nodes by their addresses."""
-        handshakes, access = Handshakes(), self.ssh_access()
-        addresses = [address_of(node, access.address) for node in nodes]
-        return {each: SshHost(each, login_of(access), handshakes) for each in addresses}
+        address = self.ssh_access().address
+        return self.at(address_of(node, address) for node in nodes)
+
+    def at(self, addresses: Iterable[str]) -> dict[str, Host]:
+        """The hosts by their addresses, which are known."""
+        handshakes, login = Handshakes(), login_of(self.ssh_access())
+        return {each: SshHost(each, login, handshakes) for each in addresses}
 
     def _named(self, login: Login, handshakes: Handshakes) -> Host:
         options = login_of(self.ssh_access())
@@ -74,12 +79,14 @@ class NodeHostFlags(SshFlags):
 
     async def sites(self, connection: Connection) -> dict[str, Host]:
         """The hosts by the names of their Nodes."""
-        handshakes, access = Handshakes(), self.ssh_access()
         nodes = (await Reader(connection).list(NODES)).items
-        return {
-            node.name: SshHost(address_of(node, access.address), login_of(access), handshakes)
-            for node in nodes
-        }
+        address = self.ssh_access().address
+        return self.at({node.name: address_of(node, address) for node in nodes})
+
+    def at(self, addresses: Mapping[str, str]) -> dict[str, Host]:
+        """The hosts by the names of their Nodes, whose addresses are known."""
+        handshakes, login = Handshakes(), login_of(self.ssh_access())
+        return {node: SshHost(each, login, handshakes) for node, each in addresses.items()}
 
 
 # As SSH's own files say.

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from shipkeeper.access.certs.renew.leaves import Authority
 from shipkeeper.access.certs.rotate import procedure
 from shipkeeper.access.certs.rotate.outlook import outlook_of
+from shipkeeper.access.certs.rotate.plan import PROCEDURE
 from shipkeeper.access.certs.rotate.procedure import Wish
 from shipkeeper.access.certs.rotate.report import stage_report
 from shipkeeper.access.certs.rotate.standing import Stage
@@ -17,8 +18,8 @@ from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.flags import CURRENT, Cluster
 from shipkeeper.cli.host_runs import AS_A_TABLE, HostRunFlags
 from shipkeeper.cli.output import say, write
-from shipkeeper.engine.host_runs import HostRuns
-from shipkeeper.engine.journal import Outcome
+from shipkeeper.engine.host_runs import HostRuns, last_run_at
+from shipkeeper.engine.journal import Journal, Outcome
 from shipkeeper.engine.progress import quiet
 from shipkeeper.errors import UsageError
 from shipkeeper.hosts.host import Host
@@ -60,7 +61,7 @@ async def rotate_ca(
     )
     journal = open_journal()
     async with connect(cluster.options()) as connection:
-        sites = await reached.sites(connection)
+        sites = await _sites(reached, connection, journal, back=back)
         runs = procedure.runs_of(connection, sites, journal)
         if back:
             await _put_back(runs, authority)
@@ -70,6 +71,19 @@ async def rotate_ca(
             is_far = through is None or list(Stage).index(stage) >= list(Stage).index(through)
             if flags.is_dry or is_far:
                 return
+
+
+async def _sites(
+    reached: NodeHostFlags, connection: Connection, journal: Journal, *, back: bool
+) -> Mapping[str, Host]:
+    """The hosts of the stage to go on with, or to put back; else of all Nodes.
+
+    A stage that was cut off may have left nobody who could be asked for them.
+    """
+    last = last_run_at(journal, PROCEDURE, connection.credentials.server)
+    if last is None or not (last.is_unfinished or back):
+        return await reached.sites(connection)
+    return reached.at({node: host for host, node in outlook_of(last.plan).nodes.items()})
 
 
 async def _stage(

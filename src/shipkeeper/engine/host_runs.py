@@ -23,6 +23,17 @@ from shipkeeper.errors import LockHeldError
 ActionsOf = Callable[[Plan, Path, Sink], Mapping[str, Action]]
 
 
+def last_run_at(journal: Journal, procedure: str, server: str) -> RunRecord | None:
+    """The last run of a procedure on the cluster at a URL, which its outlook tells as `server`.
+
+    For when the cluster cannot be asked for its hosts, since that run took its API server away.
+    """
+    for record in journal.runs():
+        if record.procedure == procedure and record.plan.outlook.get("server") == server:
+            return record
+    return None
+
+
 class HostRuns(msgspec.Struct, frozen=True, kw_only=True):
     """The runs of one procedure on the same hosts, which are named by their addresses."""
 

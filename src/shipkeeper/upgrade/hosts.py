@@ -2,6 +2,7 @@
 
 import re
 from contextlib import AbstractAsyncContextManager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from shipkeeper.engine.progress import Note, Sink
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.hosts.errors import HostError
 from shipkeeper.hosts.handshakes import Handshakes
-from shipkeeper.hosts.record import State
+from shipkeeper.hosts.record import Record, State
 from shipkeeper.hosts.remote import RemoteCommand, RemoteOptions
 from shipkeeper.hosts.ssh import SshHost
 from shipkeeper.model.node import Node
@@ -54,11 +55,20 @@ class Hosts:
         await _run(node, self._command(step, node, commands_of(self._outlook, step).lines))
 
     async def take_back(self, step: str, node: Node) -> bool:
-        """Run what takes the commands of a step back; False if there is nothing that does."""
+        """Run what takes the commands of a step back; False if there is nothing that does.
+
+        What was taken back is not taken back again; an attempt that failed is followed by another.
+        """
         lines = commands_of(self._outlook, step).undo
-        if lines:
-            await _run(node, self._command(step, node, lines, record="-undo"))
-        return bool(lines)
+        if not lines:
+            return False
+        attempts = (f"-undo-{number}" if number > 1 else "-undo" for number in count(1))
+        commands = (self._command(step, node, lines, record=each) for each in attempts)
+        command = next(commands)
+        while _has_failed(await command.look()):
+            command = next(commands)
+        await _run(node, command)
+        return True
 
     def session(self, node: Node) -> "AbstractAsyncContextManager[SshSession]":
         """Open a way into a node's host; each way to fail is a HostError, or HostWorkError."""
@@ -96,6 +106,11 @@ class Hosts:
                 hint="say how to log in: --ssh-user, --ssh-key, --sudo",
             )
         return SshHost(address_of(node, access.address), login_of(access), self._handshakes)
+
+
+def _has_failed(record: Record) -> bool:
+    is_cut_off = record.state in (State.LOST, State.REBOOTED) or record.timed_out
+    return is_cut_off or (record.state is State.ENDED and record.exit_code != 0)
 
 
 async def _run(node: Node, command: RemoteCommand) -> None:

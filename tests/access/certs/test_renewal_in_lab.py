@@ -221,7 +221,7 @@ def rotated_through_kills(plane: ControlPlane) -> None:
     kills = {
         "trust": ("authority", f"stage/{first}", f"kube-apiserver/{first}", "publish"),
         "move": (f"install/{first}", f"controllers/{first}", f"kubelet/{worker}"),
-        "drop": (f"stop/{first}", "publish"),
+        "drop": ("publish", f"stop/{first}"),
     }
     for stage, steps in kills.items():
         # Pods of other tests may be there, too.

@@ -18,6 +18,8 @@ NO_RETURN: Final = "start-apiserver"
 """From this step on there is no way back: the restored cluster takes writes."""
 _TARGET: Final = "etcd/cluster"
 _LOG_BYTES: Final = 64_000_000
+_A_BILLION: Final = 1_000_000_000
+_PER_SECOND: Final = 10_000
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,13 +46,17 @@ class Site(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RecoverOutlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The members' places, where manifests lie aside, and the new cluster's words for itself."""
+    """The members' places, where manifests lie aside, and the new cluster's words for itself.
+
+    `bump_revision` is by how much the restored revision is above the snapshot's.
+    """
 
     sites: tuple[Site, ...]
     aside: str
     token: str
     initial_cluster: str
     point_of_no_return: str = NO_RETURN
+    bump_revision: int = _A_BILLION
 
 
 def outlook_of(plan: Plan) -> RecoverOutlook:
@@ -58,8 +64,10 @@ def outlook_of(plan: Plan) -> RecoverOutlook:
     return msgspec.convert(plan.outlook, RecoverOutlook)
 
 
-def plan_recovery(seen: Sequence[Seen], request: dict[str, Any], size: int, now: datetime) -> Plan:
-    """Plan the restore of a snapshot of `size` bytes on every member's host."""
+def plan_recovery(
+    seen: Sequence[Seen], request: dict[str, Any], size: int, now: datetime, *, revision: int
+) -> Plan:
+    """Plan the restore of a snapshot of `size` bytes, and a revision, on every member's host."""
     stamp = f"{now:%Y%m%d-%H%M%S}"
     token = f"etcd-cluster-{stamp}"
     sites = tuple(_site(each, stamp, token) for each in seen)
@@ -70,6 +78,7 @@ def plan_recovery(seen: Sequence[Seen], request: dict[str, Any], size: int, now:
         aside=f"/etc/kubernetes/recover-{stamp}",
         token=token,
         initial_cluster=initial,
+        bump_revision=_bump(revision, now),
     )
     return Plan(
         procedure=PROCEDURE,
@@ -78,6 +87,17 @@ def plan_recovery(seen: Sequence[Seen], request: dict[str, Any], size: int, now:
         verdicts=(*_members_missing(seen, sites), *_no_room(seen, size + _LOG_BYTES)),
         outlook=msgspec.to_builtins(outlook),
     )
+
+
+def _bump(revision: int, now: datetime) -> int:
+    """Lead above every revision that anybody may have seen, also after a recovery before this one.
+
+    The same snapshot may be recovered twice: raised by the same number, it would lead to revisions
+    that watchers of the first recovered cluster have already passed, and they would miss what
+    changes until then. So the time is the measure; no etcd writes as often as it counts.
+    """
+    above = int(now.timestamp() * _PER_SECOND) - revision
+    return above if above > 0 else _A_BILLION
 
 
 def _site(seen: Seen, stamp: str, token: str) -> Site:

@@ -1,7 +1,8 @@
 """What runs on control-plane hosts; each program may be run again after it was cut off. Pure.
 
 Manifests are moved, never copied over: the kubelet sees a file or it does not. It overlooks names
-that begin with a dot.
+that begin with a dot. A program of somebody who was killed may still reach its host after the way
+back: without the run's folder, or with the old manifest in use, it does nothing.
 """
 
 import shlex
@@ -86,10 +87,15 @@ def discard(folder: str) -> str:
     return _program(f"rm -rf {shlex.quote(folder)}")
 
 
+def clear(aside: str) -> str:
+    """Remove a run's folder; with a manifest that lies aside in it, it stays."""
+    return _program(f"rm -f {aside}/{ETCD}.new", f"test ! -e {aside} || rmdir {aside}")
+
+
 def stop(name: str, aside: str) -> str:
     """Move a manifest aside, and wait until its process has ended."""
     return _program(
-        f"mkdir -p {aside}",
+        f"test -d {aside} || fail 'there is no {aside}: the recovery was given up'",
         # What stands there when the old one is aside is the new one, of an attempt before this.
         f"if test -e {aside}/{name}.yaml; then rm -f {MANIFESTS}/{name}.yaml; "
         f"else mv {MANIFESTS}/{name}.yaml {aside}/{name}.yaml; fi",
@@ -107,6 +113,7 @@ def put_back(name: str, aside: str) -> str:
 def start_new(aside: str) -> str:
     """Let the kubelet start etcd on the restored data, and wait for its process."""
     return _program(
+        f"test -e {aside}/{ETCD}.yaml || fail 'the old etcd is in use: the recovery was given up'",
         f"cp {aside}/{ETCD}.new {MANIFESTS}/.{ETCD}.new",
         f"mv {MANIFESTS}/.{ETCD}.new {MANIFESTS}/{ETCD}.yaml",
         f"await {_WAIT} 'the kubelet does not start etcd' runs {ETCD}",
@@ -155,7 +162,7 @@ def prove(name: str) -> str:
         # That of an attempt before may be on its way out, and takes no writes until it is gone.
         f"fresh() {{ kubectl create namespace {name} || "
         f'[ "$(kubectl get {mark} -o jsonpath={{.status.phase}})" = Active ]; }}',
-        "await 60 'no namespace can be made to write into' fresh",
+        f"await {_WAIT} 'no namespace can be made to write into' fresh",
         f"kubectl get configmaps -n {name} --watch -o name >$watched 2>&1 & watching=$!",
         f"trap 'kill $watching 2>/dev/null || :; rm -f $watched; "
         f"kubectl delete {mark} --wait=false >/dev/null 2>&1 || :' EXIT",

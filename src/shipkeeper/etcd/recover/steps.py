@@ -22,7 +22,6 @@ from shipkeeper.etcd.restore import RestoreRequest, restore
 from shipkeeper.hosts.errors import HostError
 from shipkeeper.hosts.host import Feed, Host
 
-_BUMP = 1_000_000_000
 _CHUNK = 1 << 20
 _ATTEMPTS = 3
 
@@ -134,8 +133,8 @@ class Prepare(OnSites):
             await self._bench.run(site, programs.await_api_server())
 
     async def _remove(self, site: Site) -> None:
-        for folder in (site.new_data, self._bench.outlook.aside):
-            await self._bench.run(site, programs.discard(folder))
+        await self._bench.run(site, programs.discard(site.new_data))
+        await self._bench.run(site, programs.clear(self._bench.outlook.aside))
 
 
 class _WayBack:
@@ -240,7 +239,7 @@ def _request(bench: Bench, site: Site, data: Path) -> RestoreRequest:
         initial_cluster_token=bench.outlook.token,
         initial_advertise_peer_urls=site.peer_urls,
         data_dir=data,
-        bump_revision=_BUMP,
+        bump_revision=bench.outlook.bump_revision,
         skip_hash_check=bench.skip_hash_check,
         sha256=bench.sha256,
     )

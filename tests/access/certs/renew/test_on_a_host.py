@@ -134,6 +134,22 @@ async def test_no_room_in_an_installation_costs_no_file(
     assert contents(etc) != before
 
 
+async def test_a_host_whose_api_server_another_run_took_away_is_refused(host: LocalHost) -> None:
+    found = await look(host)
+    folder, manifest = outlook_of(planned(found)).folder, "/etc/kubernetes/manifests/etcd.yaml"
+    assert "away" not in await run_on(host, programs.survey())
+    await run_on(host, programs.stop(folder, "etcd", 10))
+    said = await run_on(host, programs.survey())
+    assert said.splitlines()[-2:-1] == [f"away {folder}/old{manifest}"]
+    away = msgspec.structs.replace(seen(found), away=(f"{folder}/old{manifest}",))
+    plan = plan_renewal([away], Request(hosts=("cp1",)), NOW)
+    (refused,) = [each for each in plan.blockers if each.reason == "StaticPodAway"]
+    assert "has taken etcd away" in refused.message
+    await run_on(host, programs.program("", f"cp {folder}/old{manifest} {manifest}"))
+    # What a run keeps when all is done is no sign of one under way.
+    assert "away" not in await run_on(host, programs.survey())
+
+
 async def test_a_way_back_that_was_cut_off_while_it_cleared_up_is_gone_again(
     host: LocalHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

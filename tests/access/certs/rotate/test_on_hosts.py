@@ -163,6 +163,11 @@ async def test_the_cluster_s_authority_is_replaced_on_every_host(
         await is_signed(host, authority, new)
     assert len(await served(hosts["cp1"])) == 1
     assert standing(await places(hosts, authority), authority) is Stage.DROP
+    await run_on(hosts["cp1"], programs.forget(keep_of(authority)))
+    with pytest.raises(UsageError, match="is through, but what it kept is still on cp2"):
+        await planned(hosts, authority)
+    await run_on(hosts["cp2"], programs.forget(keep_of(authority)))
+    assert standing(await places(hosts, authority), authority) is None
     told = b"".join(part for host in hosts.values() for part in host.told)
     keys |= {key for host in hosts.values() for key in host.secrets()}
     assert not any(key in told for key in keys)

@@ -32,8 +32,8 @@ _WATCHED_FIRST = (ETCD, API_SERVER)
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """A host as it was looked at; `kubeadm` is the command that renews by it, empty without.
 
-    `is_hidden` says whether its API server tells nobody unknown how it is, `leads` whether its etcd
-    is the leader.
+    `away` are manifests that an unfinished run has taken away, where they lie now. `is_hidden` says
+    whether its API server tells nobody unknown how it is, `leads` whether its etcd is the leader.
     """
 
     host: str
@@ -42,6 +42,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     kubeadm: str
     has_manifests: bool
     free: int
+    away: tuple[str, ...] = ()
     watched: tuple[Watched, ...] = ()
     is_hidden: bool = False
     leads: bool = False
@@ -54,11 +55,15 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RenewOutlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The hosts in their order, and the folder on each that keeps what was there."""
+    """The hosts in their order, and the folder on each that keeps what was there.
+
+    `server` is the URL at which the cluster was asked for its hosts; empty if they were named.
+    """
 
     sites: tuple[Site, ...]
     folder: str
     kubeadm: dict[str, str]
+    server: str = ""
 
     def site(self, host: str) -> Site:
         """The site of a host."""
@@ -87,7 +92,9 @@ def request_of(plan: Plan) -> Request:
     return msgspec.convert(plan.request, Request)
 
 
-def plan_renewal(seen: Sequence[Seen], request: Request, now: datetime) -> Plan:
+def plan_renewal(
+    seen: Sequence[Seen], request: Request, now: datetime, *, server: str = ""
+) -> Plan:
     """Plan new certificates for control-plane hosts; UsageError if there is nothing to renew."""
     _require_known(request.names)
     # What is not healthy comes first: it has nothing to lose, and the others are not touched for
@@ -106,6 +113,7 @@ def plan_renewal(seen: Sequence[Seen], request: Request, now: datetime) -> Plan:
         sites=sites,
         folder=f"/etc/kubernetes/renew-{now:%Y%m%d-%H%M%S}",
         kubeadm={each.host: each.kubeadm for each in seen},
+        server=server,
     )
     verdicts = [verdict for each in ordered for verdict in _verdicts(each, request, now)]
     return Plan(
@@ -170,8 +178,22 @@ def _renewed(leaf: Leaf) -> Renewed:
     )
 
 
+def unfinished(seen: Seen) -> Iterator[Verdict]:
+    """Static pods that another run has stopped: what is planned without them leaves them so."""
+    for path in seen.away:
+        name = path.rpartition("/")[2].removesuffix(".yaml")
+        yield _block(
+            f"host/{seen.host}",
+            "StaticPodAway",
+            f"a run that did not come to its end has taken {name} away: its manifest is {path}",
+            "go on with that run, or put it back, with the same command from where it was begun; "
+            "or move the manifest back",
+        )
+
+
 def _verdicts(seen: Seen, request: Request, now: datetime) -> Iterator[Verdict]:
     host = f"host/{seen.host}"
+    yield from unfinished(seen)
     leaves = wanted_leaves(seen.look, request.names)
     how = how_of(seen, request.how, leaves)
     if not seen.has_manifests:

@@ -32,10 +32,13 @@ from shipkeeper.engine.progress import Sink
 from shipkeeper.hosts.host import Host
 
 
-async def prepare(hosts: Mapping[str, Host], request: Request) -> Plan:
-    """Look at every host, and plan; writes nothing."""
+async def prepare(hosts: Mapping[str, Host], request: Request, server: str) -> Plan:
+    """Look at every host, and plan; writes nothing.
+
+    `server` is the URL at which the cluster was asked for them; empty if they were named.
+    """
     seen = await asyncio.gather(*map(observe, hosts.values()))
-    return plan_renewal(seen, request, datetime.now(UTC))
+    return plan_renewal(seen, request, datetime.now(UTC), server=server)
 
 
 async def observe(host: Host) -> Seen:
@@ -56,6 +59,7 @@ async def observe(host: Host) -> Seen:
         tools=frozenset(each.removeprefix("tool ") for each in lines if each.startswith("tool ")),
         kubeadm=next((each for each in lines if each.startswith("kubeadm ")), ""),
         has_manifests="manifests" in lines,
+        away=tuple(each.removeprefix("away ") for each in lines if each.startswith("away ")),
         free=next((int(each.split()[1]) for each in lines if each.startswith("free ")), 0),
         is_hidden=any(
             each.hides(one)

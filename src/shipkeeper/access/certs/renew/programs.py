@@ -66,7 +66,7 @@ def program(folder: str, *lines: str) -> str:
 
 
 def survey() -> str:
-    """Print which tools there are, and the folders of runs that were left behind."""
+    """Print which tools there are, and the manifests that a run has taken away and not put back."""
     return program(
         "",
         "for tool in kubeadm kubectl openssl unshare systemctl; do",
@@ -76,6 +76,10 @@ def survey() -> str:
         "elif kubeadm alpha certs renew --help >/dev/null 2>&1; then "
         "echo 'kubeadm alpha certs'; fi",
         f"test -d {MANIFESTS} && echo 'manifests' || :",
+        f"for file in /etc/kubernetes/renew-*/old{MANIFESTS}/*.yaml "
+        f"/etc/kubernetes/rotate-*/old{MANIFESTS}/*.yaml; do",
+        f'    if test -e "$file" && test ! -e {MANIFESTS}/"${{file##*/}}"; then',
+        '        echo "away $file"; fi; done',
         r"df -Pk /etc/kubernetes | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\([0-9]*\).*/free \1/p'",
     )
 

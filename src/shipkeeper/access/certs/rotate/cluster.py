@@ -88,9 +88,11 @@ SECRETS = Resource("", "v1", "secrets", "Secret", TokenSecret)
 class ClusterSeen(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of clients: fingerprints that this kubeconfig trusts, its own certificate.
 
-    `pods` are those with a token that run, and since when (Unix seconds).
+    `server` is the URL at which the cluster is found, `pods` are those with a token that run, and
+    since when (Unix seconds).
     """
 
+    server: str = ""
     trusted: frozenset[str] = frozenset()
     own: Certificate | None = None
     pods: tuple[tuple[str, float], ...] = ()
@@ -108,6 +110,7 @@ async def observe_cluster(connection: Connection) -> ClusterSeen:
     pods = (await reader.list(PODS)).items
     own = certificates(credentials.certificate.decode())
     return ClusterSeen(
+        server=credentials.server,
         trusted=frozenset(
             each.fingerprint for each in certificates(credentials.authority.decode())
         ),

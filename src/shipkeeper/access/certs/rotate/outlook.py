@@ -30,7 +30,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 class RotationOutlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One stage: the hosts in their order, the run's folder on each, and the rotation's.
 
-    `maker` is the host that makes the new authority, and signs what has no key of it.
+    `maker` is the host that makes the new authority, and signs what has no key of it; `server` the
+    URL at which the cluster was found.
     """
 
     authority: Authority
@@ -43,6 +44,7 @@ class RotationOutlook(msgspec.Struct, frozen=True, kw_only=True, rename="camel")
     name: str
     old: str
     new: str = ""
+    server: str = ""
     point_of_no_return: str = ""
 
 

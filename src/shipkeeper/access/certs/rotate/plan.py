@@ -24,6 +24,8 @@ from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.errors import UsageError
 
 PROCEDURE: Final = "rotate-ca"
+END: Final = "end"
+"""The step that removes what a way back would need."""
 _AT_ONCE: Final = 10
 _WORDS = {
     Stage.TRUST: "trust the old authority and the new one",
@@ -46,14 +48,27 @@ def standing(places: Sequence[Place], authority: Authority) -> Stage | None:
                     hint="a rotation was begun by other means: end it by those",
                 ) from error
             found.setdefault(reached, []).append(each.seen.host)
+    if set(found) == {None, Stage.DROP} and _is_one_authority(places, authority):
+        raise UsageError(
+            f"the rotation is through, but what it kept is still on {', '.join(found[Stage.DROP])}",
+            reason="KeptAfterwards",
+            hint=f"remove /etc/kubernetes/rotate-{authority} there",
+        )
     if len(found) != 1:
         words = "; ".join(f"{key or 'before'}: {', '.join(names)}" for key, names in found.items())
         raise UsageError(
             f"the hosts of the control plane are not at one stage ({words})",
             reason="StagesDiffer",
-            hint="name every host of the control plane; put an unfinished stage back with --abort",
+            hint="name every host of the control plane; put an unfinished stage back with --back",
         )
     return next(iter(found))
+
+
+def _is_one_authority(places: Sequence[Place], authority: Authority) -> bool:
+    """Whether the control plane's hosts are signed by the same certificate."""
+    hosts = [each.seen.look for each in places if each.is_control_plane]
+    signers = [signers_of(each).get(authority) for each in hosts]
+    return len({each.certificate.fingerprint if each else "" for each in signers}) == 1
 
 
 def plan_stage(
@@ -69,7 +84,7 @@ def plan_stage(
         )
     # As in a renewal, the leader of etcd is the last of the control plane.
     ordered = sorted(places, key=lambda each: (not each.is_control_plane, each.seen.leads))
-    outlook = _outlook(ordered, request, now)
+    outlook = msgspec.structs.replace(_outlook(ordered, request, now), server=cluster.server)
     return Plan(
         procedure=PROCEDURE,
         request=msgspec.to_builtins(request),
@@ -234,8 +249,8 @@ def _publication(outlook: RotationOutlook, after: tuple[str, ...]) -> Step:
 
 def _end(outlook: RotationOutlook, after: str) -> Step:
     return Step(
-        id="end",
-        action="end",
+        id=END,
+        action=END,
         target=f"authority/{outlook.authority}",
         effect=f"remove {outlook.keep} from the hosts: there is no way back from here",
         after=(after,),

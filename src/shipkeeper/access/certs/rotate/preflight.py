@@ -5,7 +5,7 @@ from typing import Final
 
 from shipkeeper.access.certs.chain import signed
 from shipkeeper.access.certs.renew.leaves import KUBELET, Authority, Signer, signers_of
-from shipkeeper.access.certs.renew.plan import Seen
+from shipkeeper.access.certs.renew.plan import Seen, unfinished
 from shipkeeper.access.certs.renew.profile import key_words, obstacles
 from shipkeeper.access.certs.rotate.cluster import ClusterSeen
 from shipkeeper.access.certs.rotate.leaves import RESTARTS, moving
@@ -27,6 +27,7 @@ def verdicts_of(
 def _of_hosts(places: Sequence[Place], request: Request) -> Iterator[Verdict]:
     for place in places:
         host = f"host/{place.seen.host}"
+        yield from unfinished(place.seen)
         if "openssl" not in place.seen.tools:
             yield _block(host, "NoOpenssl", "there is no openssl", "install it there")
         if KUBELET in RESTARTS[request.authority] and "systemctl" not in place.seen.tools:

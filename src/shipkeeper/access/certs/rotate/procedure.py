@@ -14,7 +14,7 @@ from shipkeeper.access.certs.renew.switching import Bench
 from shipkeeper.access.certs.rotate import programs
 from shipkeeper.access.certs.rotate.cluster import observe_cluster
 from shipkeeper.access.certs.rotate.outlook import Place, Request, hosts_of, outlook_of, request_of
-from shipkeeper.access.certs.rotate.plan import PROCEDURE, plan_stage, standing
+from shipkeeper.access.certs.rotate.plan import END, PROCEDURE, plan_stage, standing
 from shipkeeper.access.certs.rotate.staging import Rotation
 from shipkeeper.access.certs.rotate.standing import Stage, next_stage, read_kept
 from shipkeeper.access.certs.rotate.steps import rotation_actions
@@ -96,10 +96,13 @@ def runs_of(connection: Connection, sites: Mapping[str, Host], journal: Journal)
 async def put_back(runs: HostRuns, record: RunRecord, tell: Sink) -> None:
     """Let every host be as it was before a stage; BlockedError once the old authority is gone."""
     is_over = record.outcome is Outcome.SUCCEEDED
+    # Said before anything is given up: a run that is given up cannot be brought to its end.
+    is_over = is_over or any(each.step == END for each in runs.journal.entries(record.id))
     if is_over and outlook_of(record.plan).stage is Stage.DROP:
+        on = "go on with the same command without --back; " if record.is_unfinished else ""
         raise BlockedError(
             f"run {record.id} dropped the old authority: there is no way back from that",
             reason="NoReturn",
-            hint="rotate again, if the new one must go as well",
+            hint=f"{on}rotate again, if the new one must go as well",
         )
     await runs.abort(record, tell)
