@@ -144,12 +144,14 @@ class Harbour:
         ]
         return self._start(number, command, {})
 
-    def start_command(self, *arguments: str) -> Replica:
+    def start_command(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> Replica:
         """Start a replica as a pod does."""
         number = next(_numbers)
         state = {"XDG_STATE_HOME": str(self.directory / f"state-{number}")}
         command = [SHIPKEEPER, "operator", "run", f"--kubeconfig={self.kubeconfig}", *arguments]
-        return self._start(number, command, state)
+        return self._start(number, command, {**state, **(environment or {})})
 
     def _start(self, number: int, command: list[str], environment: Mapping[str, str]) -> Replica:
         log = self.directory / f"replica-{number}.log"
