@@ -30,8 +30,9 @@ class _Loader(_SAFE):
     """Says where a value is that is not of its type, whatever that raises."""
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
+        plain: Any = super()
         try:
-            return cast("Any", super()).construct_object(node, deep)
+            return plain.construct_object(node, deep)
         except yaml.YAMLError:
             raise
         except Exception as error:
@@ -41,8 +42,12 @@ class _Loader(_SAFE):
             raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
 
 
+def _text(_loader: Any, node: Any) -> str:
+    return node.value
+
+
 # A lone = is a text, as it is to everybody but this library.
-cast("Any", _Loader).add_constructor(f"{_TAG}value", lambda _, node: str(node.value))
+cast("Any", _Loader).add_constructor(f"{_TAG}value", _text)
 
 
 def documents(text: str | bytes) -> Iterator[Document]:
