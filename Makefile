@@ -34,7 +34,7 @@ fix: .venv/.ready
 
 # requirements.lock pins every package by version and hash.
 lock: $(UV)
-	$(UV) pip compile --quiet --universal --generate-hashes --no-header --group dev \
+	$(UV) pip compile --quiet --universal --generate-hashes --no-header --extra traces --group dev \
 		--output-file requirements.lock pyproject.toml
 
 $(UV):

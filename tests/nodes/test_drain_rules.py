@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from shipkeeper.engine.journal import Outcome
+from shipkeeper.engine.progress import ItemChanged
 from shipkeeper.errors import BlockedError
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.reader import Reader
@@ -15,6 +17,7 @@ from shipkeeper.kube.writer import Writer
 from shipkeeper.model.meta import OwnerReference
 from shipkeeper.model.node import UNSCHEDULABLE_TAINT
 from shipkeeper.model.pod import MIRROR_ANNOTATION, Pod, Toleration
+from shipkeeper.nodes import kubelet
 from shipkeeper.nodes.cordon import cordon, uncordon
 from shipkeeper.nodes.still_cordoned import require_cordoned
 from shipkeeper.sandbox import workloads
@@ -351,6 +354,33 @@ async def test_rule_25_an_unreachable_node_is_said_and_never_forced(world: World
     assert pod.name in names(left)
     assert not any("out-of-service" in t.key for t in (await world.node(name)).spec.taints)
     assert world.audit(verb="delete", resource="pods") == []
+
+
+async def test_a_kubelet_that_is_silent_and_may_not_be_seen_is_not_awaited_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # 20 seconds past its end, which is 1 second after its eviction.
+    monkeypatch.setattr(kubelet, "_PATIENCE", timedelta(seconds=20))
+    (name,) = await world.add_nodes(1)
+    await world.up(world.deployment("web", grace_seconds=1))
+    plan = await world.plan(name)
+    await asyncio.to_thread(world.sandbox.hollow.stop_heartbeat, name)
+    async with through_proxy(world) as (proxy, connection):
+        draining = asyncio.create_task(world.execute(plan, connection))
+        async with asyncio.timeout(60):
+            while not world.accepted_evictions():
+                await asyncio.sleep(0.05)
+        proxy.inject(refusal(403, "Forbidden"), path=f"/nodes/{name}", times=None)
+        async with asyncio.timeout(120):
+            result = await draining
+    assert result.outcome is Outcome.BLOCKED
+    (verdict,) = result.failures
+    assert verdict.reason == "Forbidden"
+    assert "its deletion was due at" in verdict.message
+    assert "whether its kubelet reports may not be seen: not allowed to get" in verdict.message
+    assert "the permission to get nodes" in verdict.remedy
+    told = [each.message for each in world.events if isinstance(each, ItemChanged)]
+    assert any("whether its kubelet reports may not be seen" in each for each in told)
 
 
 async def create_pod(world: World, name: str, node: str, owner: OwnerReference) -> None:

@@ -171,12 +171,14 @@ class Harbour:
         )
         return self._start(number, partial(replicate, request), {})
 
-    def start_command(self, *arguments: str) -> Replica:
+    def start_command(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> Replica:
         """Start a replica as a pod does."""
         number = next(_numbers)
         state = {"XDG_STATE_HOME": str(self.directory / f"state-{number}")}
         command = [SHIPKEEPER, "operator", "run", f"--kubeconfig={self.kubeconfig}", *arguments]
-        return self._start(number, Command(command), state)
+        return self._start(number, Command(command), {**state, **(environment or {})})
 
     def _start(
         self, number: int, what: Callable[[], int | None], environment: Mapping[str, str]

@@ -56,6 +56,8 @@ def test_the_chart_and_the_command_say_the_same(version: str) -> None:
         lease=LEASE,
         allowed=tuple(EXTRAS),
         host_pods="kube-system",
+        traces="http://collector.observability:4318",
+        trace_headers="collector-key",
     )
     expected = _by_name(manifests(options))
     # Helm makes the namespace itself.
@@ -64,6 +66,8 @@ def test_the_chart_and_the_command_say_the_same(version: str) -> None:
     found = rendered(
         *everything,
         "--set=hostPods.namespace=kube-system",
+        "--set=traces.endpoint=http://collector.observability:4318",
+        "--set=traces.headersSecret=collector-key",
         "--set=crds.keep=false",
         version=version,
     )
@@ -78,6 +82,22 @@ def test_the_chart_and_the_command_say_the_same(version: str) -> None:
 
 def _values(section: str) -> list[str]:
     return list(yaml.safe_load((CHART / "values.yaml").read_text())[section])
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [("https://collector", 443), ("http://collector/otlp", 80), ("http://[fd00::1]:4318", 4318)],
+)
+def test_traces_get_out(endpoint: str, port: int) -> None:
+    options = ManifestOptions(version=Version(1, 37, 2), image="", lease=LEASE, traces=endpoint)
+    key = ("NetworkPolicy", "shipkeeper-system", "shipkeeper-operator")
+    for made in (rendered(f"--set=traces.endpoint={endpoint}"), _by_name(manifests(options))):
+        ways = made[key]["spec"]["egress"][0]["ports"]
+        assert ways[-1] == {"protocol": "TCP", "port": port}
+
+
+def test_the_image_has_what_traces_take() -> None:
+    assert "'.[traces]'" in (CHART.parent.parent / "Containerfile").read_text()
 
 
 def test_the_generated_templates_are_up_to_date() -> None:
@@ -104,6 +124,8 @@ def test_definitions_outlive_the_release_unless_told_otherwise() -> None:
         ("permissions.everything=true", "everything"),
         ("hostPods.namespace=Kube_System", "namespace"),
         ("image.repository=", "repository"),
+        ("traces.endpoint=collector:4318", "endpoint"),
+        ("traces.endpoint=https://me:secret@collector", "endpoint"),
         ("typo=1", "typo"),
     ],
 )

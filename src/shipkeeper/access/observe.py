@@ -5,9 +5,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import yaml
-
 from shipkeeper.access.assembly import Manifest, assemble, from_manifests, type_of
 from shipkeeper.access.kinds import GRAPH_KINDS, RBAC_KINDS, PolicyKind
 from shipkeeper.access.policy import NEWEST, Policy, Unread
@@ -16,6 +13,7 @@ from shipkeeper.kube.connection import Requests
 from shipkeeper.kube.errors import ForbiddenError, NotFoundError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import Resource
+from shipkeeper.model.documents import documents, objects_of
 from shipkeeper.model.version import Version
 
 DECISIVE = (*RBAC_KINDS, *GRAPH_KINDS)
@@ -71,22 +69,18 @@ def _manifest_files(folder: Path) -> Iterator[Path]:
 def read_manifests(file: Path) -> Iterator[Manifest]:
     """The objects of a file: YAML documents, JSON, and Lists of them; others are passed over."""
     try:
-        documents: list[Any] = list(yaml.load_all(file.read_bytes(), Loader=yaml.CSafeLoader))
-    except (OSError, yaml.YAMLError) as error:
-        raise FolderError(
-            f"{file} cannot be read: {str(error).splitlines()[0]}",
-            reason="BadFile",
-            hint="mend the file, or move it elsewhere",
-        ) from error
-    for document in documents:
-        if isinstance(document, dict):
-            yield from _objects(msgspec.convert(document, type=dict[str, Any]))
+        data = file.read_bytes()
+    except OSError as error:
+        raise _unreadable(file, str(error).splitlines()[0]) from error
+    for each in documents(data):
+        if each.error:
+            raise _unreadable(file, each.complaint)
+        yield from objects_of(each.value)
 
 
-def _objects(document: Manifest) -> Iterator[Manifest]:
-    items = document.get("items")
-    if str(document.get("kind", "")).endswith("List") and isinstance(items, list):
-        for item in msgspec.convert(items, type=list[dict[str, Any]]):
-            yield from _objects(item)
-    else:
-        yield document
+def _unreadable(file: Path, why: str) -> FolderError:
+    return FolderError(
+        f"{file} cannot be read: {why}",
+        reason="BadFile",
+        hint="mend the file, or move it elsewhere",
+    )

@@ -35,7 +35,7 @@ from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.run import Circumstances, Run, RunResult
-from shipkeeper.engine.session import Session, cluster_identity, drive, open_session
+from shipkeeper.engine.session import Session, drive, open_session, require_same_cluster
 from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import Permission, require_permissions
@@ -170,12 +170,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
     """Give a restore up: webhooks that it quieted are put back; what was made stays."""
     if run.outcome in (Outcome.SUCCEEDED, Outcome.ABORTED):
         raise UsageError(f"run {run.id} has ended: {run.outcome}", reason="RunEnded")
-    if run.cluster != await cluster_identity(Reader(connection)):
-        raise UsageError(
-            f"run {run.id} began in another cluster: {run.cluster}",
-            reason="OtherCluster",
-            hint="choose that cluster with --context",
-        )
+    await require_same_cluster(connection, run)
     async with drive(connection, journal, run, tell, is_given_up=True) as session:
         await take_back(connection, journal, session, tell)
 

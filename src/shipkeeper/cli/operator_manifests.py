@@ -43,6 +43,12 @@ async def manifests_(
     host_pods: Annotated[
         str, Parameter(help="A namespace in which it may start privileged pods (action.pod).")
     ] = "",
+    traces: Annotated[
+        str, Parameter(help="Who receives its traces: the URL of an OTLP/HTTP receiver.")
+    ] = "",
+    trace_headers: Annotated[
+        str, Parameter(help="The Secret whose key `headers` has the headers for that.")
+    ] = "",
     crds_only: Annotated[bool, Parameter(help="Only the CustomResourceDefinitions.")] = False,
 ) -> None:
     """Print what the operator needs in a cluster, for `kubectl apply --server-side -f -`."""
@@ -58,5 +64,7 @@ async def manifests_(
         replicas=replicas,
         allowed=allow,
         host_pods=host_pods,
+        traces=traces,
+        trace_headers=trace_headers,
     )
     write(as_text(manifests(options)))

@@ -1,12 +1,14 @@
 """Running one command line: nothing is raised, whatever happens."""
 
 import inspect
+from contextlib import suppress
 from itertools import takewhile
 
 from shipkeeper.cli.app import app
 from shipkeeper.cli.failure import failure_of
 from shipkeeper.cli.output import say
 from shipkeeper.errors import EXIT_OK
+from shipkeeper.traces.process import tracing
 
 
 def run(arguments: list[str]) -> int:
@@ -16,7 +18,11 @@ def run(arguments: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         failure = failure_of(error)
         failure.tell()
-        return failure.exit_code
+        result = failure.exit_code
+    # Only now: neither a run nor what is said of it waits for whoever receives its trace.
+    with suppress(KeyboardInterrupt):
+        if trouble := tracing.close():
+            say(f"Warning: {trouble}")
     return result if isinstance(result, int) else EXIT_OK
 
 

@@ -29,6 +29,7 @@ from shipkeeper.engine.progress import (
 from shipkeeper.engine.review import Review, Reviewer, Revision
 from shipkeeper.engine.schedule import Ending, Schedule
 from shipkeeper.engine.tenure import LockLostError
+from shipkeeper.engine.tracing import traced
 from shipkeeper.engine.verdict import Effect, Verdict
 from shipkeeper.errors import BlockedError, ShipkeeperError
 
@@ -91,8 +92,7 @@ class Run:
         self.id = id_
         self.plan = plan
         self._actions = actions
-        self._journal = journal
-        self._tell = tell
+        self._journal, self._tell = traced(id_, plan, journal, tell)
         heeding = heeding or Circumstances()
         self._brake = heeding.brake or Brake(None)
         self._review = Review(heeding.reviewer)

@@ -1,5 +1,6 @@
 """A session of a run: found in the journal or begun, locked on this machine and in the cluster."""
 
+import asyncio
 import fcntl
 import os
 import re
@@ -19,7 +20,7 @@ from shipkeeper.engine.origin import origin
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import RunStarted, Sink
 from shipkeeper.engine.setback import History
-from shipkeeper.errors import BlockedError, LockHeldError
+from shipkeeper.errors import BlockedError, LockHeldError, UsageError
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ForbiddenError
 from shipkeeper.kube.reader import Reader
@@ -27,6 +28,8 @@ from shipkeeper.kube.resources import NAMESPACES
 from shipkeeper.kube.steady import Footing
 from shipkeeper.kube.writer import Writer
 
+_LOOKS = 10
+_LOOK_EVERY = 1.0  # seconds
 _RUN_OF_HOLDER = re.compile(r"^run (\S+) on (\S+)$")
 
 
@@ -48,6 +51,34 @@ async def cluster_identity(reader: Reader) -> str:
         return (await reader.get(NAMESPACES, "kube-system")).uid
     except ForbiddenError:
         return reader.connection.credentials.server
+
+
+async def require_same_cluster(connection: Connection, run: RunRecord) -> None:
+    """UsageError in another cluster; ForbiddenError if what told it apart may not be read now.
+
+    An API server that has just started knows no roles for a moment, and is asked again.
+    """
+    seen = connection.credentials.server
+    if run.cluster != seen:
+        seen = await _uid(Reader(connection))
+    if run.cluster != seen:
+        raise UsageError(
+            f"run {run.id} began in another cluster: {run.cluster}",
+            reason="OtherCluster",
+            hint="choose that cluster with --context",
+        )
+
+
+async def _uid(reader: Reader) -> str:
+    looks = 1
+    while True:
+        try:
+            return (await reader.get(NAMESPACES, "kube-system")).uid
+        except ForbiddenError:
+            if looks == _LOOKS:
+                raise
+        looks += 1
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 @asynccontextmanager

@@ -19,16 +19,10 @@ from shipkeeper.engine.plan import Item, Step
 from shipkeeper.engine.progress import ItemChanged, Sink
 from shipkeeper.errors import BlockedError, ShipkeeperError
 from shipkeeper.kube.changes import Added, Change, Deleted
-from shipkeeper.kube.errors import (
-    ApiError,
-    ForbiddenError,
-    NotFoundError,
-    UnauthorizedError,
-    UnreachableError,
-)
+from shipkeeper.kube.errors import ApiError, UnreachableError
 from shipkeeper.kube.reader import Listing, Reader
 from shipkeeper.kube.reflector import Reflector
-from shipkeeper.kube.resources import DAEMON_SETS, NODES, PODS
+from shipkeeper.kube.resources import DAEMON_SETS, PODS
 from shipkeeper.model.duration import format_duration
 from shipkeeper.model.node import UNSCHEDULABLE_TAINT
 from shipkeeper.model.pod import Pod
@@ -36,14 +30,14 @@ from shipkeeper.nodes.deadline import Deadline
 from shipkeeper.nodes.departure import Departure, overdue
 from shipkeeper.nodes.eviction import SERVER_ERRORS, Evictor
 from shipkeeper.nodes.filters import daemon_set_of, is_long_deleted
+from shipkeeper.nodes.kubelet import Kubelet
 from shipkeeper.nodes.observe import ClusterState
 from shipkeeper.nodes.options import DrainOptions
-from shipkeeper.nodes.plan import PodAction, unreachable
+from shipkeeper.nodes.plan import PodAction
 from shipkeeper.nodes.still_cordoned import require_cordoned
 from shipkeeper.nodes.tiers import rank_of
 
 _LOOK_AGAIN = 1.0  # seconds between looks at a pod that does not end
-_ASK_NODE_AGAIN = 10.0  # seconds between questions whether its node is reachable
 _OFTEN = 3  # pods of one controller that came to the node since the drain began
 _FOR_LONG = 10.0  # seconds that they keep coming: a scheduler may know of the cordon late
 
@@ -98,7 +92,7 @@ class NodeDrain:
         self._arrivals: Counter[str] = Counter()
         self._first_arrivals: dict[str, float] = {}
         self._stirred = asyncio.Event()
-        self._node_asked_at = 0.0
+        self._kubelet = Kubelet(reader, node)
 
     async def run(self) -> None:
         """Move every pod that must go. Raises BlockedError or DrainError naming what is left."""
@@ -261,9 +255,9 @@ class NodeDrain:
                 if is_long_deleted(pod, limit, datetime.now(UTC)):
                     self._say(pod, "Skipped", f"its deletion was due more than {limit}s ago")
                     return
-                if why := overdue(pod, datetime.now(UTC)):
+                await self._kubelet.require_reachable()
+                if why := self._kubelet.awaits(pod):
                     self._say(pod, "Terminating", why)
-                await self._require_reachable_node()
 
     async def _force(self, departure: Departure) -> None:
         """End a pod past its budget, as was chosen for a drain that takes too long."""
@@ -274,8 +268,8 @@ class NodeDrain:
             return
         if self._deadline.is_left_alone(pod):
             raise _without_controller(pod)
-        self._node_asked_at = 0.0
-        await self._require_reachable_node()
+        self._kubelet.doubt()
+        await self._kubelet.require_reachable()
         then = self._options.at_deadline
         self._say(pod, "Forced", f"the drain takes longer than {self._deadline.words}: {then}")
         await self._record.write(Phase.BEFORE, item=pod.uid, pod=pod.key, forced=then)
@@ -285,25 +279,6 @@ class NodeDrain:
             if isinstance(error, ApiError) and error.status.code not in SERVER_ERRORS:
                 raise
             self._say(pod, "Waiting", error.message)
-
-    async def _require_reachable_node(self) -> None:
-        """Pods on a node whose kubelet is silent never end: say so instead of waiting for it."""
-        now = asyncio.get_running_loop().time()
-        if self._node_asked_at and now - self._node_asked_at < _ASK_NODE_AGAIN:
-            return
-        self._node_asked_at = now
-        try:
-            node = await self._reader.get(NODES, self._node)
-        except (NotFoundError, UnreachableError, ForbiddenError, UnauthorizedError):
-            # A node that is gone takes its pods along; an API server that is gone, or knows no
-            # permissions, comes back, or the lock is lost and the run ends.
-            return
-        if not node.is_reachable:
-            verdict = unreachable(node)
-            self._node_asked_at = 0.0
-            raise BlockedError(
-                f"{verdict.target}: {verdict.message}", reason=verdict.reason, hint=verdict.remedy
-            )
 
     def _current(self, pod: Pod) -> Pod | None:
         """The pod as it is now; None if it, or the pod that it was, is gone."""

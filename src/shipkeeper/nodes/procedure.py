@@ -16,10 +16,10 @@ from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.run import RunResult
 from shipkeeper.engine.session import (
     Session,
-    cluster_identity,
     drive,
     open_session,
     require_resumable,
+    require_same_cluster,
 )
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import UsageError
@@ -150,7 +150,7 @@ async def resume(connection: Connection, journal: Journal, run: RunRecord, tell:
             reason="RunEnded",
             hint="run its command again to begin a new one",
         )
-    await _require_same_cluster(connection, run)
+    await require_same_cluster(connection, run)
     await _require_work(connection, run.plan)
     async with drive(connection, journal, run, tell) as session:
         return await carry_out(connection, journal, session, tell)
@@ -167,7 +167,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
             reason="RunEnded",
             hint="put nodes back in service with: shipkeeper uncordon",
         )
-    await _require_same_cluster(connection, run)
+    await require_same_cluster(connection, run)
     async with drive(connection, journal, run, tell, is_given_up=True) as session:
         await take_back(connection, journal, session, tell)
 
@@ -176,15 +176,6 @@ async def _require_work(connection: Connection, plan: Plan) -> None:
     options, nodes = options_of(plan), nodes_of(plan)
     if isinstance(options, MaintenanceOptions) and nodes:
         await require_work(connection, options, nodes[0])
-
-
-async def _require_same_cluster(connection: Connection, run: RunRecord) -> None:
-    if run.cluster != await cluster_identity(Reader(connection)):
-        raise UsageError(
-            f"run {run.id} began in another cluster: {run.cluster}",
-            reason="OtherCluster",
-            hint="choose that cluster with --context",
-        )
 
 
 async def take_back(connection: Connection, journal: Ledger, session: Session, tell: Sink) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -28,7 +29,8 @@ class ManifestOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Where the operator goes and what it may do; `version` is the cluster's.
 
     `allowed` names what it may do beside the usual (`grants.EXTRAS`); `host_pods` is the namespace
-    in which it may start privileged pods, empty for none.
+    in which it may start privileged pods, empty for none. `traces` is the URL of who receives its
+    traces, empty for nobody, and `trace_headers` the Secret whose key `headers` lets them in.
     """
 
     version: Version
@@ -39,6 +41,8 @@ class ManifestOptions(msgspec.Struct, frozen=True, kw_only=True):
     replicas: int = 2
     allowed: tuple[str, ...] = ()
     host_pods: str = ""
+    traces: str = ""
+    trace_headers: str = ""
 
 
 def manifests(options: ManifestOptions) -> tuple[Manifest, ...]:
@@ -191,6 +195,7 @@ def _container(options: ManifestOptions) -> Manifest:
             _from_field("POD_NAMESPACE", "metadata.namespace"),
             _from_field("NODE_NAME", "spec.nodeName"),
             {"name": "XDG_STATE_HOME", "value": _STATE},
+            *_traces(options),
         ],
         "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
         "livenessProbe": {**probe, "timeoutSeconds": 10, "failureThreshold": 6},
@@ -206,6 +211,18 @@ def _container(options: ManifestOptions) -> Manifest:
         },
         "volumeMounts": [{"name": "state", "mountPath": _STATE}],
     }
+
+
+def _traces(options: ManifestOptions) -> Iterator[Manifest]:
+    """Variables of OpenTelemetry's own."""
+    if not options.traces:
+        return
+    yield {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": options.traces}
+    who = "k8s.namespace.name=$(POD_NAMESPACE),k8s.pod.name=$(POD_NAME)"
+    yield {"name": "OTEL_RESOURCE_ATTRIBUTES", "value": who}
+    if options.trace_headers:
+        key = {"name": options.trace_headers, "key": "headers"}
+        yield {"name": "OTEL_EXPORTER_OTLP_HEADERS", "valueFrom": {"secretKeyRef": key}}
 
 
 def _from_field(name: str, path: str) -> Manifest:
@@ -263,11 +280,19 @@ def _network_policy(options: ManifestOptions) -> Manifest:
                         {"protocol": "TCP", "port": 6443},
                         {"protocol": "TCP", "port": 9090},
                         {"protocol": "TCP", "port": 10250},
+                        *({"protocol": "TCP", "port": port} for port in _ports_of_traces(options)),
                     ]
                 }
             ],
         },
     }
+
+
+def _ports_of_traces(options: ManifestOptions) -> Iterator[int]:
+    """Where its traces go; ports of HTTP itself are not written in a URL."""
+    if options.traces:
+        found = urlsplit(options.traces)
+        yield found.port or (443 if found.scheme == "https" else 80)
 
 
 def as_text(found: Sequence[Manifest]) -> str:

@@ -42,6 +42,7 @@ from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.reconcile import LOOKS, ReportReconciler
 from shipkeeper.operator.runs import Runs
 from shipkeeper.operator.scene import Scene
+from shipkeeper.traces.process import tracing
 
 LEASE = "shipkeeper-operator"
 # Who stands by leads 9 seconds after the last sign of life of a leader that was killed.
@@ -67,6 +68,9 @@ class OperatorOptions(msgspec.Struct, frozen=True, kw_only=True):
 async def operate(options: OperatorOptions, say: Callable[[str], None]) -> None:
     """Stand by and lead until cancelled; then hand over in order."""
     measures = Measures()
+    tracing.report_to(say)
+    # Now, so that what is wrong with it is told before the first run.
+    tracing.tracer()
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
         if options.metrics:

@@ -19,6 +19,7 @@ from shipkeeper.engine.session import (
     drive,
     open_session,
     require_resumable,
+    require_same_cluster,
     run_directory,
 )
 from shipkeeper.engine.verdict import Verdict
@@ -27,7 +28,6 @@ from shipkeeper.kube.access import require_permissions
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnreachableError
 from shipkeeper.kube.reader import Reader
-from shipkeeper.kube.resources import NAMESPACES
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.version import Version
 from shipkeeper.nodes.assembly import Actions, assembled
@@ -102,7 +102,7 @@ async def resume(connection: Connection, journal: Journal, run: RunRecord, tell:
     absence = Absence(options_of(run.plan.request).nodes.ready_timeout)
 
     async def go_on() -> RunResult:
-        await _require_same_cluster(connection, run)
+        await require_same_cluster(connection, run)
         async with drive(connection, journal, run, tell) as session:
             absence.note_there()
             return await _execute(connection, journal, session, tell)
@@ -118,7 +118,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
             reason="RunEnded",
             hint="see what runs now with: shipkeeper upgrade versions",
         )
-    await _require_same_cluster(connection, run)
+    await require_same_cluster(connection, run)
     directory = run_directory(journal, run.id)
     async with (
         drive(connection, journal, run, tell, is_given_up=True) as session,
@@ -159,16 +159,3 @@ async def _begin_anew_while_away(
 
 def _actions(plan: Plan, directory: Path) -> Actions:
     return lambda reader, writer, tell: upgrade_actions(reader, writer, plan, directory, tell)
-
-
-async def _require_same_cluster(connection: Connection, run: RunRecord) -> None:
-    """UsageError in another cluster; ForbiddenError if what told it apart may not be read now."""
-    seen = connection.credentials.server
-    if run.cluster != seen:
-        seen = (await Reader(connection).get(NAMESPACES, "kube-system")).uid
-    if run.cluster != seen:
-        raise UsageError(
-            f"run {run.id} began in another cluster: {run.cluster}",
-            reason="OtherCluster",
-            hint="choose that cluster with --context",
-        )

@@ -221,10 +221,13 @@ class _Gathering(Looking):
             packed = (each.data or {}).get("release", "")
             try:
                 text = _decoded(packed) if isinstance(each, _Secret) else packed
-                self._uses += read_release(text, cluster_scoped)
+                uses, complaints = read_release(text, cluster_scoped)
             except ValueError as error:
-                what = "Secret" if isinstance(each, _Secret) else "ConfigMap"
-                self._skip(f"Helm release of {what} {each.key}", str(error))
+                uses, complaints = (), (str(error),)
+            self._uses += uses
+            what = "Secret" if isinstance(each, _Secret) else "ConfigMap"
+            for why in complaints:
+                self._skip(f"Helm release of {what} {each.key}", why)
 
     async def _deployed(self, resource: Resource[_Holder], fields: str = "") -> tuple[_Holder, ...]:
         listed = await self._reader.list(resource, label_selector=_DEPLOYED, field_selector=fields)
