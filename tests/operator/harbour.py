@@ -195,18 +195,22 @@ class Harbour:
         self.replicas.append(replica)
         return replica
 
-    async def end_all(self) -> None:
-        """Kill every replica, and let the next one lead at once."""
+    def end_all(self) -> None:
+        """Kill every replica."""
         for each in self.replicas:
             if each.process.poll() is None:
                 each.kill()
         self.replicas.clear()
+
+    async def retire(self) -> None:
+        """Kill every replica, and let the next one lead at once."""
+        self.end_all()
         with suppress(NotFoundError):
             await self.writer.delete(LEASES, LEASE, namespace=NAMESPACE)
 
     async def clear(self) -> None:
         """End every replica, and remove every object of ours."""
-        await self.end_all()
+        await self.retire()
         for kind in KINDS:
             for each in (await self.reader.list(kind.resource)).items:
                 patch = {"metadata": {"finalizers": None}}

@@ -230,7 +230,7 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_backup(
         names = [each.name for each in await vault.backups()]
         assert len(names) == before + 1, (dies_at, names)
         assert status.id in names
-        await harbour.end_all()
+        await harbour.retire()
     assert deaths >= 2
     assert [each for each in (await vault.verified()).findings if not each.harmless] == []
 
