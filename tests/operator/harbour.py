@@ -136,16 +136,6 @@ class Harbour:
             context["context"]["user"] = "operator"
         self.kubeconfig.write_text(yaml.safe_dump(config))
 
-    @asynccontextmanager
-    async def tenures(self) -> AsyncGenerator[list[Lease]]:
-        """Every state of the Lease of whoever leads, as the API server told them, from now on."""
-        seen: list[Lease] = []
-        field = f"metadata.name={LEASE}"
-        following = Reflector(self.reader, LEASES, namespace=NAMESPACE, field_selector=field)
-        following.subscribe(lambda change: seen.append(change.object))
-        async with following:
-            yield seen
-
     async def kubectl(self, *arguments: str, given: str = "") -> str:
         """What kubectl prints, as the cluster's administrator."""
         answer = await asyncio.to_thread(
@@ -217,6 +207,16 @@ class Harbour:
                 await self.writer.patch(kind.resource, each.name, patch)
                 with suppress(NotFoundError):
                     await self.writer.delete(kind.resource, each.name)
+
+    @asynccontextmanager
+    async def tenures(self) -> AsyncGenerator[list[Lease]]:
+        """Every state of the Lease of whoever leads, as the API server told them, from now on."""
+        seen: list[Lease] = []
+        field = f"metadata.name={LEASE}"
+        following = Reflector(self.reader, LEASES, namespace=NAMESPACE, field_selector=field)
+        following.subscribe(lambda change: seen.append(change.object))
+        async with following:
+            yield seen
 
     async def create(self, kind: Kind[Any], name: str, spec: dict[str, Any]) -> CustomObject:
         """Create an object of ours."""
