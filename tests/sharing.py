@@ -82,6 +82,8 @@ def share_of(nodeid: str) -> str:
     file = _file_of(nodeid)
     if _uses_hosts(file):
         return "own labs" if file in _OWN_LABS else "lab"
+    if file.startswith("tests/sandbox/test_control_plane"):
+        return "control planes"  # They share two that nobody else may use.
     return nodeid if _kills(file) else file
 
 

@@ -178,8 +178,12 @@ async def test_rule_12_a_grace_period_is_sent_only_when_asked_for(
     (name,) = await world.add_nodes(1)
     await world.up(world.deployment("web", grace_seconds=7))
     await asyncio.to_thread(world.sandbox.hollow.hang_deletions, name)
-    await world.drain(name, grace_period=asked, timeout=1)
-    deleting = [pod for pod in await world.pods(name) if pod.is_deleting]
+    draining = asyncio.create_task(world.drain(name, grace_period=asked))
+    async with asyncio.timeout(60):
+        while not (deleting := [pod for pod in await world.pods(name) if pod.is_deleting]):
+            await asyncio.sleep(0.05)
+    draining.cancel()
+    await asyncio.wait([draining])
     assert [pod.metadata.deletion_grace_period_seconds for pod in deleting] == [given]
 
 

@@ -283,7 +283,7 @@ async def test_a_backup_that_cannot_be_created_is_told_and_made_later(
     assert ("barred", "Failing") in await harbour.events()
     await harbour.kubectl("delete", "clusterrole", name)
     await harbour.set_up(allowed=("backups",))
-    await harbour.end_all()
+    await harbour.retire()
     harbour.start()
     await reaches("barred", "Active", "")
     # A Backup of somebody else has the name that a time's would have.
@@ -405,7 +405,7 @@ async def test_a_leader_that_dies_at_any_write_makes_one_backup_of_a_time(
         assert (status.last_schedule_at, status.last_backup) == (at, backup_name(name, at))
         found = (await harbour.reader.list(BACKUP.resource)).items
         assert len([each for each in found if each.name.startswith(f"{name}-")]) == 1
-        await harbour.end_all()
+        await harbour.retire()
         if not is_dead:
             break
     assert dies_at > 3

@@ -42,7 +42,7 @@ async def _lost(world: World, harbour: Harbour, vault: Vault, *names: str) -> di
     await vault.back_up("before", objects=objects)
     made = await vault.ended("before")
     assert made.phase == "Completed"
-    await harbour.end_all()
+    await harbour.retire()
     assert replica.process.poll() is not None
     await harbour.kubectl("delete", "configmap", *names, "-n", world.name)
     return {"repository": vault.name, "backup": made.id, "objects": objects}
@@ -162,7 +162,7 @@ async def test_a_leader_that_dies_at_any_write_leaves_one_restore(
         for each in ("one", "two"):
             found = await harbour.reader.get(CONFIG_MAPS, each, world.name)
             assert found.data == {"a": "1"}
-        await harbour.end_all()
+        await harbour.retire()
         await harbour.kubectl("delete", "configmap", "one", "two", "-n", world.name)
         if not is_dead:
             break

@@ -15,7 +15,7 @@ FREE = {"metadata": {"finalizers": None}}
 
 
 async def _lose_plan(harbour: Harbour, journal: str) -> None:
-    await harbour.end_all()
+    await harbour.retire()
     await harbour.writer.delete(CONFIG_MAPS, f"{journal}-plan-0", namespace=NAMESPACE)
 
 
