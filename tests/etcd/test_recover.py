@@ -148,6 +148,9 @@ class Field:
         assert done.process.returncode == 0, done.said
         assert done.result["recoverySeconds"] > 0
         print("recoverySeconds", done.result["recoverySeconds"])  # noqa: T201
+        manifest = "/etc/kubernetes/manifests/kube-apiserver.yaml"
+        told = self.lab.run(self.first, "cat", manifest).stdout
+        assert told.count("shipkeeper.dev/recovered: ") == 1
         there = self.kubectl("get", "configmaps")
         assert "kept" in there
         assert "later" not in there
