@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import os
 import resource
 import subprocess
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -211,7 +213,8 @@ async def test_a_host_that_is_away_keeps_no_other_from_the_way_back(tmp_path: Pa
 
 def on_host(program: str) -> "subprocess.CompletedProcess[str]":
     words = ["sh", "-c", programs.patient(program, 2)]
-    return subprocess.run(words, capture_output=True, text=True, check=False)
+    tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return subprocess.run(words, env={"PATH": tools}, capture_output=True, text=True, check=False)
 
 
 def test_what_comes_late_from_somebody_who_was_killed_does_nothing(
@@ -244,3 +247,49 @@ def test_what_comes_late_from_somebody_who_was_killed_does_nothing(
     assert "was given up" in on_host(start).stderr
     assert {each.read_text() for each in (pod, etcd)} == {"old"}
     assert not aside.exists()
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        (
+            "metadata: \n  annotations:\n    a: b  # ours\n  name: api\n",
+            {"annotations": {"a": "b", "shipkeeper.dev/recovered": "aside"}, "name": "api"},
+        ),
+        (
+            'metadata:\n  annotations:\n    shipkeeper.dev/recovered: "before"\n  name: api\n',
+            {"annotations": {"shipkeeper.dev/recovered": "aside"}, "name": "api"},
+        ),
+        # Written in a way of its own, it is put back as it is.
+        ("metadata: {name: api}\n", {"name": "api"}),
+        ("metadata:\n    name: api\n", {"name": "api"}),
+        (
+            "metadata:\n  annotations: {a: b}\n  name: api\n",
+            {"annotations": {"a": "b"}, "name": "api"},
+        ),
+        (
+            "metadata:\n  annotations:\n      a: b\n  name: api\n",
+            {"annotations": {"a": "b"}, "name": "api"},
+        ),
+    ],
+)
+def test_the_api_server_is_another_pod_to_its_kubelet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, metadata: str, expected: dict[str, object]
+) -> None:
+    manifests, aside = tmp_path / "manifests", tmp_path / "aside"
+    monkeypatch.setattr(programs, "MANIFESTS", str(manifests))
+    for folder in (manifests, aside):
+        folder.mkdir()
+    kept, manifest = aside / "kube-apiserver.yaml", manifests / "kube-apiserver.yaml"
+    rest = "spec:\n  # A comment.\n  containers: []\n"
+    kept.write_text(f"apiVersion: v1\nkind: Pod\n{metadata}{rest}")
+    kept.chmod(0o640)
+    for _ in range(2):
+        done = on_host(programs.start_api_server(str(aside)))
+        assert done.returncode == 0, done.stderr
+    text = manifest.read_text()
+    assert msgspec.yaml.decode(text)["metadata"] == expected
+    assert text.endswith(rest)
+    assert ("# ours" in text) == ("# ours" in metadata)
+    assert manifest.stat().st_mode & 0o777 == 0o640
+    assert [each.name for each in tmp_path.rglob("*.*")] == ["kube-apiserver.yaml"]

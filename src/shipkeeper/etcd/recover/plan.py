@@ -181,7 +181,10 @@ def _steps(sites: Sequence[Site], outlook: RecoverOutlook) -> tuple[Step, ...]:
         ("save", "save each old database here as it was left, where there is one"),
         ("start-etcd", "put the edited manifest in place, wait for etcd's processes"),
         ("etcd-healthy", "wait until every member answers a read that needs the quorum"),
-        (NO_RETURN, "put kube-apiserver's manifest back, wait until each is ready"),
+        (
+            NO_RETURN,
+            "put kube-apiserver's manifest back, with an annotation, wait until each is ready",
+        ),
         ("prove", "write, read and watch an object; see controllers act on it"),
     )
     steps: list[Step] = []

@@ -13,6 +13,8 @@ API_SERVER: Final = "kube-apiserver"
 ETCD: Final = "etcd"
 ABSENT: Final = ": No such file or directory"
 """How a host's kernel says ENOENT; whatever else it says, a file may be there."""
+_RECOVERED: Final = "shipkeeper.dev/recovered"
+_PATTERN: Final = _RECOVERED.replace(".", "[.]").replace("/", "[/]")
 # How many seconds a wait may take, as a variable of the shell; see `patient`.
 _WAIT: Final = "$patience"
 
@@ -107,6 +109,28 @@ def put_back(name: str, aside: str) -> str:
     """Put a manifest back where it was, if it was moved."""
     return _program(
         f"test ! -e {aside}/{name}.yaml || mv {aside}/{name}.yaml {MANIFESTS}/{name}.yaml"
+    )
+
+
+def start_api_server(aside: str) -> str:
+    """Put the API server's manifest back, with the name of the recovery in an annotation.
+
+    The kubelet lets a pod that ended wait the longer, up to five minutes, the more often it did, as
+    an API server without etcd does over and over; with another manifest it is another pod. One that
+    is written in another way than kubeadm's is put back as it is.
+    """
+    kept, hidden = f"{aside}/{API_SERVER}.yaml", f"{MANIFESTS}/.{API_SERVER}.new"
+    line = f'{_RECOVERED}: "{aside.rpartition("/")[2]}"'
+    return _program(
+        f"if test -e {kept}; then",
+        f"cp -p {kept} {hidden}",
+        f"sed -e '/^    {_PATTERN}: /d' -e 's|^  annotations: *$|&\\n    {line}|' {kept} >{hidden}",
+        # What kubectl cannot read, the kubelet cannot either.
+        f"kubectl annotate --local --overwrite -f {hidden} {_RECOVERED}=read -o name >/dev/null || "
+        f"cp -p {kept} {hidden}",
+        f"mv {hidden} {MANIFESTS}/{API_SERVER}.yaml",
+        f"rm {kept}",
+        "fi",
     )
 
 

@@ -207,11 +207,7 @@ def recovery_actions(bench: Bench) -> Mapping[str, Action]:
             everywhere(lambda site: programs.await_healthy(site.health_host, site.health_port))
         ),
         NO_RETURN: NoReturn(
-            everywhere(
-                lambda _: (
-                    programs.put_back(programs.API_SERVER, aside) + programs.await_api_server()
-                )
-            )
+            everywhere(lambda _: programs.start_api_server(aside) + programs.await_api_server())
         ),
         "prove": NoReturn(prove),
     }
