@@ -30,4 +30,4 @@ async def test_all_have_ended_when_the_first_error_is_raised() -> None:
 
     with pytest.raises(OSError, match="first"):
         await together(fail_later("first"), fail("second"), fail_later("third"))
-    assert ended == ["first", "third"]
+    assert sorted(ended) == ["first", "third"]
