@@ -1,5 +1,6 @@
 """`shipkeeper access` as its users meet it, over a folder of manifests."""
 
+import io
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -270,6 +271,24 @@ def test_a_baseline_accepts_what_is_known(
     capsys.readouterr()
     assert run("audit", "--from", folder, "--baseline", baseline) == 4
     assert "way-late" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [("-",), ()])
+def test_suggest_reads_what_comes_in(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"resource": "pods", "namespace": "shop", "apiVersion": "v1"}
+    line = {"stage": "ResponseComplete", "verb": "list", "user": {"username": "ann"}}
+    written = msgspec.json.encode({**line, "objectRef": asked})
+    log = io.TextIOWrapper(io.BytesIO(b"no line of a log\n" + written))
+    monkeypatch.setattr("sys.stdin", log)
+    assert run("suggest", *words, "--offline", "-o", "name") == 3
+    assert capsys.readouterr().out == "ann\n"
+
+
+def test_suggest_takes_no_option_for_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("suggest", "audit.log", "--ofline") == 2
+    assert "Unknown option: --ofline." in capsys.readouterr().err
 
 
 def test_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

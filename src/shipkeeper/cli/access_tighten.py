@@ -26,7 +26,7 @@ from shipkeeper.model.words import counted
 
 
 async def suggest(
-    *logs: str,
+    *logs: Annotated[str, Parameter(allow_leading_hyphen=True)],
     subject: Annotated[
         tuple[str, ...],
         Parameter(name=("--subject", "-s"), help="Only this user or ServiceAccount (full name)."),
@@ -42,6 +42,12 @@ async def suggest(
 
     Compared with what is granted now: what was never used, and what would be missing.
     """
+    if unknown := next((each for each in logs if each.startswith("-") and each != "-"), None):
+        raise UsageError(
+            f"Unknown option: {unknown}.",
+            reason="NoOption",
+            hint="see: shipkeeper access suggest --help",
+        )
     needs = Needs(with_names=names)
     bad = sum(_gather(Path(log), needs, denied=denied) for log in logs or ("-",))
     chain = None

@@ -18,6 +18,7 @@ from shipkeeper.etcd.snapshot import open_snapshot
 from shipkeeper.etcd.static_pod import decode_static_pod
 from shipkeeper.etcd.status import read_status
 from shipkeeper.hosts.host import Host
+from shipkeeper.hosts.together import together
 
 
 async def prepare(
@@ -28,7 +29,7 @@ async def prepare(
     timeout: how many seconds each wait for a process or for its health may take.
     """
     path, size, revision, digest = await asyncio.to_thread(_check, snapshot, skip=skip_hash_check)
-    seen = await asyncio.gather(*map(_look, hosts.values()))
+    seen = await together(*map(_look, hosts.values()))
     request = {
         "snapshot": str(path),
         "sha256": digest,

@@ -1,6 +1,5 @@
 """A renewal: look at the hosts, plan, and what its runs are done by."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +29,7 @@ from shipkeeper.engine.journal import Journal
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.hosts.host import Host
+from shipkeeper.hosts.together import together
 
 
 async def prepare(hosts: Mapping[str, Host], request: Request, server: str) -> Plan:
@@ -37,13 +37,13 @@ async def prepare(hosts: Mapping[str, Host], request: Request, server: str) -> P
 
     `server` is the URL at which the cluster was asked for them; empty if they were named.
     """
-    seen = await asyncio.gather(*map(observe, hosts.values()))
+    seen = await together(*map(observe, hosts.values()))
     return plan_renewal(seen, request, datetime.now(UTC), server=server)
 
 
 async def observe(host: Host) -> Seen:
     """A host as it is now: its certificates, its tools, and what its ports present."""
-    found, tools = await asyncio.gather(look(host), run_on(host, programs.survey()))
+    found, tools = await together(look(host), run_on(host, programs.survey()))
     watched = tuple(watched_ports(found))
     seen = await present(host, watched)
     leading = await present(host, leader_ports(watched))

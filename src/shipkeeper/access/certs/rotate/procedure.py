@@ -25,6 +25,7 @@ from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Sink
 from shipkeeper.errors import BlockedError, UsageError
 from shipkeeper.hosts.host import Host
+from shipkeeper.hosts.together import together
 from shipkeeper.kube.connection import Connection
 
 _AT_ONCE = 16
@@ -47,12 +48,12 @@ async def prepare(connection: Connection, sites: Mapping[str, Host], wish: Wish)
 
     async def look(node: str, host: Host) -> Place:
         async with slots:
-            seen, said = await asyncio.gather(
+            seen, said = await together(
                 observe(host), run_on(host, programs.kept(keep_of(wish.authority)))
             )
             return Place(node=node, seen=seen, kept=read_kept(said))
 
-    places = await asyncio.gather(*(look(node, host) for node, host in sites.items()))
+    places = await together(*(look(node, host) for node, host in sites.items()))
     if not any(each.is_control_plane for each in places):
         raise UsageError(
             "no host of the control plane was found",
