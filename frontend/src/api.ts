@@ -1,5 +1,7 @@
 // Requests to the console: JSON both ways, and what goes wrong in the server's own words.
 
+import { at } from './router'
+
 export interface ProblemBody {
   reason: string
   message: string
@@ -24,11 +26,16 @@ export function rememberCsrf(token: string): void {
 }
 
 export function ask<T>(path: string): Promise<T> {
-  return send<T>('GET', path)
+  return send<T>('GET', at(path))
 }
 
 export function act<T>(path: string, body: unknown): Promise<T> {
-  return send<T>('POST', path, body)
+  return send<T>('POST', at(path), body)
+}
+
+/** The same of the console as a whole, of whichever cluster this page is. */
+export function askConsole<T>(path: string): Promise<T> {
+  return send<T>('GET', path)
 }
 
 async function send<T>(method: string, path: string, body?: unknown): Promise<T> {

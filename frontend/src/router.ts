@@ -2,6 +2,9 @@
 
 import { signal } from '@preact/signals'
 
+/** Of several clusters each has addresses of its own; to change between them is to load a page anew. */
+export const base = baseOf(location.pathname)
+
 export interface Place {
   page: string
   rest: string
@@ -10,8 +13,13 @@ export interface Place {
 
 export const place = signal<Place>(read())
 
+/** The address of a path in this cluster. */
+export function at(path: string): string {
+  return base + path
+}
+
 export function go(path: string): void {
-  history.pushState(null, '', path)
+  history.pushState(null, '', at(path))
   place.value = read()
   window.scrollTo(0, 0)
 }
@@ -33,13 +41,20 @@ export function follow(event: MouseEvent): void {
   const isPlain = !event.defaultPrevented && event.button === 0
   const isModified = event.metaKey || event.ctrlKey || event.shiftKey || event.altKey
   if (!anchor || !isPlain || isModified || anchor.target || anchor.hasAttribute('download')) return
-  if (anchor.origin !== location.origin || anchor.pathname.startsWith('/api/')) return
+  // What is another cluster's is loaded anew: nothing that this page knows goes along.
+  if (anchor.origin !== location.origin || baseOf(anchor.pathname) !== base) return
+  const path = anchor.pathname.slice(base.length)
+  if (path.startsWith('/api/')) return
   event.preventDefault()
-  go(anchor.pathname + anchor.search)
+  go(path + anchor.search)
+}
+
+function baseOf(pathname: string): string {
+  return /^\/clusters\/[^/]+/.exec(pathname)?.[0] ?? ''
 }
 
 function read(): Place {
-  const [, page = '', ...rest] = location.pathname.split('/')
+  const [, page = '', ...rest] = location.pathname.slice(base.length).split('/')
   return {
     page: decodeURIComponent(page),
     rest: rest.map(decodeURIComponent).join('/'),

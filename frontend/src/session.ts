@@ -2,6 +2,7 @@
 
 import { signal } from '@preact/signals'
 import { act, ask, asProblem, Problem, rememberCsrf, type ProblemBody } from './api'
+import { base } from './router'
 
 export interface PageEntry {
   name: string
@@ -24,11 +25,15 @@ export interface Door {
   way: 'link' | 'token'
   takesCertificates: boolean
   certificate: string | null
+  /** The cluster, of several; and whether whoever started the console is logged in to another. */
+  context: string
+  isElsewhere: boolean
 }
 
 type State =
   | { kind: 'asking' }
   | { kind: 'in'; session: Session }
+  | { kind: 'choosing' }
   | { kind: 'out'; door: Door; was: boolean }
   | { kind: 'away'; problem: ProblemBody }
 
@@ -42,6 +47,8 @@ export async function begin(): Promise<void> {
   } catch (error) {
     if (error instanceof Problem && error.status === 401) {
       await out(false)
+    } else if (error instanceof Problem && error.reason === 'NoCluster') {
+      state.value = { kind: 'choosing' }
     } else {
       state.value = { kind: 'away', problem: asProblem(error) }
     }
@@ -50,10 +57,20 @@ export async function begin(): Promise<void> {
 
 export async function out(was: boolean): Promise<void> {
   try {
-    state.value = { kind: 'out', door: await ask<Door>('/api/door'), was }
+    const door = await ask<Door>('/api/door')
+    if (door.isElsewhere && !was) {
+      await act('/api/login/elsewhere', {})
+      return await begin()
+    }
+    state.value = { kind: 'out', door, was }
   } catch (error) {
     state.value = { kind: 'away', problem: asProblem(error) }
   }
+}
+
+/** Which cluster this is, of several; to be said wherever something is begun. */
+export function inCluster(): string {
+  return base && state.value.kind === 'in' ? ` in ${state.value.session.context}` : ''
 }
 
 export async function logIn(token: string): Promise<void> {

@@ -4,9 +4,13 @@ import { signal, useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
 import { PAGES } from './pages'
 import { allShortcuts, onKey } from './keys'
-import { follow, go, place } from './router'
+import { named } from './clusters'
+import { at, base, follow, go, place } from './router'
 import { begin, logOut, state, type Session } from './session'
 import { theme, turnTheme } from './theme'
+import { Choice, OtherClusters } from './parts/Choice'
+import { ClusterList, useClusters } from './parts/ClusterList'
+import { ClusterSwitch } from './parts/ClusterSwitch'
 import { Dialog } from './parts/Dialog'
 import { Icon } from './parts/Icon'
 import { Note } from './parts/Note'
@@ -23,13 +27,18 @@ export function Shell() {
     case 'away':
       return (
         <main class="alone">
-          <Note tone="bad" title={now.problem.message} hint={now.problem.hint}>
-            <button class="button" onClick={() => void begin()}>
-              Try again
-            </button>
-          </Note>
+          <div class="login">
+            <Note tone="bad" title={now.problem.message} hint={now.problem.hint}>
+              <button class="button" onClick={() => void begin()}>
+                Try again
+              </button>
+            </Note>
+            {base && <OtherClusters />}
+          </div>
         </main>
       )
+    case 'choosing':
+      return <Choice />
     case 'out':
       return <Login door={now.door} was={now.was} />
     case 'in':
@@ -44,12 +53,12 @@ function Inside({ session }: { session: Session }) {
   const title = session.pages.find((each) => each.name === name)?.title ?? 'Not found'
 
   useEffect(() => {
-    document.title = `${title} · shipkeeper`
+    document.title = [title, ...(base ? [session.context] : []), 'shipkeeper'].join(' · ')
   }, [title])
   useEffect(() => {
     const ends = [
       onKey('?', 'this help', () => (helpIsOpen.value = true)),
-      onKey(':', 'go to a page', () => (jumpIsOpen.value = true)),
+      onKey(':', base ? 'go to a page, or to another cluster' : 'go to a page', () => (jumpIsOpen.value = true)),
     ]
     return () => ends.forEach((end) => end())
   }, [])
@@ -60,21 +69,25 @@ function Inside({ session }: { session: Session }) {
         Skip to the content
       </a>
       <header class="top">
-        <a class="brand" href={`/${first}`} aria-label="shipkeeper, first page">
+        <a class="brand" href={at(`/${first}`)} aria-label="shipkeeper, first page">
           <Icon name="wheel" />
           <span>shipkeeper</span>
         </a>
         <nav class="tabs" aria-label="Pages">
           {session.pages.map((each) => (
-            <a href={`/${each.name}`} aria-current={each.name === name ? 'page' : undefined}>
+            <a href={at(`/${each.name}`)} aria-current={each.name === name ? 'page' : undefined}>
               {each.title}
             </a>
           ))}
         </nav>
         <div class="top-end">
-          <span class="cluster" title={session.cluster}>
-            {session.context || session.cluster.replace(/^https?:\/\//, '')}
-          </span>
+          {base ? (
+            <ClusterSwitch name={session.context} server={session.cluster} />
+          ) : (
+            <span class="cluster" title={session.cluster}>
+              {session.context || session.cluster.replace(/^https?:\/\//, '')}
+            </span>
+          )}
           <button
             class="plain"
             onClick={turnTheme}
@@ -100,7 +113,7 @@ function Inside({ session }: { session: Session }) {
         ) : (
           <div class="page">
             <Note tone="info" title="There is no such page" hint="Choose one above, or press : to jump.">
-              <a class="button" href={`/${first}`}>
+              <a class="button" href={at(`/${first}`)}>
                 To the first page
               </a>
             </Note>
@@ -167,20 +180,22 @@ function Jump({ session, onClose }: { session: Session; onClose: () => void }) {
   const typed = useSignal('')
   const found = () =>
     session.pages.filter((each) => each.title.toLowerCase().includes(typed.value.toLowerCase()))
+  const clusters = base ? named(useClusters()?.clusters ?? [], typed.value) : []
   return (
     <Dialog title="Go to" onClose={onClose}>
       <form
         onSubmit={(event) => {
           event.preventDefault()
-          const first = found()[0]
-          if (first) go(`/${first.name}`)
+          const [page, cluster] = [found()[0], clusters[0]]
+          if (page) go(`/${page.name}`)
+          else if (cluster) location.assign(`${cluster.path}/${place.value.page}`)
           onClose()
         }}
       >
         <input
           class="field wide"
-          aria-label="Page"
-          placeholder="fleet, journal …"
+          aria-label={base ? 'Page or cluster' : 'Page'}
+          placeholder={base ? 'fleet, journal, a cluster …' : 'fleet, journal …'}
           autoFocus
           onInput={(event) => (typed.value = event.currentTarget.value)}
         />
@@ -188,12 +203,18 @@ function Jump({ session, onClose }: { session: Session; onClose: () => void }) {
       <ul class="jump">
         {session.pages.map((each) => (
           <li>
-            <a href={`/${each.name}`} onClick={onClose}>
+            <a href={at(`/${each.name}`)} onClick={onClose}>
               {each.title}
             </a>
           </li>
         ))}
       </ul>
+      {base && (
+        <>
+          <h3>Clusters</h3>
+          <ClusterList clusters={clusters} onward={`/${place.value.page}`} />
+        </>
+      )}
     </Dialog>
   )
 }

@@ -4,6 +4,7 @@
 
 import { batch, signal } from '@preact/signals'
 import { act, ask, Problem, type ProblemBody } from './api'
+import { at } from './router'
 import { out } from './session'
 
 export interface Trouble {
@@ -128,7 +129,7 @@ export class Live {
   private open(): void {
     const asked = new URLSearchParams(this.query)
     if (this.last) asked.set('last', this.last)
-    const source = new EventSource(`/api/stream/${this.page}?${asked.toString()}`)
+    const source = new EventSource(at(`/api/stream/${this.page}?${asked.toString()}`))
     this.source = source
     this.isStale = false
     if (this.link.value === 'hidden') this.link.value = 'connecting'

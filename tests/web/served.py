@@ -44,6 +44,7 @@ async def served(
     host: str = "127.0.0.1",
     place: Place | None = None,
     client_ca: Path | None = None,
+    contexts: tuple[str, ...] = (),
 ) -> AsyncGenerator[Served]:
     """Serve a console for the length of the context; no request of it may meet a bug.
 
@@ -62,6 +63,7 @@ async def served(
         directory=state_dir() / "console",
         place=place,
         client_ca=client_ca,
+        contexts=contexts,
     )
     with contextlib.closing(journal):
         async with serving(options, journal, said.append, bugs.append) as url:
@@ -70,10 +72,14 @@ async def served(
 
 
 class Tab:
-    """A browser's tab: a session, and one stream whose values are kept as a page keeps them."""
+    """A browser's tab: a session, and one stream whose values are kept as a page keeps them.
+
+    `base` is where the cluster is that it looks at, of several.
+    """
 
     def __init__(self, url: str, http: aiohttp.ClientSession) -> None:
         self.url = url
+        self.base = ""
         self.http = http
         self.csrf = ""
         self.items: dict[str, Any] = {}
@@ -86,7 +92,7 @@ class Tab:
 
     async def get(self, path: str, **headers: str) -> tuple[int, Any]:
         """Status and body of a GET."""
-        async with self.http.get(self.url + path, headers=headers) as response:
+        async with self.http.get(self.url + self.base + path, headers=headers) as response:
             return response.status, _body(await response.read())
 
     async def post(
@@ -98,7 +104,7 @@ class Tab:
             "X-Shipkeeper-CSRF": self.csrf if csrf is None else csrf,
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        async with self.http.post(self.url + path, json=body, headers=sent) as response:
+        async with self.http.post(self.url + self.base + path, json=body, headers=sent) as response:
             return response.status, _body(await response.read())
 
     async def enter(self, link: str) -> None:
@@ -133,7 +139,9 @@ class Tab:
                 await self._changed.wait()
 
     async def _follow(self, page: str, query: dict[str, str]) -> None:
-        async with self.http.get(f"{self.url}/api/stream/{page}", params=query) as response:
+        async with self.http.get(
+            f"{self.url}{self.base}/api/stream/{page}", params=query
+        ) as response:
             assert response.status == 200, await response.read()
             lines: dict[str, str] = {}
             async for raw in response.content:

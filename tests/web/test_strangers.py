@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from shipkeeper.backup.manifest import is_map
 from shipkeeper.sandbox.sandbox import Sandbox
-from shipkeeper.web import server
+from shipkeeper.web import opening
 from shipkeeper.web.app import Application
 from tests.nodes.world import World
 from tests.web.served import Served, Tab, served, tab_of
@@ -50,6 +50,7 @@ ASKED: dict[str, Json] = {
     "/api/session": {},
     "/api/login": {"token": "x"},
     "/api/login/certificate": {},
+    "/api/login/elsewhere": {},
     "/api/logout": {"more": 1},
     "/api/stream/{page}": {"q": "", "sort": "name", "from": "0", "to": "9", "node": "a", "run": ""},
     "/api/look": {"stream": "x", "query": {"q": "x"}},
@@ -79,7 +80,7 @@ ASKED: dict[str, Json] = {
     "/api/access/matrix": {"namespace": "", "resources": "secrets", "q": ""},
     "/api/access/certificates": {"find": ""},
 }
-OPEN = {"/api/door", "/api/login", "/api/login/certificate"}
+OPEN = {"/api/door", "/api/login", "/api/login/certificate", "/api/login/elsewhere"}
 # What is asked of the API server in a request that writes nothing.
 QUESTIONS = ("selfsubject", "tokenreviews")
 Opened = Callable[..., Any]
@@ -102,7 +103,7 @@ def routes(monkeypatch: pytest.MonkeyPatch) -> list[Route]:
             super().__init__(*given)
             found.extend(self.routes)
 
-    monkeypatch.setattr(server, "Application", Known)
+    monkeypatch.setattr(opening, "Application", Known)
     return found
 
 
@@ -143,7 +144,7 @@ async def send(tab: Tab, operation: Operation, asked: object, **headers: str) ->
         body = None
     else:
         body = json.dumps(asked).encode()
-    url = tab.url + path
+    url = tab.url + tab.base + path
     async with tab.http.request(operation.method, url, data=body, headers=sent) as answer:
         is_stream = answer.content_type == "text/event-stream"
         content = await (answer.content.readany() if is_stream else answer.read())

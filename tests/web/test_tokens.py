@@ -86,6 +86,8 @@ async def test_links_and_plain_http_are_no_way_in(public: Served) -> None:
             "way": "token",
             "takesCertificates": False,
             "certificate": None,
+            "context": "",
+            "isElsewhere": False,
         }
         async with tab.http.get(f"{tab.url}/", params={"link": "x"}):
             pass

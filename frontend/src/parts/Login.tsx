@@ -1,6 +1,8 @@
 import { useState } from 'preact/hooks'
 import { asProblem, type ProblemBody } from '../api'
 import { begin, logIn, logInByCertificate, type Door } from '../session'
+import { base } from '../router'
+import { OtherClusters } from './Choice'
 import { Icon } from './Icon'
 import { Note } from './Note'
 
@@ -13,12 +15,13 @@ export function Login({ door, was }: { door: Door; was: boolean }) {
         </p>
         {was && <Note tone="info" title="Your session has ended" />}
         {door.way === 'link' ? <ByLink /> : <ByToken door={door} />}
+        {base && <OtherClusters />}
       </div>
     </main>
   )
 }
 
-function ByLink() {
+export function ByLink() {
   const wasUsed = location.hash === '#used'
   return (
     <>
@@ -56,7 +59,7 @@ function ByToken({ door }: { door: Door }) {
         void entering(() => logIn(token))
       }}
     >
-      <h1>Log in</h1>
+      <h1>Log in{door.context && ` to ${door.context}`}</h1>
       {door.certificate !== null && (
         <button
           type="button"
@@ -71,8 +74,9 @@ function ByToken({ door }: { door: Door }) {
         <p class="dim">A client certificate of the cluster would log in, too; this browser showed none.</p>
       )}
       <p>
-        With a token that the cluster knows: a ServiceAccount's, or the one of your identity provider.
-        Everything here is then done as you.
+        With a token that {door.context ? `cluster ${door.context}` : 'the cluster'} knows: a ServiceAccount's, or the
+        one of your identity provider. Everything here is then done as you.
+        {door.context && ' No other cluster gets to see it.'}
       </p>
       <label class="label" for="token">
         Token

@@ -1,3 +1,5 @@
+import { at } from '../router'
+
 export interface Subpage {
   path: string
   title: string
@@ -8,7 +10,7 @@ export function Subpages({ parts, now, label }: { parts: Subpage[]; now: string;
   return (
     <nav class="subpages" aria-label={label}>
       {parts.map((each) => (
-        <a href={each.path} aria-current={each.path === now ? 'page' : undefined}>
+        <a href={at(each.path)} aria-current={each.path === now ? 'page' : undefined}>
           {each.title}
         </a>
       ))}

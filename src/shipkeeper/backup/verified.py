@@ -1,6 +1,7 @@
 """When a repository was last verified from this machine, and what was found."""
 
 import os
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +27,11 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return tuple(
             each for each in self.findings if backup.name in each.backups and not each.harmless
         )
+
+    def about(self, names: Collection[str]) -> "Verification":
+        """The same with what was found of these backups alone."""
+        found = tuple(each for each in self.findings if set(each.backups) & set(names))
+        return msgspec.structs.replace(self, findings=found)
 
 
 def remember(directory: Path, repository: str, began: datetime, report: Report) -> Verification:

@@ -14,6 +14,7 @@ import msgspec
 from cyclopts import App
 
 from shipkeeper.cli.failure import Failure, failure_of
+from shipkeeper.cli.flags import CURRENT, Cluster, Clusters
 from shipkeeper.cli.output import Held, holding, say, show
 from shipkeeper.engine.report import Column, Report, Table, item_list
 from shipkeeper.errors import (
@@ -46,6 +47,8 @@ READING = frozenset(
     }
 )
 _ACTING = frozenset({("maintain",), ("maintain", "run"), ("backup", "create")})
+# What is begun once, for all of them together.
+_TOGETHER = frozenset({("serve",)})
 # The exit code of all is that of the cluster that is worst off: the first of these.
 _GRAVEST_FIRST = (
     *(EXIT_INTERRUPTED, EXIT_ERROR, EXIT_USAGE, EXIT_LOCK_HELD),
@@ -90,6 +93,8 @@ def several_contexts(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[st
         return (), list(arguments)
     named = _value_of("--kubeconfig", arguments)
     known = context_names(kubeconfig_files(named))
+    if len(wished) == 1 and wished[0] in known:
+        return (), list(arguments)
     found = [each for wish in wished for each in _matching(wish, known)]
     return tuple(dict.fromkeys(found)), rest
 
@@ -100,6 +105,8 @@ def on_each(app: App, contexts: Sequence[str], arguments: list[str]) -> int:
     UsageError if the command is not for several clusters.
     """
     chain = tuple(app.parse_commands(arguments)[0])
+    if chain in _TOGETHER:
+        return _together(app, contexts, arguments)
     if chain not in READING | _ACTING:
         raise UsageError(
             f"shipkeeper {' '.join(chain)} is for one cluster at a time".replace("  ", " "),
@@ -111,6 +118,16 @@ def on_each(app: App, contexts: Sequence[str], arguments: list[str]) -> int:
     answers = asyncio.run(_in_turn(commands) if is_acting else _side_by_side(commands))
     _show(answers)
     return _gravest(answers)
+
+
+def _together(app: App, contexts: Sequence[str], arguments: list[str]) -> int:
+    command, bound, _ = app.parse_args(arguments, exit_on_error=False, print_error=False)
+    one: Cluster = bound.kwargs.get("cluster", CURRENT)
+    several = Clusters(
+        kubeconfig=one.kubeconfig, as_=one.as_, as_group=one.as_group, contexts=tuple(contexts)
+    )
+    asyncio.run(command(*bound.args, **{**bound.kwargs, "cluster": several}))
+    return EXIT_OK
 
 
 def _bound(app: App, arguments: list[str], context: str) -> Command:

@@ -10,7 +10,7 @@ from shipkeeper.errors import UsageError
 from shipkeeper.kube.config import PAGE_SIZE, ConnectionOptions
 from shipkeeper.model.selector import parse_selector
 
-__all__ = ["CURRENT", "Cluster", "DryRun", "Output", "Selector", "require_targets"]
+__all__ = ["CURRENT", "Cluster", "Clusters", "DryRun", "Output", "Selector", "require_targets"]
 
 _CONNECTION = Group("Connection", sort_key=2)
 
@@ -51,6 +51,19 @@ class Cluster:
 
 # The kubeconfig's current context, as oneself.
 CURRENT = Cluster()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clusters(Cluster):
+    """Several of them for one command; cli/clusters.py makes it of several --context."""
+
+    contexts: tuple[str, ...]
+
+    def one(self, context: str) -> Cluster:
+        """One of them alone."""
+        return Cluster(
+            kubeconfig=self.kubeconfig, context=context, as_=self.as_, as_group=self.as_group
+        )
 
 
 def require_targets(names: tuple[str, ...], selector: str, *, every: bool = False) -> None:

@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.failure import save_crash
-from shipkeeper.cli.flags import CURRENT, Cluster
+from shipkeeper.cli.flags import CURRENT, Cluster, Clusters
 from shipkeeper.cli.output import say
 from shipkeeper.cli.spelling import spelled
 from shipkeeper.paths import state_dir
@@ -37,7 +37,14 @@ async def serve(
     repository: RepositoryFlags = HERE,
     cluster: Cluster = CURRENT,
 ) -> None:
-    """Open the console: see the fleet and its runs in a browser, and act on them."""
+    """Open the console: see the fleet and its runs in a browser, and act on them.
+
+    With several --context, or a pattern, it shows all these clusters, each with a login of its own.
+    """
+    contexts = cluster.contexts if isinstance(cluster, Clusters) else ()
+    if isinstance(cluster, Clusters):
+        # A pattern may mean one alone, which is then served as if it was named.
+        cluster = cluster.one(contexts[0] if len(contexts) == 1 else "")
     options = ServeOptions(
         host=address,
         port=port,
@@ -48,6 +55,7 @@ async def serve(
         directory=state_dir() / "console",
         place=repository.place() if repository.repo else None,
         client_ca=Path(client_ca_file) if client_ca_file else None,
+        contexts=contexts if len(contexts) > 1 else (),
     )
     async with serving(options, open_journal(), say, report) as url:
         say(f"the console is at {url} (Ctrl-C ends it; runs that it started go on)")

@@ -25,8 +25,8 @@ async def with_token(credentials: Credentials, token: str) -> Credentials:
     return made
 
 
-def token_kubeconfig(credentials: Credentials, token: str) -> bytes:
-    """A kubeconfig that does what `with_token` does; it holds the token."""
+def token_kubeconfig(credentials: Credentials, token: str, context: str = "kubernetes") -> bytes:
+    """A kubeconfig of one context that does what `with_token` does; it holds the token."""
     cluster: dict[str, object] = {"server": credentials.server}
     if credentials.authority:
         cluster["certificate-authority-data"] = b64encode(credentials.authority).decode()
@@ -42,9 +42,7 @@ def token_kubeconfig(credentials: Credentials, token: str) -> bytes:
             "kind": "Config",
             "clusters": [{"name": "kubernetes", "cluster": cluster}],
             "users": [{"name": "person", "user": {"token": token}}],
-            "contexts": [
-                {"name": "kubernetes", "context": {"cluster": "kubernetes", "user": "person"}}
-            ],
-            "current-context": "kubernetes",
+            "contexts": [{"name": context, "context": {"cluster": "kubernetes", "user": "person"}}],
+            "current-context": context,
         }
     )

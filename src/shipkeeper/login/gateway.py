@@ -31,8 +31,8 @@ from shipkeeper.serving.guessing import Attempt, Attempts, TooManyFailuresError
 from shipkeeper.serving.https import Limits, Request, Response, read_json
 
 LOGIN, RENEW, REVIEW = "/login", "/renew", "/tokenreview"
-_VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
-_KIND = "TokenReview"
+VERSIONS = ("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1")
+KIND = "TokenReview"
 _LIMITS = Limits(body=64 * 1024)
 # The words of every refusal are the same: who guesses learns nothing from them.
 _REFUSED = b'{"error":"login refused: the name or the password is wrong, or the user may not"}'
@@ -40,19 +40,25 @@ _OVER = b'{"error":"the session is over: log in again"}'
 _UNAVAILABLE = b'{"error":"the directory cannot be asked: try again"}'
 
 
-class _Login(msgspec.Struct, frozen=True):
+class Login(msgspec.Struct, frozen=True):
+    """What somebody logs in with."""
+
     login: str
     password: str
 
 
-class _ReviewSpec(msgspec.Struct, frozen=True):
+class ReviewSpec(msgspec.Struct, frozen=True):
+    """What an API server wants to know: whose token this is."""
+
     token: str = ""
 
 
-class _Review(msgspec.Struct, frozen=True, rename="camel"):
+class Review(msgspec.Struct, frozen=True, rename="camel"):
+    """A TokenReview of either version, as far as it is read."""
+
     api_version: str = ""
     kind: str = ""
-    spec: _ReviewSpec = _ReviewSpec()
+    spec: ReviewSpec = ReviewSpec()
 
 
 class Gateway:
@@ -83,7 +89,7 @@ class Gateway:
 
     async def _login(self, request: Request) -> Response:
         try:
-            asked: _Login = read_json(request.body, _Login)
+            asked: Login = read_json(request.body, Login)
         except ValueError as error:
             return Response(400, _error(str(error)))
         try:
@@ -99,7 +105,7 @@ class Gateway:
             header = ("Retry-After", str(round(error.wait) + 1))
             return Response(429, _error("too many wrong passwords: try again later"), (header,))
 
-    async def _attempt(self, request: Request, asked: _Login, attempt: Attempt) -> Response:
+    async def _attempt(self, request: Request, asked: Login, attempt: Attempt) -> Response:
         try:
             person = await self._log_in(asked)
         except RefusedError as error:
@@ -114,7 +120,7 @@ class Gateway:
         self._allow("login", request, session, person)
         return _issued(issued)
 
-    async def _log_in(self, asked: _Login) -> Person:
+    async def _log_in(self, asked: Login) -> Person:
         require_password(asked.password)
         try:
             person = await self._people.of(asked.login)
@@ -148,16 +154,16 @@ class Gateway:
         if self._settings.listen.client_ca is not None and not request.is_known:
             return Response(403, _error("a client certificate of an API server is needed"))
         try:
-            asked: _Review = read_json(request.body, _Review)
+            asked: Review = read_json(request.body, Review)
         except ValueError as error:
             return Response(400, _error(str(error)))
-        if asked.kind != _KIND or asked.api_version not in _VERSIONS:
-            return Response(400, _error(f"not a {_KIND}: {asked.api_version} {asked.kind}"))
+        if asked.kind != KIND or asked.api_version not in VERSIONS:
+            return Response(400, _error(f"not a {KIND}: {asked.api_version} {asked.kind}"))
         status = await self._status(request, asked.spec)
-        answer = {"apiVersion": asked.api_version, "kind": _KIND, "status": status}
+        answer = {"apiVersion": asked.api_version, "kind": KIND, "status": status}
         return Response(200, msgspec.json.encode(answer))
 
-    async def _status(self, request: Request, spec: _ReviewSpec) -> dict[str, Any]:
+    async def _status(self, request: Request, spec: ReviewSpec) -> dict[str, Any]:
         session = self._signer.read(spec.token, "review", now())
         if session is None:
             # It may be one of another authenticator's: that is no failure, and nobody's login.

@@ -1,6 +1,6 @@
-"""The console as an ASGI application: doors, streams, pages and files behind one guard."""
+"""A console as an ASGI application: doors, streams, pages and files."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -13,44 +13,50 @@ from shipkeeper.kube.identity import Identity
 from shipkeeper.web.console import Console
 from shipkeeper.web.doors import Doors
 from shipkeeper.web.files import Files
-from shipkeeper.web.guard import Guard, IsOurs, Report
 from shipkeeper.web.problem import explain
 from shipkeeper.web.registry import make_pages
+from shipkeeper.web.sessions import Sessions
 from shipkeeper.web.stream import Streams
 
 
 class Application:
-    """What is served, by which routes, and how its streams are ended."""
+    """What is served, by which routes, and how it is ended."""
 
     def __init__(
         self,
         console: Console,
         files: Files,
-        owner: Identity,
-        is_ours: IsOurs,
+        owner: Callable[[], Awaitable[Identity]],
         say_link: Callable[[str], None],
-        report: Report,
+        others: Callable[[], Iterable[Sessions]],
     ) -> None:
         pages = make_pages(console)
-        doors = Doors(console, pages, owner, say_link)
-        self.streams = Streams(pages, console.sessions, console.observer)
+        self._say_link = say_link
+        self._streams = Streams(pages, console.sessions, console.observer)
+        self.console = console
+        self.doors = Doors(console, pages, owner, say_link, others)
 
         async def front(request: Request) -> Response:
             link = request.query_params.get("link")
             if request.url.path == "/" and link:
-                return await doors.redeem(request, link)
-            return await files.serve(request)
+                return await self.doors.redeem(request, link)
+            return await files.serve(request, request.path_params["path"])
 
-        routes = [
-            *doors.routes(),
-            *self.streams.routes(),
+        self.routes = [
+            *self.doors.routes(),
+            *self._streams.routes(),
             *(route for page in pages.values() for route in page.routes()),
             Route("/{path:path}", front),
         ]
-        self.routes = routes
-        self.asgi: ASGIApp = Guard(
-            Starlette(routes=routes, exception_handlers={ShipkeeperError: explain}),
-            is_ours,
-            report,
-            is_tls=not console.settings.is_local,
+        self.asgi: ASGIApp = Starlette(
+            routes=self.routes, exception_handlers={ShipkeeperError: explain}
         )
+
+    def invite(self) -> None:
+        """Say the first link that logs in."""
+        self._say_link(self.console.sessions.new_link())
+
+    async def end(self) -> None:
+        """End every session, and let every stream come to its end."""
+        await self.console.sessions.close_all()
+        self._streams.end()

@@ -116,6 +116,7 @@ def start(console: Console, person: Person, words: Sequence[str], *, agreed: str
             arguments += (*console.settings.flags, *_standing_in(person))
         else:
             opened.append(_kubeconfig(console, person))
+            arguments.append(f"--context={_context(console)}")
             files.append((os.POSIX_SPAWN_DUP2, opened[-1], _INHERITED))
             root = "/proc/self/fd" if Path("/proc/self/fd").exists() else "/dev/fd"
             environment["KUBECONFIG"] = f"{root}/{_INHERITED}"
@@ -146,9 +147,15 @@ def _standing_in(person: Person) -> list[str]:
 def _kubeconfig(console: Console, person: Person) -> int:
     """A file without a name that holds a person's kubeconfig."""
     descriptor = _memory()
-    os.write(descriptor, token_kubeconfig(console.connection.credentials, person.token))
+    credentials = console.connection.credentials
+    os.write(descriptor, token_kubeconfig(credentials, person.token, _context(console)))
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
+
+
+def _context(console: Console) -> str:
+    """As a person's kubeconfig calls the only cluster that it has."""
+    return console.settings.context or "kubernetes"
 
 
 def _memory() -> int:

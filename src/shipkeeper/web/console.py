@@ -1,6 +1,7 @@
 """What all pages share: the observer, the journal, who is logged in, and how runs are started."""
 
 import asyncio
+import shlex
 from pathlib import Path
 
 import msgspec
@@ -19,17 +20,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `is_local`: on this machine alone, for who started it; else everybody logs in, with a token or,
     if it `takes_certificates`, with a client certificate.
-    `flags` are the connection flags to give to commands on behalf of who started it.
+    `flags` are the connection flags to give to commands on behalf of who started it. One that
+    `is_alone` shows all runs and backups that there are, of several each those of its own cluster.
     """
 
     is_local: bool
     takes_certificates: bool = False
     cluster: str
     context: str = ""
+    is_alone: bool = True
     flags: tuple[str, ...] = ()
 
+    def command_line(self, *words: str) -> str:
+        """What somebody would type to have the same done in this very cluster."""
+        where = (f"--context={self.context}",) if self.context else ()
+        return shlex.join(("shipkeeper", *words, *where))
 
-def _a_few() -> asyncio.Semaphore:
+
+def a_few() -> asyncio.Semaphore:
+    """Lets few plans be made at a time."""
     return asyncio.Semaphore(_PLANNED_AT_ONCE)
 
 
@@ -47,4 +56,8 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     sessions: Sessions
     directory: Path
     place: Place | None = None
-    planning: asyncio.Semaphore = msgspec.field(default_factory=_a_few)
+    planning: asyncio.Semaphore = msgspec.field(default_factory=a_few)
+
+    def shows(self, cluster: str) -> bool:
+        """Whether what is of a cluster is shown here; one that was not seen yet is none."""
+        return self.settings.is_alone or cluster == self.observer.identity != ""

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +24,7 @@ from shipkeeper.web.page import Page
 from shipkeeper.web.person import Person
 from shipkeeper.web.presented import Presented, presented
 from shipkeeper.web.problem import RefusedError
+from shipkeeper.web.sessions import Sessions
 from shipkeeper.web.standing_in import stand_in
 
 _WINDOW = timedelta(minutes=1)
@@ -49,19 +50,24 @@ class Nobody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Doors:
-    """The ways in and out; `say` tells whoever started the console the next link."""
+    """The ways in and out; `say_link` tells whoever started the console the next link.
+
+    `others` are their sessions in the other clusters of the same console.
+    """
 
     def __init__(
         self,
         console: Console,
         pages: dict[str, Page],
-        owner: Identity,
+        owner: Callable[[], Awaitable[Identity]],
         say_link: Callable[[str], None],
+        others: Callable[[], Iterable[Sessions]],
     ) -> None:
         self._console = console
         self._pages = pages
         self._owner = owner
         self._say_link = say_link
+        self._others = others
         self._attempts = Attempts(_Limits(), _WINDOW, asyncio.get_running_loop().time)
 
     def routes(self) -> list[Route]:
@@ -71,6 +77,7 @@ class Doors:
             Route("/api/session", self.session),
             Route("/api/login", self.login, methods=["POST"]),
             Route("/api/login/certificate", self.certificate, methods=["POST"]),
+            Route("/api/login/elsewhere", self.elsewhere, methods=["POST"]),
             Route("/api/logout", self.logout, methods=["POST"]),
         ]
 
@@ -87,6 +94,8 @@ class Doors:
                 "way": "link" if settings.is_local else "token",
                 "takesCertificates": settings.takes_certificates,
                 "certificate": shown.user if shown else None,
+                "context": "" if settings.is_alone else settings.context,
+                "isElsewhere": self._elsewhere(request) is not None,
             }
         )
 
@@ -121,7 +130,7 @@ class Doors:
                 attempt.did_not_fail()
         except TooManyFailuresError as error:
             raise _too_often(error) from error
-        session = self._console.sessions.open(Person(self._owner, self._console.connection))
+        session = self._console.sessions.open(Person(await self._owner(), self._console.connection))
         self._console.sessions.set_cookie(response, session)
         self._say_link(self._console.sessions.new_link())
         return response
@@ -179,10 +188,34 @@ class Doors:
         self._console.sessions.set_cookie(response, session)
         return response
 
+    async def elsewhere(self, request: Request) -> Response:
+        """Log in who started the console, and is logged in to another of its clusters."""
+        await read_body(request, Nobody)
+        lasts = self._elsewhere(request)
+        if lasts is None:
+            raise RefusedError(
+                401,
+                "you are logged in to no other cluster of this console, or log in to each",
+                reason="NoSession",
+            )
+        person = Person(await self._owner(), self._console.connection)
+        session = self._console.sessions.open(person, lasts)
+        response = json_response({})
+        self._console.sessions.set_cookie(response, session)
+        return response
+
+    def _elsewhere(self, request: Request) -> float | None:
+        """For how many seconds whoever started the console is logged in to another cluster."""
+        found = [(each, each.find(request)) for each in self._others()]
+        return max((each.left(session) for each, session in found if session), default=None)
+
     async def logout(self, request: Request) -> Response:
-        """End the session, and every stream of it."""
+        """End the session, and every stream of it; that of who started the console everywhere."""
         session = self._console.sessions.require_csrf(request)
         self._console.sessions.close(session)
+        for each in self._others():
+            if (other := each.find(request)) is not None:
+                each.close(other)
         response = json_response({})
         self._console.sessions.drop_cookie(response)
         return response

@@ -44,9 +44,8 @@ class Files:
         """Whether there is a file of this path."""
         return path in self._files
 
-    async def serve(self, request: Request) -> Response:
+    async def serve(self, request: Request, path: str) -> Response:
         """A file; every path without one, of which the page knows what it means, is the page."""
-        path = request.url.path.removeprefix("/")
         if path.startswith("api/"):
             raise RefusedError(404, "there is nothing of this name", reason="NotFound")
         file = self._files.get(path) or self._files[INDEX]

@@ -175,6 +175,8 @@ class FollowedRuns:
         """A run by its id, or the newest; None if there is none."""
         wanted = name or self._newest_run()
         found = self._runs.pop(wanted, None) or self._open(wanted)
+        if found is not None and not self._console.shows(found.record.cluster):
+            return None
         if found is not None:
             self._runs[wanted] = found
             while len(self._runs) > _KEPT:
@@ -190,8 +192,9 @@ class FollowedRuns:
             return None
 
     def _newest_run(self) -> str:
-        version = self._console.journal.version
+        version = (self._console.journal.version, self._console.observer.identity)
         if self._newest[0] != version:
             heads = self._console.journal.heads()
-            self._newest = (version, heads[0].id if heads else "")
+            newest = next((each.id for each in heads if self._console.shows(each.cluster)), "")
+            self._newest = (version, newest)
         return self._newest[1]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +19,9 @@ from shipkeeper.backup.report import BackupRow, backup_row
 from shipkeeper.backup.verified import Verification, recall, remember
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.etcd.archive import KIND as SNAPSHOT
+from shipkeeper.store.errors import NoSuchBackupError
 from shipkeeper.store.findings import Finding
-from shipkeeper.store.repository import Repository
+from shipkeeper.store.repository import LATEST, Repository
 from shipkeeper.store.values import Backup
 from shipkeeper.store.verify import verify
 from shipkeeper.web.problem import RefusedError
@@ -62,10 +64,15 @@ class Verifying(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Library:
-    """One repository; `directory` keeps when it was verified."""
+    """One repository; `directory` keeps when it was verified.
 
-    def __init__(self, place: Place | None, directory: Path) -> None:
+    Only what `shows` lets through is there, by the cluster that a backup is of; empty where that
+    is not known, as of snapshots of etcd.
+    """
+
+    def __init__(self, place: Place | None, directory: Path, shows: Callable[[str], bool]) -> None:
         self._place = place
+        self._shows = shows
         self._directory = directory
         self._repository: Repository | None = None
         self._catalogs: OrderedDict[str, Opened] = OrderedDict()
@@ -100,11 +107,11 @@ class Library:
         """Every backup and every snapshot of etcd."""
         opened = await self.repository()
         known = recall(self._directory, opened.id)
-        found = (await opened.backups())[::-1]
+        found = [each for each in (await opened.backups())[::-1] if self._is_shown(each)]
         return Shelf(
             backups=[_listed(each, known) for each in found if each.kind != SNAPSHOT],
             snapshots=[listed_snapshot(each) for each in found if each.kind == SNAPSHOT],
-            verified=known,
+            verified=known and known.about({each.name for each in found}),
         )
 
     async def opened(self, name: str) -> Opened:
@@ -113,8 +120,7 @@ class Library:
         NoSuchBackupError, and UsageError without the key that reads.
         """
         repository = await self._reading()
-        snapshot = name.removeprefix(PREFIX)
-        backup = await repository.find(snapshot, SNAPSHOT if snapshot != name else "")
+        backup = await self._find(repository, name)
         # Whoever asks for the same takes what the first one reads; nobody else waits for it.
         lock = self._locks.setdefault(backup.name, asyncio.Lock())
         async with lock:
@@ -124,6 +130,22 @@ class Library:
             while len(self._catalogs) > _OPEN:
                 self._catalogs.popitem(last=False)
             return found
+
+    async def _find(self, repository: Repository, name: str) -> Backup:
+        wanted = name.removeprefix(PREFIX)
+        kind = SNAPSHOT if wanted != name else ""
+        if name == LATEST:
+            shown = [each for each in await repository.backups() if self._is_shown(each)]
+            meant = [each.name for each in shown if each.damaged or each.kind == kind]
+            wanted = meant[-1] if meant else LATEST
+        found = await repository.find(wanted, kind)
+        if not self._is_shown(found):
+            raise NoSuchBackupError(f"no backup {name!r} of this cluster")
+        return found
+
+    def _is_shown(self, backup: Backup) -> bool:
+        contents = _contents(backup)
+        return self._shows(contents.cluster if contents else "")
 
     async def _read(self, repository: Repository, backup: Backup) -> Opened:
         if backup.kind != SNAPSHOT:

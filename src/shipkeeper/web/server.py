@@ -4,9 +4,8 @@ import asyncio
 import logging
 import os
 import socket
-import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing, contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -18,24 +17,21 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shipkeeper.backup.opening import Place
 from shipkeeper.engine.journal import Journal
-from shipkeeper.errors import ShipkeeperError, UsageError
+from shipkeeper.errors import UsageError
 from shipkeeper.kube.config import ConnectionOptions
-from shipkeeper.kube.connection import Connection, connect
-from shipkeeper.kube.identity import Identity, who_am_i
 from shipkeeper.serving.https import Certificates, Listen, ServeError
 from shipkeeper.web.app import Application
-from shipkeeper.web.console import Console, Settings
+from shipkeeper.web.clusters import Clusters, Member, gathered, mark_of
+from shipkeeper.web.console import a_few
 from shipkeeper.web.files import Files
-from shipkeeper.web.guard import IsOurs, Report
-from shipkeeper.web.observer import observing
+from shipkeeper.web.guard import Guard, IsOurs, Report
+from shipkeeper.web.opening import Shared, Wanted, opened
 from shipkeeper.web.presented import CertifiedProtocol
-from shipkeeper.web.sessions import Sessions
-from shipkeeper.web.standing_in import require_standing_in
 
 _CONNECTIONS = 512
+_MOST_CLUSTERS = 32
 _LAST_WORDS = 2  # seconds that answers under way may take at the end
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-_UNKNOWN = Identity(username="you")
 
 
 class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +39,8 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `flags` are those of the command line that say which cluster, and as whom. `directory` keeps
     what commands that are started from the console say. `place` is a repository of backups.
-    `client_ca` is the authority whose certificates log in, as whom they name.
+    `client_ca` is the authority whose certificates log in, as whom they name. With `contexts` a
+    console of each is served, and `connection` and `flags` name none.
     """
 
     host: str
@@ -55,10 +52,12 @@ class ServeOptions(msgspec.Struct, frozen=True, kw_only=True):
     directory: Path
     place: Place | None = None
     client_ca: Path | None = None
+    contexts: tuple[str, ...] = ()
 
 
 def require_safe(options: ServeOptions) -> bool:
     """Whether it is for this machine alone; UsageError where others could look without TLS."""
+    _require_fitting(options)
     is_tls = options.certificate is not None and options.key is not None
     if is_tls:
         return False
@@ -84,6 +83,23 @@ def require_safe(options: ServeOptions) -> bool:
     )
 
 
+def _require_fitting(options: ServeOptions) -> None:
+    if len(options.contexts) > _MOST_CLUSTERS:
+        raise UsageError(
+            f"a console shows at most {_MOST_CLUSTERS} clusters, and these are "
+            f"{len(options.contexts)}",
+            reason="TooManyClusters",
+            hint="name fewer with --context, and start another console for the rest",
+        )
+    if options.contexts and options.client_ca is not None:
+        raise UsageError(
+            "--client-ca-file is the authority of one cluster: its certificates must not log in "
+            "to others",
+            reason="SeveralClusters",
+            hint="log in with tokens, or start a console for each cluster",
+        )
+
+
 @asynccontextmanager
 async def serving(
     options: ServeOptions, journal: Journal, say: Callable[[str], None], report: Report
@@ -94,38 +110,59 @@ async def serving(
     """
     is_local = require_safe(options)
     files = _built_files()
-    async with (
-        connect(options.connection) as connection,
-        observing(connection) as observer,
-        _listening(options) as (server, url),
-    ):
-        if options.client_ca is not None:
-            await require_standing_in(connection, say)
-        console = Console(
-            settings=_settings(options, connection, is_local=is_local),
-            connection=connection,
-            observer=observer,
+    async with _listening(options) as (server, url):
+        shared = Shared(
+            url=url,
+            is_local=is_local,
+            takes_certificates=options.client_ca is not None,
+            files=files,
             journal=journal,
-            sessions=_sessions(url, is_local=is_local),
             directory=options.directory,
             place=options.place,
+            planning=a_few(),
+            say=say,
         )
+        async with _consoles(options, shared, report) as served:
+            server.begin(Guard(served.asgi, _names(options), report, is_tls=not is_local))
+            if is_local:
+                served.invite()
+            try:
+                yield url
+            finally:
+                await served.end()
+                await server.end()
 
-        def say_link(token: str) -> None:
-            say(f"open in a browser (works once): {url}/?link={token}")
 
-        application = Application(
-            console, files, await _owner(connection), _names(options), say_link, report
-        )
-        server.begin(application.asgi)
-        if is_local:
-            say_link(console.sessions.new_link())
-        try:
-            yield url
-        finally:
-            await console.sessions.close_all()
-            application.streams.end()
-            await server.end()
+@asynccontextmanager
+async def _consoles(
+    options: ServeOptions, shared: Shared, report: Report
+) -> AsyncGenerator[Application | Clusters]:
+    """The console of the one cluster, or those of several."""
+    if not options.contexts:
+        wanted = Wanted(connection=options.connection, flags=options.flags)
+        async with opened(wanted, shared) as application:
+            yield application
+        return
+    clusters = Clusters(shared.files, is_local=shared.is_local)
+    for each in options.contexts:
+        clusters.add(_member(each, options, shared, clusters, report))
+    async with gathered(clusters.members):
+        yield clusters
+
+
+def _member(
+    context: str, options: ServeOptions, shared: Shared, clusters: Clusters, report: Report
+) -> Member:
+    wanted = Wanted(
+        connection=msgspec.structs.replace(options.connection, context=context),
+        flags=(*options.flags, f"--context={context}"),
+        mark=mark_of(context),
+    )
+
+    def open_() -> AbstractAsyncContextManager[Application]:
+        return opened(wanted, shared, clusters.sessions)
+
+    return Member(context, wanted.mark, open_, shared.files, report)
 
 
 def _built_files() -> Files:
@@ -137,34 +174,6 @@ def _built_files() -> Files:
             hint="install Node.js 20.19 or newer with npm, then in the checkout: make console",
         )
     return files
-
-
-def _settings(options: ServeOptions, connection: Connection, *, is_local: bool) -> Settings:
-    return Settings(
-        is_local=is_local,
-        takes_certificates=options.client_ca is not None,
-        cluster=connection.credentials.server,
-        context=options.connection.context,
-        flags=options.flags,
-    )
-
-
-def _sessions(url: str, *, is_local: bool) -> Sessions:
-    """Sessions whose cookie no other console on this machine takes for its own."""
-    port = url.rpartition(":")[2]
-    return Sessions(
-        time.monotonic,
-        cookie=f"shipkeeper-{port}" if is_local else "__Host-shipkeeper",
-        is_tls=not is_local,
-    )
-
-
-async def _owner(connection: Connection) -> Identity:
-    """Who started the console, as far as the cluster tells."""
-    try:
-        return await who_am_i(connection) or _UNKNOWN
-    except ShipkeeperError:
-        return _UNKNOWN
 
 
 class _Server(uvicorn.Server):

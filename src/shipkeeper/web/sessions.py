@@ -80,6 +80,10 @@ class Sessions:
         self._sessions[session.id] = session
         return session
 
+    def left(self, session: Session) -> float:
+        """Seconds until a session ends, however much it is used."""
+        return session.ends - self._clock()
+
     def close(self, session: Session) -> None:
         """End a session, with all its streams, and let go of its person's own connection."""
         session.is_over = True

@@ -6,7 +6,7 @@ import { SeverityMark } from '../../parts/Findings'
 import { Note } from '../../parts/Note'
 import { Search } from '../../parts/Search'
 import { asked, useAsk } from '../../parts/useAsk'
-import { adjust, place } from '../../router'
+import { adjust, at, place } from '../../router'
 import { shortName } from './names'
 import { GOALS, type Ahead, type Crossing, type Head, type Onward, type PolicyHead, type Way } from './types'
 
@@ -80,7 +80,7 @@ function WayRow({ way }: { way: Way }) {
     <li class="way card">
       <div class="way-head">
         <SeverityMark severity={way.severity} />
-        <a class="way-who" href={asked('/access/escalation', { walk: writeWalk([spot]) })}>
+        <a class="way-who" href={at(asked('/access/escalation', { walk: writeWalk([spot]) }))}>
           <span class="kind">{spot.kind}</span> {shortName(spot.kind, spot.name)}
         </a>
         <GoalMark goal={way.goal} />

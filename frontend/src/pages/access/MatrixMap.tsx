@@ -5,7 +5,7 @@ import { Loading, ProblemNote } from '../../parts/Asking'
 import { Note } from '../../parts/Note'
 import { Search } from '../../parts/Search'
 import { asked, useAsk } from '../../parts/useAsk'
-import { adjust, place } from '../../router'
+import { adjust, at, place } from '../../router'
 import { shortName } from './names'
 import type { Head, PolicyHead } from './types'
 
@@ -125,10 +125,12 @@ export function MatrixMap({ head }: { head: PolicyHead }) {
           <p class="links">
             {(chosen.value.verbs.length ? chosen.value.verbs : ['get']).map((verb) => (
               <a
-                href={asked('/access/explain', {
-                  q: `${verb} ${chosen.value?.resource}${namespace ? ` -n ${namespace}` : ''}`,
-                  who: `${chosen.value?.kind.toLowerCase()}/${chosen.value?.name}`,
-                })}
+                href={at(
+                  asked('/access/explain', {
+                    q: `${verb} ${chosen.value?.resource}${namespace ? ` -n ${namespace}` : ''}`,
+                    who: `${chosen.value?.kind.toLowerCase()}/${chosen.value?.name}`,
+                  }),
+                )}
               >
                 Why {verb}
               </a>

@@ -2,7 +2,7 @@ import { Loading, ProblemNote } from '../../parts/Asking'
 import { Note } from '../../parts/Note'
 import { Search } from '../../parts/Search'
 import { asked, useAsk } from '../../parts/useAsk'
-import { adjust, place } from '../../router'
+import { adjust, at, place } from '../../router'
 import { shortName } from './names'
 import { QuestionBox } from './QuestionBox'
 import type { Holder, PolicyHead, WhoCanAnswer } from './types'
@@ -87,11 +87,11 @@ function Holders({ holders, q }: { holders: Holder[]; q: string }) {
               <span class="dim">{each.authorizer}</span> {each.by}
             </td>
             <td class="links">
-              <a href={asked('/access/explain', { q: within(q, each), who: `${each.kind.toLowerCase()}/${each.name}` })}>
+              <a href={at(asked('/access/explain', { q: within(q, each), who: `${each.kind.toLowerCase()}/${each.name}` }))}>
                 Why
               </a>
               {each.kind !== 'Node' && each.name !== '*' && (
-                <a href={asked('/access/escalation', { walk: encodeURIComponent(`${each.kind}/${each.name}`) })}>
+                <a href={at(asked('/access/escalation', { walk: encodeURIComponent(`${each.kind}/${each.name}`) }))}>
                   What else
                 </a>
               )}

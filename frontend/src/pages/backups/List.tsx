@@ -3,6 +3,7 @@ import { act, asProblem, type ProblemBody } from '../../api'
 import { age, counted, moment } from '../../format'
 import { ProblemNote } from '../../parts/Asking'
 import { asked } from '../../parts/useAsk'
+import { at } from '../../router'
 import { bytes, type BackupList, type Listed } from './types'
 
 export function List({ list, again }: { list: BackupList; again: () => void }) {
@@ -117,8 +118,8 @@ function BackupLine({ each, most, isReadable }: { each: Listed; most: number; is
       <td class="links">
         {isReadable && (
           <>
-            <a href={asked('/backups/browse', { backup: row.name })}>Look into</a>
-            <a href={asked('/backups/compare', { old: row.name })}>Compare</a>
+            <a href={at(asked('/backups/browse', { backup: row.name }))}>Look into</a>
+            <a href={at(asked('/backups/compare', { old: row.name }))}>Compare</a>
           </>
         )}
       </td>

@@ -7,6 +7,7 @@ import { Loading, MissingNote, ProblemNote } from '../../parts/Asking'
 import { Dialog } from '../../parts/Dialog'
 import { Note } from '../../parts/Note'
 import { go } from '../../router'
+import { inCluster } from '../../session'
 import { keyOf, type Planned, type RestorePlan } from './types'
 
 export interface Target {
@@ -97,7 +98,7 @@ export function Restore({ backup, target, onClose }: { backup: string; target: T
 
   const writes = plan ? WRITES.reduce((total, each) => total + (plan.counts[each] ?? 0), 0) : 0
   return (
-    <Dialog title={`Restore from ${backup}`} onClose={onClose}>
+    <Dialog title={`Restore from ${backup}${inCluster()}`} onClose={onClose}>
       <fieldset class="choices">
         <legend class="label">What is there already and differs</legend>
         {EXISTING.map(([value, word]) => (
@@ -174,7 +175,7 @@ export function Restore({ backup, target, onClose }: { backup: string; target: T
           disabled={!plan?.hasWork || plan.missing.length > 0 || busy !== ''}
           onClick={() => void begin()}
         >
-          {busy === 'start' ? 'Starting …' : writes ? `Restore ${counted(writes, 'object')}` : 'Nothing to restore'}
+          {busy === 'start' ? 'Starting …' : writes ? `Restore ${counted(writes, 'object')}${inCluster()}` : 'Nothing to restore'}
         </button>
       </div>
     </Dialog>

@@ -1,5 +1,6 @@
 import { age, moment } from '../../format'
 import { asked } from '../../parts/useAsk'
+import { at } from '../../router'
 import { bytes, pointOf, type BackupList } from './types'
 
 export function SnapshotList({ list }: { list: BackupList }) {
@@ -46,8 +47,8 @@ export function SnapshotList({ list }: { list: BackupList }) {
               <td class="links">
                 {list.isReadable && !each.isDamaged && (
                   <>
-                    <a href={asked('/backups/browse', { backup: pointOf(each) })}>Look into</a>
-                    <a href={asked('/backups/compare', { old: pointOf(each) })}>Compare</a>
+                    <a href={at(asked('/backups/browse', { backup: pointOf(each) }))}>Look into</a>
+                    <a href={at(asked('/backups/compare', { old: pointOf(each) }))}>Compare</a>
                   </>
                 )}
               </td>

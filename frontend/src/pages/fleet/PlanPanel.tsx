@@ -7,7 +7,7 @@ import { Labelled, Text, Tick } from '../../parts/Fields'
 import { Note } from '../../parts/Note'
 import { VerdictList, type Verdict } from '../../parts/Verdicts'
 import { go } from '../../router'
-import { state } from '../../session'
+import { inCluster, state } from '../../session'
 import type { Missing } from '../../stream'
 import { Rehearsal, type RehearsalView } from './Rehearsal'
 import { Waves } from './Waves'
@@ -172,7 +172,10 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
     <section class="plan" aria-label="Plan a maintenance">
       <header class="plan-head">
         <div>
-          <h2>Maintenance of {counted(nodes.length, 'node')}</h2>
+          <h2>
+            Maintenance of {counted(nodes.length, 'node')}
+            {inCluster()}
+          </h2>
           <p class="dim" aria-live="polite">
             {busy === 'plan' ? 'Planning …' : (plan?.line ?? '')}
           </p>
@@ -194,7 +197,7 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
             {busy === 'rehearse' ? 'Rehearsing …' : 'Rehearse'}
           </button>
           <button class="button primary" disabled={!canStart} onClick={() => void start()}>
-            {busy === 'start' ? 'Starting …' : `Start on ${counted(plan.nodes.length, 'node')}`}
+            {busy === 'start' ? 'Starting …' : `Start on ${counted(plan.nodes.length, 'node')}${inCluster()}`}
           </button>
         </footer>
       )}

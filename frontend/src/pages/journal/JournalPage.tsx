@@ -9,7 +9,7 @@ import { Search } from '../../parts/Search'
 import { Status } from '../../parts/Status'
 import { useLive } from '../../parts/useLive'
 import { Windowed, type Column } from '../../parts/Windowed'
-import { adjust, place } from '../../router'
+import { adjust, at, base, place } from '../../router'
 
 interface Head {
   total: number
@@ -68,10 +68,10 @@ export function JournalPage() {
       {head && head.total === 0 && (
         <Note
           tone="info"
-          title="The journal of this machine is empty"
+          title={base ? 'Nothing has been run in this cluster from here' : 'The journal of this machine is empty'}
           hint="It tells of every drain, maintenance, upgrade and restore that is begun here, from the console or the command line."
         >
-          <a class="button primary" href="/fleet">
+          <a class="button primary" href={at('/fleet')}>
             To the fleet
           </a>
         </Note>
@@ -101,7 +101,7 @@ export function JournalPage() {
               render={(line) => (
                 <tr key={line.id}>
                   <th scope="row">
-                    <a href={`/run/${encodeURIComponent(line.id)}`}>{line.id}</a>
+                    <a href={at(`/run/${encodeURIComponent(line.id)}`)}>{line.id}</a>
                   </th>
                   <td>
                     <Status state={OUTCOMES[line.outcome] ?? 'Failed'} word={line.outcome} />

@@ -10,7 +10,8 @@ import { Note } from '../../parts/Note'
 import { Status } from '../../parts/Status'
 import { useLive } from '../../parts/useLive'
 import { VerdictList, type Verdict } from '../../parts/Verdicts'
-import { place } from '../../router'
+import { at, base, place } from '../../router'
+import { inCluster } from '../../session'
 import type { Live } from '../../stream'
 import { Budgets } from './Budgets'
 import { WaveBoard } from './WaveBoard'
@@ -40,8 +41,8 @@ export function RunPage() {
 
 function NoRun({ name }: { name: string }) {
   return name ? (
-    <Note tone="wait" title={`There is no run ${name} in the journal of this machine`}>
-      <a class="button" href="/journal">
+    <Note tone="wait" title={base ? `There is no run ${name} of this cluster` : `There is no run ${name} in the journal of this machine`}>
+      <a class="button" href={at('/journal')}>
         To the journal
       </a>
     </Note>
@@ -51,7 +52,7 @@ function NoRun({ name }: { name: string }) {
       title="Nothing has been run yet"
       hint="Choose nodes on the map of the fleet and plan a maintenance; runs begun from the command line show here, too."
     >
-      <a class="button primary" href="/fleet">
+      <a class="button primary" href={at('/fleet')}>
         To the fleet
       </a>
     </Note>
@@ -161,26 +162,26 @@ function Acts({ head }: { live: Live; head: RunHead }) {
       <div class="acts-row">
         {isOurs && head.isDriven && !head.isPaused && head.procedure === 'maintain' && (
           <button class="button" disabled={busy.value !== ''} onClick={() => void doIt('pause')}>
-            {busy.value === 'pause' ? 'Pausing …' : 'Pause'}
+            {busy.value === 'pause' ? 'Pausing …' : `Pause${inCluster()}`}
           </button>
         )}
         {isOurs && !isOver && (head.isPaused || !head.isDriven) && head.outcome !== 'Aborting' && (
           <button class="button primary" disabled={busy.value !== ''} onClick={() => void doIt('resume')}>
-            {busy.value === 'resume' ? 'Resuming …' : 'Resume'}
+            {busy.value === 'resume' ? 'Resuming …' : `Resume${inCluster()}`}
           </button>
         )}
         {(isOurs || isRestore) && !head.isDriven && !['Succeeded', 'Aborted', 'Incomplete'].includes(head.outcome ?? '') && (
           <button class="button danger" disabled={busy.value !== ''} onClick={() => (isAsking.value = true)}>
-            {busy.value === 'abort' ? 'Aborting …' : 'Abort'}
+            {busy.value === 'abort' ? 'Aborting …' : `Abort${inCluster()}`}
           </button>
         )}
-        <a class="button" href={`/api/run/${encodeURIComponent(head.id)}/export.html`} download={`${head.id}.html`}>
+        <a class="button" href={at(`/api/run/${encodeURIComponent(head.id)}/export.html`)} download={`${head.id}.html`}>
           Keep as HTML
         </a>
       </div>
       {problem.value && <Note tone="bad" title={problem.value.message} hint={problem.value.hint} />}
       {isAsking.value && (
-        <Dialog title="Give this run up?" onClose={() => (isAsking.value = false)}>
+        <Dialog title={`Give this run${inCluster()} up?`} onClose={() => (isAsking.value = false)}>
           <p>
             {isRestore
               ? 'Webhooks that it quieted are put back. Objects that it brought back stay'
@@ -195,7 +196,7 @@ function Acts({ head }: { live: Live; head: RunHead }) {
                 void doIt('abort')
               }}
             >
-              Give it up
+              Give it up{inCluster()}
             </button>
             <button class="button" onClick={() => (isAsking.value = false)}>
               Leave it

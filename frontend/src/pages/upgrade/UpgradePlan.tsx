@@ -7,7 +7,7 @@ import { Loading, MissingNote, ProblemNote } from '../../parts/Asking'
 import { Note } from '../../parts/Note'
 import { VerdictList } from '../../parts/Verdicts'
 import { go } from '../../router'
-import { state } from '../../session'
+import { inCluster, state } from '../../session'
 import { firstWish, formOf, UpgradeForm, type Wish } from './UpgradeForm'
 import type { Plan, Versions } from './types'
 
@@ -77,7 +77,7 @@ export function UpgradePlan({ target, versions }: { target: string; versions: Ve
             {plan.command}
           </code>
           <button class="button primary" disabled={!canStart} onClick={() => void start()}>
-            {busy === 'start' ? 'Starting …' : `Start the upgrade, ${counted(plan.stepCount, 'step')}`}
+            {busy === 'start' ? 'Starting …' : `Start the upgrade${inCluster()}, ${counted(plan.stepCount, 'step')}`}
           </button>
         </footer>
       )}

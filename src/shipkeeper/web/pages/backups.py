@@ -1,7 +1,6 @@
 """Backups: the list, what is in one, what is different, and bringing objects back."""
 
 import asyncio
-import shlex
 from collections.abc import Container, Hashable, Iterable, Mapping
 from typing import Any
 
@@ -100,7 +99,7 @@ class BackupsPage:
     def __init__(self, console: Console) -> None:
         self._console = console
         directory = console.directory.parent / "backup" / "verified"
-        self._library = Library(console.place, directory)
+        self._library = Library(console.place, directory, self._is_shown)
         self._shown = ShownPlans()
 
     def routes(self) -> list[Route]:
@@ -237,13 +236,13 @@ class BackupsPage:
             options = wish.form.options()
             plan = await rehearse(person.connection, catalog.archive, prepared, options)
         missing = await person.missing(permissions_of(prepared))
-        words = ("shipkeeper", "backup", "restore", *wish.form.arguments())
+        words = ("backup", "restore", *wish.form.arguments())
         return json_response(
             {
                 **_plan(plan),
                 "digest": self._shown.keep(gist_of(prepared.plan)),
                 "wasAsked": wish.asks_server,
-                "command": shlex.join(words),
+                "command": self._console.settings.command_line(*words),
                 "missing": missing,
             }
         )
@@ -262,6 +261,9 @@ class BackupsPage:
         words = ("backup", "restore", *form.arguments(), *self._repository_flags())
         command = start(self._console, person, words, agreed=wish.digest)
         return json_response({"run": await command.begun()}, status=201)
+
+    def _is_shown(self, cluster: str) -> bool:
+        return self._console.shows(cluster)
 
     async def _opened(self, person: Person, name: str) -> Opened:
         await _require(person, _SEES_BACKUPS)

@@ -69,7 +69,8 @@ class JournalPage:
     async def look(self, person: Person, asked: JournalQuery) -> View:
         """The runs of the window, newest first."""
         words = asked.q.casefold().split()
-        lines = [self._line(head) for head in self._console.journal.heads()]
+        heads = self._console.journal.heads()
+        lines = [self._line(head) for head in heads if self._console.shows(head.cluster)]
         found = [each for each in lines if all(word in _text(each) for word in words)]
         first = max(asked.from_, 0)
         shown = found[first : min(max(asked.to, first), first + _WINDOW)]

@@ -1,7 +1,6 @@
 """Planning a maintenance from the fleet's page: the plan, its rehearsal, and the start of it."""
 
 import asyncio
-import shlex
 from datetime import UTC, datetime
 
 import msgspec
@@ -97,7 +96,9 @@ class Planning:
         state, plan, _ = await self._prepare(person, form)
         missing = await person.missing(permissions_of(plan))
         digest = self._shown.keep(gist_of(plan))
-        return json_response(await asyncio.to_thread(_view, state, plan, form, missing, digest))
+        command = self._console.settings.command_line("maintain", "run", *form.arguments())
+        view = await asyncio.to_thread(_view, state, plan, form, missing, digest, command)
+        return json_response(view)
 
     async def rehearse(self, request: Request) -> Response:
         """The same plan, played."""
@@ -141,6 +142,7 @@ def _view(
     form: MaintenanceForm,
     missing: tuple[Missing, ...],
     digest: str,
+    command: str,
 ) -> PlanView:
     outlook = msgspec.convert(plan.outlook, Outlook)
     explained = explain_drain(state, form.options().drain, datetime.now(UTC))
@@ -148,7 +150,7 @@ def _view(
     return PlanView(
         digest=digest,
         line=plan_line(plan),
-        command=shlex.join(("shipkeeper", "maintain", "run", *form.arguments())),
+        command=command,
         waves=outlook.waves,
         least_waves=outlook.least_waves,
         limits=plan.limits,

@@ -223,6 +223,8 @@ class RunPage:
             record = self._console.journal.run(wish.run)
         except JournalError as error:
             raise RefusedError(404, error.message, reason="RunNotFound") from error
+        if not self._console.shows(record.cluster):
+            raise RefusedError(404, f"run {record.id} is another cluster's", reason="RunNotFound")
         if record.procedure not in procedures:
             raise UsageError(
                 f"a run of {record.procedure} is driven by the command line alone",

@@ -1,7 +1,6 @@
 """Upgrade: versions against the skew policy, what would stop an upgrade, its plan, its start."""
 
 import asyncio
-import shlex
 from collections.abc import Hashable
 from datetime import UTC, datetime
 from typing import Any
@@ -128,14 +127,14 @@ class UpgradePage:
         form = await read_body(request, UpgradeForm)
         planned = await self._prepare(person, form)
         now = datetime.now(UTC)
-        words = ("shipkeeper", "upgrade", "run", *form.arguments(self._console.place))
+        words = ("upgrade", "run", *form.arguments(self._console.place))
         report = await asyncio.to_thread(render, upgrade_report(planned, now), Format.TEXT)
         return json_response(
             {
                 "readAt": now,
                 "target": form.to,
                 "digest": self._shown.keep(gist_of(planned)),
-                "command": shlex.join(words),
+                "command": self._console.settings.command_line(*words),
                 "words": report,
                 "outlook": _told(planned),
                 "verdicts": planned.verdicts,

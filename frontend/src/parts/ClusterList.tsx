@@ -1,0 +1,54 @@
+import { useEffect, useState } from 'preact/hooks'
+import { askClusters, type Cluster, type Clusters } from '../clusters'
+import { base } from '../router'
+import { Status } from './Status'
+
+const AGAIN = 3_000
+
+/** The clusters as they stand, looked at again for as long as they are shown. */
+export function useClusters(): Clusters | null {
+  const [found, setFound] = useState<Clusters | null>(null)
+  useEffect(() => {
+    let timer = 0
+    let isOver = false
+    const look = () =>
+      askClusters()
+        .then(setFound, () => undefined)
+        .finally(() => {
+          if (!isOver) timer = window.setTimeout(look, AGAIN)
+        })
+    void look()
+    return () => {
+      isOver = true
+      window.clearTimeout(timer)
+    }
+  }, [])
+  return found
+}
+
+const STATES: Record<string, [string, string]> = {
+  Live: ['ready', 'Live'],
+  Stale: ['waiting', 'Stale'],
+  Away: ['down', 'Cannot be seen'],
+}
+
+/** One line for each: its name, how it stands, and why; `onward` is where its link leads to in it. */
+export function ClusterList({ clusters, onward }: { clusters: Cluster[]; onward: string }) {
+  return (
+    <ul class="clusters">
+      {clusters.map((each) => {
+        const [state, word] = STATES[each.state ?? ''] ?? ['', '']
+        return (
+          <li key={each.path}>
+            <a href={each.path + onward} aria-current={each.path === base ? 'page' : undefined}>
+              <span class="clusters-name">{each.name}</span>
+              {word ? <Status state={state} word={word} /> : null}
+              {each.state !== null && !each.isIn && <span class="dim">not logged in</span>}
+            </a>
+            {each.why && <p class="dim">{each.why}</p>}
+          </li>
+        )
+      })}
+    </ul>
+  )
+}
