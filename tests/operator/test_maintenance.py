@@ -12,7 +12,7 @@ from shipkeeper.nodes.cordon import OWNER_ANNOTATION
 from shipkeeper.nodes.report import plan_report
 from shipkeeper.operator.ledger import Home, load_ledger
 from tests.nodes.world import World
-from tests.operator.harbour import NAMESPACE, Harbour
+from tests.operator.harbour import ACCOUNT, NAMESPACE, Harbour
 
 HAND_OVER = 15.0  # seconds
 # Writes at which the leader dies by default; all of them with SHIPKEEPER_EXHAUSTIVE=1.
@@ -155,6 +155,22 @@ async def test_its_own_node_is_last(world: World, harbour: Harbour) -> None:
     assert cordons == [*nodes[1:], nodes[0]]
     assert "last of all" in status.plan
     await harbour.delete("own")
+
+
+async def test_its_own_pods_hold_nothing_up(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(3)
+    where = ("--namespace", NAMESPACE, "deployment", ACCOUNT)
+    await harbour.kubectl("scale", *where, "--replicas=2")
+    try:
+        await harbour.kubectl("rollout", "status", *where, "--timeout=60s")
+        harbour.start()
+        await harbour.maintain("own-pods", nodes)
+        status = await harbour.reaches("own-pods", "Succeeded", "Incomplete", "Blocked", "Failed")
+        assert status.phase == "Succeeded", status
+        moved = [name for name in world.accepted_evictions() if name.startswith(ACCOUNT)]
+        assert len(moved) == len(set(moved)) >= 2
+    finally:
+        await harbour.kubectl("scale", *where, "--replicas=0")
 
 
 async def test_what_makes_no_sense_is_said(world: World, harbour: Harbour) -> None:

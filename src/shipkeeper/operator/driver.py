@@ -1,6 +1,7 @@
 """One run that an object asks for, while this process carries it out, or takes it back."""
 
 import asyncio
+import shutil
 import traceback
 from collections.abc import Callable
 from typing import Protocol
@@ -75,7 +76,9 @@ class Driver:
         return self._task is not None and self._task.done()
 
     def pause(self, *, is_paused: bool) -> None:
-        """Let no further node be begun, or let them."""
+        """Let no further node be begun, or let them; what is over is not held back."""
+        if self.is_over:
+            return
         if is_paused:
             self._brake.put_on()
         else:
@@ -101,6 +104,9 @@ class Driver:
                 reason="Unexpected",
                 hint="see the operator's log, and report it",
             )
+        finally:
+            # It is in memory, and nobody looks at it any more: what counts is in the journal.
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     async def _hold_lock(self) -> None:
         scene, run = self._scene, self.ledger.record

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from shipkeeper.engine.tenure import NAME, NAMESPACE
+from shipkeeper.model.disruption import ALWAYS_ALLOW
 from shipkeeper.model.version import Version
 from shipkeeper.operator import grants
 from shipkeeper.operator.api.kinds import KINDS
@@ -16,9 +17,13 @@ Manifest = dict[str, Any]
 
 METRICS_PORT = 9464
 _RBAC = "rbac.authorization.k8s.io"
-_STATE = "/var/run/shipkeeper"
+# Memory that every container has. A volume would keep the node from being drained: what is in an
+# emptyDir is lost with its pod, and nobody but us knows that this is no loss.
+_STATE = "/dev/shm"  # noqa: S108 - nobody else is in the pod
 _USER = 65532
 _BUDGET_V1 = Version(1, 21, 0)
+# A budget may let unready pods go since then. Source: KEP-3017.
+_LETS_UNREADY_GO = Version(1, 27, 0)
 _PART_OF = {"app.kubernetes.io/name": "shipkeeper", "app.kubernetes.io/component": "operator"}
 # More than the Events and conditions of a run that stops may take.
 _GRACE_SECONDS = 60
@@ -153,7 +158,7 @@ def _deployment(options: ManifestOptions) -> Manifest:
 
 
 def pod_spec(options: ManifestOptions) -> Manifest:
-    """The pod of one replica: no root, nothing to write but its scratch, another node each."""
+    """The pod of one replica: no root, nothing to write but its memory, another node each."""
     other_node = {
         "topologyKey": "kubernetes.io/hostname",
         "labelSelector": {"matchLabels": dict(_PART_OF)},
@@ -176,7 +181,6 @@ def pod_spec(options: ManifestOptions) -> Manifest:
             }
         },
         "containers": [_container(options)],
-        "volumes": [{"name": "state", "emptyDir": {"sizeLimit": "256Mi"}}],
     }
 
 
@@ -204,7 +208,6 @@ def _container(options: ManifestOptions) -> Manifest:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "state", "mountPath": _STATE}],
     }
 
 
@@ -214,11 +217,15 @@ def _from_field(name: str, path: str) -> Manifest:
 
 def _budget(options: ManifestOptions) -> Manifest:
     version = "v1beta1" if options.version < _BUDGET_V1 else "v1"
+    # Replicas that cannot start must not keep nodes from being drained.
+    unready: Manifest = (
+        {} if options.version < _LETS_UNREADY_GO else {"unhealthyPodEvictionPolicy": ALWAYS_ALLOW}
+    )
     return {
         "apiVersion": f"policy/{version}",
         "kind": "PodDisruptionBudget",
         "metadata": _metadata(options, options.namespace),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": dict(_PART_OF)}},
+        "spec": {"maxUnavailable": 1, **unready, "selector": {"matchLabels": dict(_PART_OF)}},
     }
 
 
