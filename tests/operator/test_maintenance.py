@@ -173,6 +173,17 @@ async def test_its_own_pods_hold_nothing_up(world: World, harbour: Harbour) -> N
         await harbour.kubectl("scale", *where, "--replicas=0")
 
 
+async def test_what_it_waits_for_is_said(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(2)
+    await world.up(world.deployment("web", 2), world.budget("web", max_unavailable=0))
+    harbour.start()
+    await harbour.maintain("blocked", nodes)
+    status = await harbour.stands("blocked", lambda status: "waits" in status.message)
+    assert status.phase == "Running"
+    assert f"{world.name}/web" in status.message
+    await harbour.delete("blocked")
+
+
 async def test_what_makes_no_sense_is_said(world: World, harbour: Harbour) -> None:
     nodes = await world.add_nodes(1)
     harbour.start()

@@ -10,7 +10,7 @@ from shipkeeper.engine.brake import Brake
 from shipkeeper.engine.journal import Outcome
 from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.lock import cluster_lock
-from shipkeeper.engine.progress import Event, Note, Sink
+from shipkeeper.engine.progress import Event, ItemChanged, Note, Sink
 from shipkeeper.engine.run import RunResult
 from shipkeeper.engine.session import Session
 from shipkeeper.errors import ShipkeeperError
@@ -57,6 +57,7 @@ class Driver:
         self.is_given_up = is_given_up
         self.error: ShipkeeperError | None = None
         self.note = ""
+        self._waiting = ""
         self._scene = scene
         self._procedure = procedure
         self._changed = changed
@@ -133,9 +134,16 @@ class Driver:
                 await self._procedure.carry_out(scene.connection, self.ledger, session, self._tell)
 
     def _tell(self, event: Event) -> None:
-        if isinstance(event, Note):
-            self.note = event.message
-            self._scene.say(f"{self.ledger.record.id}: {event.message}")
+        match event:
+            case Note():
+                self.note = event.message
+                self._scene.say(f"{self.ledger.record.id}: {event.message}")
+            case ItemChanged(state="Waiting") if event.message:
+                self.note, self._waiting = f"{event.item} waits: {event.message}", event.item
+            case ItemChanged() if event.item == self._waiting:
+                self.note = self._waiting = ""
+            case _:
+                pass
         self._changed()
 
     @property
