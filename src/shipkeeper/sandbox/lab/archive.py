@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
+from io import BufferedRandom, BufferedReader
 from pathlib import Path
 from typing import IO
 
@@ -70,7 +71,10 @@ def write_layer(
 
 
 def write_image(
-    start: Start, layers: Sequence[IO[bytes]], target: IO[bytes], architecture: str
+    start: Start,
+    layers: Sequence[BufferedReader | BufferedRandom],
+    target: IO[bytes],
+    architecture: str,
 ) -> None:
     """Write an image of layers, the lowest first, as an archive to import."""
     digests = [hashlib.file_digest(layer, "sha256").hexdigest() for layer in layers]

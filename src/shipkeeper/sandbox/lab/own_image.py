@@ -44,8 +44,10 @@ _ACCOUNTS = {
     "etc/passwd": f"root:x:0:0:root:/:/none\nnonroot:x:{_USER}:{_USER}:nonroot:/:/none\n".encode(),
     "etc/group": f"root:x:0:\nnonroot:x:{_USER}:\n".encode(),
 }
+# Whom the system trusts: the clients of object stores do not begin without.
+_AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 # Another number makes another layer of the same packages.
-_RECIPE = 1
+_RECIPE = 2
 
 
 @contextmanager
@@ -79,6 +81,8 @@ def find_base_layer(say: Say) -> Path:
 
 def _base(packages: Iterable[Distribution]) -> Files:
     yield from _ACCOUNTS.items()
+    if (authorities := Path("/", _AUTHORITIES)).exists():
+        yield _AUTHORITIES, authorities
     yield from python_files(packages)
 
 

@@ -89,9 +89,9 @@ def with_bytecode(place: str, source: Path) -> Files:
 def files_below(root: Path, left_out: Set[str] = _COMPILED) -> Iterator[Path]:
     """Every file below a folder of Python's, but for folders of some names."""
     for path in sorted(root.iterdir()):
-        if not path.is_dir():
+        if path.is_file():
             yield path
-        elif path.name not in left_out:
+        elif path.is_dir() and path.name not in left_out:
             yield from files_below(path, left_out)
 
 
