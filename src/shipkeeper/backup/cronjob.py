@@ -223,7 +223,7 @@ def _container(arguments: tuple[str, ...], options: CronJobOptions) -> Manifest:
     return {
         "name": "backup",
         "image": options.image,
-        "command": ["shipkeeper"],
+        # The image knows how it is started; what it is started by has no name in its PATH.
         "args": list(arguments),
         "env": [
             {"name": "XDG_STATE_HOME", "value": STATE_HOME},
