@@ -30,6 +30,7 @@ from tests.operator.dying import Request
 
 NAMESPACE = "shipkeeper-system"
 ACCOUNT = "shipkeeper-operator"
+IMAGE = "shipkeeper:test"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 KUBECTL = str(Path(sys.executable).parent / "kubectl")
 _numbers = itertools.count(1)
@@ -86,7 +87,7 @@ class Harbour:
         found = manifests(
             ManifestOptions(
                 version=Version.parse(self.sandbox.version),
-                image="shipkeeper:test",
+                image=IMAGE,
                 lease=LEASE,
                 replicas=0,
                 **options,
@@ -147,7 +148,10 @@ class Harbour:
     def start_command(self, *arguments: str) -> Replica:
         """Start a replica as a pod does."""
         number = next(_numbers)
-        state = {"XDG_STATE_HOME": str(self.directory / f"state-{number}")}
+        state = {
+            "XDG_STATE_HOME": str(self.directory / f"state-{number}"),
+            "SHIPKEEPER_IMAGE": IMAGE,
+        }
         command = [SHIPKEEPER, "operator", "run", f"--kubeconfig={self.kubeconfig}", *arguments]
         return self._start(number, command, state)
 

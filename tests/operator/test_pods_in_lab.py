@@ -18,8 +18,10 @@ from tests.lab import require_lab
 from tests.nodes.fleet.lab_user import eventually
 from tests.nodes.fleet.test_lab_maintenance import BUDGET, REPLICAS, Asker, boots, serving
 from tests.operator.harbour import KUBECTL, NAMESPACE
+from tests.operator.lab_bucket import ENDPOINT, URL, bucket_in
 from tests.operator.onlooker import Onlooker, cordons, evicted, evictions
 from tests.sandbox.lab.trace import Kubectl
+from tests.store import s3
 
 pytestmark = pytest.mark.usefixtures("operator")
 
@@ -70,15 +72,33 @@ class Ship:
         (found,) = self.lab.run(self.node_of(pod), "sh", "-c", script, uid).stdout.split()
         return int(found.split("/")[2])
 
-    def maintain(self, name: str, **spec: Any) -> None:
-        """Create a NodeMaintenance."""
+    def create(self, kind: str, name: str, spec: dict[str, Any]) -> None:
+        """Create an object of ours."""
         manifest = {
             "apiVersion": "shipkeeper.dev/v1alpha1",
-            "kind": "NodeMaintenance",
+            "kind": kind,
             "metadata": {"name": name},
-            "spec": {"action": {"wait": "1s"}, **spec},
+            "spec": spec,
         }
         self.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+
+    def maintain(self, name: str, **spec: Any) -> None:
+        """Create a NodeMaintenance."""
+        self.create("NodeMaintenance", name, {"action": {"wait": "1s"}, **spec})
+
+    def secret(self, name: str, *content: str) -> None:
+        """Create a Secret beside the operator."""
+        self.kubectl("create", "secret", "generic", name, "-n", NAMESPACE, *content)
+
+    def backup(self, name: str, **spec: Any) -> dict[str, Any]:
+        """The status of a new Backup, once it came to an end."""
+        self.create("Backup", name, {"repository": "bucket", **spec})
+        over = {"Completed", "Incomplete", "Failed"}
+        eventually(
+            lambda: self.get("bk", name).get("status", {}).get("phase") in over,
+            lambda: self.kubectl("get", "bk,jobs,pods", "-A", "-o", "wide") + self.said(),
+        )
+        return self.get("bk", name)["status"]
 
     def status(self, name: str) -> dict[str, Any]:
         """How a NodeMaintenance stands."""
@@ -97,12 +117,16 @@ class Ship:
         return self.kubectl("get", "pods", "-A", "-o", "wide") + self.kubectl(*words, "--tail=40")
 
 
+def tell(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201
+
+
 @pytest.fixture(scope="module")
 def ship() -> Iterator[Ship]:
     """A lab of its own: the newest version, whose namespaces enforce what pods may be."""
     require_lab()
     name = f"ship-lab-{os.getpid()}"
-    made = Lab.up(name, NEWEST, lambda line: print(line, file=sys.stderr))  # noqa: T201
+    made = Lab.up(name, NEWEST, tell, workers=2)
     yield Ship(made)
     made.down()
 
@@ -110,8 +134,9 @@ def ship() -> Iterator[Ship]:
 @pytest.fixture(scope="module")
 def operator(ship: Ship) -> None:
     """The operator, installed as the page says, once it is ready."""
-    image = ship.lab.provide_shipkeeper(lambda line: print(line, file=sys.stderr))  # noqa: T201
+    image = ship.lab.provide_shipkeeper(tell)
     words = (SHIPKEEPER, "operator", "manifests", "--image", image, "--host-pods", WORK)
+    words += ("--allow", "backups", "--allow", "backup-jobs")
     made = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     ship.kubectl("apply", "--server-side", "-f", "-", stdin=made)
     try:
@@ -196,3 +221,46 @@ def test_the_other_goes_on_when_the_leader_is_killed(ship: Ship, tmp_path: Path)
 def has_restarted(pod: dict[str, Any]) -> bool:
     (container,) = pod["status"]["containerStatuses"]
     return container["restartCount"] == 1 and container["ready"]
+
+
+def test_jobs_save_volumes_and_have_their_limits(ship: Ship, tmp_path: Path) -> None:
+    host = ship.lab.host("w1")
+    host.run("sh", "-c", "mkdir /srv/shop; echo of the shop >/srv/shop/file")
+    ship.kubectl("apply", "-f", "-", stdin=json.dumps(shop(host.name)))
+    ship.kubectl("wait", "--for=condition=Ready", "pod/shop", "--timeout=60s")
+    with bucket_in(ship.lab, tmp_path) as bucket:
+        ship.secret("key", f"--from-file=writer.key={bucket.key}")
+        store = {"AWS_ACCESS_KEY_ID": s3.ACCESS, "AWS_SECRET_ACCESS_KEY": s3.SECRET}
+        ship.secret("store", *(f"--from-literal={key}={value}" for key, value in store.items()))
+        place = {"url": URL, "endpoint": ENDPOINT}
+        secrets = {"keySecret": {"name": "key"}, "storeSecret": {"name": "store"}}
+        ship.create("BackupRepository", "bucket", {**place, **secrets})
+        objects = {"namespaces": ["default"], "kinds": ["pods"]}
+        volumes = {"only": ["hostpath/*"], "image": BUSYBOX, "namespace": WORK}
+        saved = ship.backup("saved", objects=objects, volumes=volumes)
+        assert (saved["phase"], saved["attempts"], saved["volumes"]) == ("Completed", 1, 1), saved
+        shown = json.loads(bucket.run("show", saved["id"], "-o", "json"))
+        (volume,) = (each for each in shown["volumes"] if each["state"] == "Saved")
+        assert volume["volume"]["id"] == f"hostpath/{host.name}/srv/shop"
+        assert volume["files"]["contentBytes"] == len("of the shop\n")
+        large = ship.backup("large", objects=objects, job={"memoryLimit": "24Mi"})
+        assert (large["phase"], large["attempts"]) == ("Failed", 1), large
+        (succeeded,) = (each for each in large["conditions"] if each["type"] == "Succeeded")
+        assert succeeded["reason"] == "OutOfMemory", large
+
+
+def shop(node: str) -> dict[str, Any]:
+    """A pod that asks for a directory of its node to be saved."""
+    container = {"name": "main", "image": BUSYBOX, "command": ["sleep", "100000"]}
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "shop", "annotations": {"backup.shipkeeper.dev/volumes": "data"}},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{**container, "volumeMounts": mounts}],
+            "volumes": [{"name": "data", "hostPath": {"path": "/srv/shop"}}],
+        },
+    }

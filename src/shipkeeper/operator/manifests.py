@@ -5,12 +5,14 @@ from typing import Any
 
 import msgspec
 
+from shipkeeper.backup.cronjob import rules
 from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.model.disruption import ALWAYS_ALLOW
 from shipkeeper.model.version import Version
 from shipkeeper.operator import grants
 from shipkeeper.operator.api.kinds import KINDS
-from shipkeeper.operator.backups.grants import OWN_EXTRAS
+from shipkeeper.operator.backups.grants import JOBS_EXTRA, OWN_EXTRAS
+from shipkeeper.operator.backups.job_manifest import ACCOUNT, PART_OF
 from shipkeeper.operator.grant import Grant
 
 Manifest = dict[str, Any]
@@ -87,9 +89,32 @@ def _permissions(options: ManifestOptions) -> Iterator[Manifest]:
 
 def extra(options: ManifestOptions, name: str) -> Iterator[Manifest]:
     """The roles, and their bindings, of what is allowed beside the usual."""
-    yield from _bound(options, "", grants.EXTRAS[name], suffix=f"-{name}")
+    if grants.EXTRAS[name]:
+        yield from _bound(options, "", grants.EXTRAS[name], suffix=f"-{name}")
     if name in OWN_EXTRAS:
         yield from _bound(options, options.namespace, OWN_EXTRAS[name], suffix=f"-{name}")
+    if name == JOBS_EXTRA:
+        yield from _of_jobs(options)
+
+
+def _of_jobs(options: ManifestOptions) -> Iterator[Manifest]:
+    """The ServiceAccount of Jobs that make backups, and what it may: all that volumes take."""
+    here = {"name": ACCOUNT, "labels": dict(PART_OF)}
+    account = {**here, "namespace": options.namespace}
+    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}
+    yield {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRole",
+        "metadata": here,
+        "rules": rules(saves_volumes=True),
+    }
+    yield {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": here,
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": ACCOUNT},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": options.namespace}],
+    }
 
 
 def host_pods(options: ManifestOptions) -> Iterator[Manifest]:
@@ -194,6 +219,7 @@ def _container(options: ManifestOptions) -> Manifest:
             _from_field("POD_NAME", "metadata.name"),
             _from_field("POD_NAMESPACE", "metadata.namespace"),
             _from_field("NODE_NAME", "spec.nodeName"),
+            {"name": "SHIPKEEPER_IMAGE", "value": options.image},
             {"name": "XDG_STATE_HOME", "value": _STATE},
         ],
         "ports": [{"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"}],
