@@ -55,7 +55,9 @@ class Deckhand:
         (mount,) = (each for each in container["volumeMounts"] if each["name"] == "key")
         (volume,) = (each for each in pod["spec"]["volumes"] if each["name"] == "key")
         for name, content in (await self._secret(volume["secret"]["secretName"])).items():
-            (folder / "key" / name).write_bytes(content)
+            file = folder / "key" / name
+            file.write_bytes(content)
+            file.chmod(volume["secret"]["defaultMode"])
         kubeconfig = await self._log_in(pod["spec"]["serviceAccountName"], folder / "kubeconfig")
         environment = {"PATH": os.defpath, "KUBECONFIG": kubeconfig}
         environment |= {each["name"]: str(folder) for each in container["env"]}

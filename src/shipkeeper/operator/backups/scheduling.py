@@ -348,9 +348,9 @@ def _manifest(found: CustomObject, spec: BackupScheduleSpec, name: str) -> dict[
         "objects": msgspec.to_builtins(spec.objects),
         "retries": spec.retries,
     }
-    for name, wish in (("volumes", spec.volumes), ("job", spec.job)):
+    for field, wish in (("volumes", spec.volumes), ("job", spec.job)):
         if wish is not None:
-            asked[name] = msgspec.to_builtins(wish)
+            asked[field] = msgspec.to_builtins(wish)
     return {
         "apiVersion": BACKUP.api_version,
         "kind": BACKUP.kind,
