@@ -1,6 +1,7 @@
 """The command itself: its version, its help, its bugs, and readers that go away."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,18 @@ def test_the_version_needs_nothing_else() -> None:
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert done.stdout == f"shipkeeper {shipkeeper.__version__}\n[]\n"
+
+
+@pytest.mark.skipif(bool(os.geteuid()), reason="only root makes a PID namespace")
+def test_the_first_process_of_a_container_heeds_sigterm_while_it_starts() -> None:
+    probe = (
+        "import os, signal; from shipkeeper.cli.main import main; main(['--version']); "
+        "assert os.getpid() == 1; os.kill(1, signal.SIGTERM); print('it was not heard')"
+    )
+    command = ["unshare", "--pid", "--fork", sys.executable, "-c", probe]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 128 + signal.SIGTERM, done.stderr
+    assert done.stdout == f"shipkeeper {shipkeeper.__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["drain", "--help"], ["sandbox", "--help"]])

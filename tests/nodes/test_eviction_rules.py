@@ -15,8 +15,9 @@ from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.errors import ForbiddenError, Status
 from shipkeeper.kube.resources import NAMESPACES, PODS
+from shipkeeper.kube.writer import Writer
 from shipkeeper.model.pod import Pod
-from tests.faults.faults import Answer, Drop, LoseAnswer, over_budget, refusal, slow_down
+from tests.faults.faults import Answer, Delay, Drop, LoseAnswer, over_budget, refusal, slow_down
 from tests.faults.proxy import FaultProxy
 from tests.nodes.world import World, without_controllers
 
@@ -67,6 +68,21 @@ async def test_rule_13_accepted_is_not_gone(world: World) -> None:
     await asyncio.to_thread(world.sandbox.hollow.hang_deletions, pod.spec.node_name)
     assert isinstance(await evict(world, pod), eviction.Accepted)
     assert (await world.reader.get(PODS, pod.name, world.name)).is_deleting
+
+
+async def test_whoever_is_stopped_meanwhile_hears_the_answer_first(world: World) -> None:
+    pod = await one_pod(world)
+    await asyncio.to_thread(world.sandbox.hollow.hang_deletions, pod.spec.node_name)
+    version = await world.reader.eviction_version()
+    async with through_proxy(world) as (proxy, connection):
+        late = proxy.inject(Delay(1.0), method="POST", path=EVICTION)
+        asking = asyncio.create_task(eviction.evict(Writer(connection), pod, version=version))
+        await late.met()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        # A server that was hung up on would have counted it against its budget, and no more.
+        assert (await world.reader.get(PODS, pod.name, world.name)).is_deleting
 
 
 async def test_rule_13_a_pod_that_is_gone_is_a_success(world: World) -> None:

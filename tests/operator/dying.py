@@ -28,6 +28,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     directory: str
     node: str = ""
     metrics: str = ""
+    image: str = ""
     duration: float = 3.0
     renew_every: float = 1.0
     patience: float = 600.0
@@ -101,6 +102,7 @@ async def _operate(request: Request) -> None:
         directory=Path(request.directory),
         node=request.node,
         metrics=request.metrics,
+        image=request.image,
         times=LeaseTimes(
             duration=timedelta(seconds=request.duration),
             renew_every=timedelta(seconds=request.renew_every),

@@ -35,6 +35,7 @@ from tests.operator.dying import Request, replicate
 
 NAMESPACE = "shipkeeper-system"
 ACCOUNT = "shipkeeper-operator"
+IMAGE = "shipkeeper:test"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 KUBECTL = str(Path(sys.executable).parent / "kubectl")
 # After a death: a budget counts an eviction whose caller died in its midst for two minutes more
@@ -112,7 +113,7 @@ class Harbour:
         found = manifests(
             ManifestOptions(
                 version=Version.parse(self.sandbox.version),
-                image="shipkeeper:test",
+                image=IMAGE,
                 lease=LEASE,
                 replicas=0,
                 **options,
@@ -173,7 +174,10 @@ class Harbour:
     ) -> Replica:
         """Start a replica as a pod does."""
         number = next(_numbers)
-        state = {"XDG_STATE_HOME": str(self.directory / f"state-{number}")}
+        state = {
+            "XDG_STATE_HOME": str(self.directory / f"state-{number}"),
+            "SHIPKEEPER_IMAGE": IMAGE,
+        }
         command = [SHIPKEEPER, "operator", "run", f"--kubeconfig={self.kubeconfig}", *arguments]
         return self._start(number, Command(command), {**state, **(environment or {})})
 

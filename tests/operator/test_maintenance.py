@@ -1,6 +1,7 @@
 """NodeMaintenances, carried out by replicas of the operator with nothing but their permissions."""
 
 import asyncio
+import json
 import os
 from datetime import timedelta
 
@@ -12,10 +13,10 @@ from shipkeeper.nodes.cordon import OWNER_ANNOTATION
 from shipkeeper.nodes.report import plan_report
 from shipkeeper.operator.ledger import Home, load_ledger
 from tests.nodes.world import World
-from tests.operator.harbour import AFTER_DEATH, NAMESPACE, Harbour
+from tests.operator.harbour import ACCOUNT, AFTER_DEATH, NAMESPACE, Harbour
 
 HAND_OVER = timedelta(seconds=15)
-# What a busy machine may add; bench/operator.py measures it on an idle one.
+# What a busy machine may add; bench/in_cluster.py measures it on an idle one.
 BUSY = timedelta(seconds=45)
 # Writes at which the leader dies by default; all of them with SHIPKEEPER_EXHAUSTIVE=1.
 SAMPLE = (1, 3, 6, 10, 17, 26)
@@ -170,6 +171,47 @@ async def test_its_own_node_is_last(world: World, harbour: Harbour) -> None:
     assert cordons == [*nodes[1:], nodes[0]]
     assert "last of all" in status.plan
     await harbour.delete("own")
+
+
+async def test_its_own_pods_hold_nothing_up(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(3)
+    where = ("--namespace", NAMESPACE, "deployment", ACCOUNT)
+    await harbour.kubectl("scale", *where, "--replicas=2")
+    try:
+        await harbour.kubectl("rollout", "status", *where, "--timeout=60s")
+        before = await own_pods(harbour)
+        harbour.start()
+        await harbour.maintain("own-pods", nodes)
+        status = await harbour.reaches("own-pods", "Succeeded", "Incomplete", "Blocked", "Failed")
+        assert status.phase == "Succeeded", status
+        assert len(before) == 2
+        assert not before & await own_pods(harbour)
+    finally:
+        await harbour.kubectl("scale", *where, "--replicas=0")
+
+
+async def own_pods(harbour: Harbour) -> set[str]:
+    """The operator's pods, but for those that are leaving."""
+    said = await harbour.kubectl("get", "pods", "--namespace", NAMESPACE, "-o", "json")
+    return {
+        pod["metadata"]["name"]
+        for pod in json.loads(said)["items"]
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+async def test_what_it_waits_for_is_said(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(2)
+    await world.up(
+        world.deployment("web", 4, ready_after="5s"), world.budget("web", max_unavailable=1)
+    )
+    harbour.start()
+    await harbour.maintain("slow", nodes)
+    status = await harbour.stands("slow", lambda status: "waits" in status.message)
+    assert status.phase == "Running"
+    assert status.message.startswith(f"{world.name}/web-")
+    assert "PodDisruptionBudget web" in status.message
+    await harbour.delete("slow")
 
 
 async def test_what_makes_no_sense_is_said(world: World, harbour: Harbour) -> None:

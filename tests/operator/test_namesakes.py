@@ -13,8 +13,8 @@ from shipkeeper.operator.api.backups import (
     BackupSpec,
     BackupStatus,
     BegunWith,
-    Objects,
 )
+from shipkeeper.operator.api.contents import Objects
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.backups.standing import as_begun
 from shipkeeper.store.errors import ForgottenError

@@ -21,13 +21,25 @@ Status = TypeVar("Status")
 
 
 class Vault:
-    """A repository in a folder, declared as a BackupRepository."""
+    """A repository in a folder, or at a URL, declared as a BackupRepository.
 
-    def __init__(self, harbour: Harbour, directory: Path, name: str = "vault") -> None:
+    One at a URL is opened with what the Secret `NAME-store` has, which must be there.
+    """
+
+    def __init__(
+        self,
+        harbour: Harbour,
+        directory: Path,
+        name: str = "vault",
+        *,
+        url: str = "",
+        endpoint: str = "",
+    ) -> None:
         self.harbour = harbour
         self.name = name
         self.place = Place(
-            url=str(directory / name),
+            url=url or str(directory / name),
+            endpoint=endpoint,
             key=str(directory / f"{name}.key"),
             identity=str(directory / f"{name}.age"),
         )
@@ -38,6 +50,11 @@ class Vault:
         await self.secret("key", f"--from-file=writer.key={self.place.key}")
         await self.secret("identity", f"--from-file=reader.age={self.place.identity}")
         spec: dict[str, Any] = {"url": self.place.url, "keySecret": {"name": f"{self.name}-key"}}
+        if self.place.endpoint:
+            spec |= {
+                "endpoint": self.place.endpoint,
+                "storeSecret": {"name": f"{self.name}-store"},
+            }
         if with_identity:
             spec["identitySecret"] = {"name": f"{self.name}-identity"}
         await self.harbour.create(BACKUP_REPOSITORY, self.name, spec)

@@ -93,7 +93,12 @@ def _documents(
     )
     yield Document(_manifest("v1", "ServiceAccount", where))
     yield Document(
-        _manifest("rbac.authorization.k8s.io/v1", "ClusterRole", wide, rules=_rules(options)),
+        _manifest(
+            "rbac.authorization.k8s.io/v1",
+            "ClusterRole",
+            wide,
+            rules=rules(saves_volumes=bool(options.pods_in)),
+        ),
         f"{_ROLE_SAYS}\n{_VOLUMES_SAY}" if options.pods_in else _ROLE_SAYS,
     )
     yield Document(
@@ -133,7 +138,8 @@ def _head(options: CronJobOptions) -> str:
     return "\n".join(lines)
 
 
-def _rules(options: CronJobOptions) -> list[Manifest]:
+def rules(*, saves_volumes: bool) -> list[Manifest]:
+    """What whoever makes a backup must be allowed, everywhere in the cluster."""
     return [
         {"apiGroups": ["*"], "resources": ["*"], "verbs": ["list"]},
         # Its UID tells this cluster from all others.
@@ -143,7 +149,7 @@ def _rules(options: CronJobOptions) -> list[Manifest]:
             "resourceNames": ["kube-system"],
             "verbs": ["get"],
         },
-        *(_volume_rules() if options.pods_in else ()),
+        *(_volume_rules() if saves_volumes else ()),
     ]
 
 
@@ -223,7 +229,7 @@ def _container(arguments: tuple[str, ...], options: CronJobOptions) -> Manifest:
     return {
         "name": "backup",
         "image": options.image,
-        "command": ["shipkeeper"],
+        # The image knows how it is started; what it is started by has no name in its PATH.
         "args": list(arguments),
         "env": [
             {"name": "XDG_STATE_HOME", "value": STATE_HOME},

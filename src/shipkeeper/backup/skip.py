@@ -36,6 +36,8 @@ _KINDS: dict[GroupKind, str] = {
     ("metrics.k8s.io", "NodeMetrics"): "is measured, not stored",
     ("metrics.k8s.io", "PodMetrics"): "is measured, not stored",
 }
+OF_BACKUP_LABEL = "shipkeeper.dev/backup-uid"
+"""On Jobs that make a Backup of the operator's, and on their pods: its UID."""
 _FINISHED = frozenset({"Succeeded", "Failed"})
 _MIRROR = "kubernetes.io/config.mirror"
 _SLICE_MAKER = "endpointslice.kubernetes.io/managed-by"
@@ -95,6 +97,8 @@ def _pod(manifest: Manifest, _around: Surroundings) -> str:
 
 
 def _job(manifest: Manifest, _around: Surroundings) -> str:
+    if OF_BACKUP_LABEL in part(manifest, "metadata", "labels"):
+        return "was made for one Backup, and would make it again"
     conditions = parts(manifest, "status", "conditions")
     ended = {each["type"] for each in conditions if each["status"] == "True"}
     if ended & {"Complete", "Failed"}:

@@ -29,9 +29,10 @@ from shipkeeper.cli.backup_progress import progress_line
 from shipkeeper.cli.flags import CURRENT, Cluster, Output
 from shipkeeper.cli.output import say, show, write
 from shipkeeper.cli.volume_flags import LISTED, OVER_SSH, HostFlags, VolumeFlags
-from shipkeeper.errors import IncompleteError
+from shipkeeper.errors import IncompleteError, UsageError
 from shipkeeper.kube.connection import connect
 from shipkeeper.model.words import counted
+from shipkeeper.store.documents import is_name
 
 DryRun = Annotated[
     Literal["none", "client"],
@@ -67,6 +68,10 @@ async def init(
 
 async def create(
     *,
+    id_: Annotated[
+        str,
+        Parameter(name="--id", help="Its name in the repository, of 12 hex digits; else any."),
+    ] = "",
     dry_run: DryRun = "none",
     output: Output = None,
     objects: SelectionFlags = EVERYTHING,
@@ -79,6 +84,10 @@ async def create(
 
     Exit code 3, and the names of what is missing, if a part of it could not be read.
     """
+    if id_ and not is_name(id_):
+        raise UsageError(
+            f"no name of a backup: {id_}", reason="NoName", hint="give 12 hex digits, or none"
+        )
     selection, options = objects.selection(), volumes.options()
     place = repository.place()
     async with connect(cluster.options()) as connection:
@@ -90,7 +99,7 @@ async def create(
             show(outline_report(planned), output)
             _complain(_lacking(planned.unreadable, "would be"))
             return
-        async with open_repository(place) as opened, opened.writing() as writer:
+        async with open_repository(place) as opened, opened.writing(id_) as writer:
             saving = VolumeSaving(connection, hosts.opening, options)
             with progress_line() as progress:
                 made, contents = await taking.take(connection, writer, selection, progress, saving)

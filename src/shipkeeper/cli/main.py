@@ -4,6 +4,7 @@ Everything but the version is imported when it is needed: a command line must an
 """
 
 import gc
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ _GARBAGE_THRESHOLD = 50_000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line (this process's own by default) and return its exit code."""
+    if os.getpid() == 1:
+        _heed_sigterm()
     given = sys.argv[1:] if arguments is None else list(arguments)
     if given == ["--version"]:
         sys.stdout.write(f"shipkeeper {__version__}\n")
@@ -27,6 +30,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The interpreter's last look for garbage would go over all that it is about to drop.
         gc.freeze()
     return code
+
+
+def _heed_sigterm() -> None:
+    """End on SIGTERM from the start on: a container's first process is deaf to it by default.
+
+    A pod that is evicted while it starts would take its whole grace, and may begin to lead in it.
+    """
+    import signal
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 if __name__ == "__main__":

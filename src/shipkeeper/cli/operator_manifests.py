@@ -34,6 +34,7 @@ async def manifests_(
                 "access-reports",
                 "certificate-reports",
                 "backups",
+                "backup-jobs",
                 "restores",
             ],
             ...,

@@ -31,6 +31,7 @@ async def run(
         namespace=namespace or os.environ.get("POD_NAMESPACE") or "shipkeeper-system",
         directory=Path(state_dir() / "operator"),
         node=node or os.environ.get("NODE_NAME", ""),
+        image=os.environ.get("SHIPKEEPER_IMAGE", ""),
         metrics=metrics_address,
     )
     working = asyncio.ensure_future(operate(options, say))

@@ -78,6 +78,12 @@ def execute(name: str, /, *command: Annotated[str, Parameter(allow_leading_hyphe
     os.execvp(words[0], words)  # noqa: S606
 
 
+@sandbox.command
+def image(name: str, /) -> None:
+    """Give real hosts an image of this shipkeeper, for its pods there; prints its name."""
+    write(f"{Lab.load(name).provide_shipkeeper(say)}\n")
+
+
 def load(name: str) -> Sandbox | Lab:
     """The sandbox of that name, with hollow nodes or real ones."""
     return Lab.load(name) if name in Lab.names() else Sandbox.load(name)

@@ -1,6 +1,7 @@
 """One run that an object asks for, while this process carries it out, or takes it back."""
 
 import asyncio
+import shutil
 import traceback
 from collections.abc import Callable
 from typing import Protocol
@@ -9,7 +10,7 @@ from shipkeeper.engine.brake import Brake
 from shipkeeper.engine.journal import Outcome
 from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.lock import cluster_lock
-from shipkeeper.engine.progress import Event, Note, Sink
+from shipkeeper.engine.progress import Event, ItemChanged, Note, Sink
 from shipkeeper.engine.run import RunResult
 from shipkeeper.engine.session import Session
 from shipkeeper.errors import ShipkeeperError
@@ -56,6 +57,7 @@ class Driver:
         self.is_given_up = is_given_up
         self.error: ShipkeeperError | None = None
         self.note = ""
+        self._waiting = ""
         self._scene = scene
         self._procedure = procedure
         self._changed = changed
@@ -75,7 +77,9 @@ class Driver:
         return self._task is not None and self._task.done()
 
     def pause(self, *, is_paused: bool) -> None:
-        """Let no further node be begun, or let them."""
+        """Let no further node be begun, or let them; what is over is not held back."""
+        if self.is_over:
+            return
         if is_paused:
             self._brake.put_on()
         else:
@@ -101,6 +105,9 @@ class Driver:
                 reason="Unexpected",
                 hint="see the operator's log, and report it",
             )
+        finally:
+            # It is in memory, and nobody looks at it any more: what counts is in the journal.
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     async def _hold_lock(self) -> None:
         scene, run = self._scene, self.ledger.record
@@ -127,9 +134,16 @@ class Driver:
                 await self._procedure.carry_out(scene.connection, self.ledger, session, self._tell)
 
     def _tell(self, event: Event) -> None:
-        if isinstance(event, Note):
-            self.note = event.message
-            self._scene.say(f"{self.ledger.record.id}: {event.message}")
+        match event:
+            case Note():
+                self.note = event.message
+                self._scene.say(f"{self.ledger.record.id}: {event.message}")
+            case ItemChanged(state="Waiting") if event.message:
+                self.note, self._waiting = f"{event.item} waits: {event.message}", event.item
+            case ItemChanged() if event.item == self._waiting:
+                self.note = self._waiting = ""
+            case _:
+                pass
         self._changed()
 
     @property

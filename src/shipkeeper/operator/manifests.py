@@ -6,20 +6,27 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from shipkeeper.backup.cronjob import rules
 from shipkeeper.engine.tenure import NAME, NAMESPACE
+from shipkeeper.model.disruption import ALWAYS_ALLOW
 from shipkeeper.model.version import Version
 from shipkeeper.operator import grants
 from shipkeeper.operator.api.kinds import KINDS
-from shipkeeper.operator.backups.grants import OWN_EXTRAS
+from shipkeeper.operator.backups.grants import JOBS_EXTRA, OWN_EXTRAS
+from shipkeeper.operator.backups.job_manifest import ACCOUNT, PART_OF
 from shipkeeper.operator.grant import Grant
 
 Manifest = dict[str, Any]
 
 METRICS_PORT = 9464
 _RBAC = "rbac.authorization.k8s.io"
-_STATE = "/var/run/shipkeeper"
+# Memory that every container has. A volume would keep the node from being drained: what is in an
+# emptyDir is lost with its pod, and nobody but us knows that this is no loss.
+_STATE = "/dev/shm"  # noqa: S108 - nobody else is in the pod
 _USER = 65532
 _BUDGET_V1 = Version(1, 21, 0)
+# A budget may let unready pods go since then. Source: KEP-3017.
+_LETS_UNREADY_GO = Version(1, 27, 0)
 _PART_OF = {"app.kubernetes.io/name": "shipkeeper", "app.kubernetes.io/component": "operator"}
 # More than the Events and conditions of a run that stops may take.
 _GRACE_SECONDS = 60
@@ -86,9 +93,32 @@ def _permissions(options: ManifestOptions) -> Iterator[Manifest]:
 
 def extra(options: ManifestOptions, name: str) -> Iterator[Manifest]:
     """The roles, and their bindings, of what is allowed beside the usual."""
-    yield from _bound(options, "", grants.EXTRAS[name], suffix=f"-{name}")
+    if grants.EXTRAS[name]:
+        yield from _bound(options, "", grants.EXTRAS[name], suffix=f"-{name}")
     if name in OWN_EXTRAS:
         yield from _bound(options, options.namespace, OWN_EXTRAS[name], suffix=f"-{name}")
+    if name == JOBS_EXTRA:
+        yield from _of_jobs(options)
+
+
+def _of_jobs(options: ManifestOptions) -> Iterator[Manifest]:
+    """The ServiceAccount of Jobs that make backups, and what it may: all that volumes take."""
+    here = {"name": ACCOUNT, "labels": dict(PART_OF)}
+    account = {**here, "namespace": options.namespace}
+    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}
+    yield {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRole",
+        "metadata": here,
+        "rules": rules(saves_volumes=True),
+    }
+    yield {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": here,
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": ACCOUNT},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": options.namespace}],
+    }
 
 
 def host_pods(options: ManifestOptions) -> Iterator[Manifest]:
@@ -157,7 +187,7 @@ def _deployment(options: ManifestOptions) -> Manifest:
 
 
 def pod_spec(options: ManifestOptions) -> Manifest:
-    """The pod of one replica: no root, nothing to write but its scratch, another node each."""
+    """The pod of one replica: no root, nothing to write but its memory, another node each."""
     other_node = {
         "topologyKey": "kubernetes.io/hostname",
         "labelSelector": {"matchLabels": dict(_PART_OF)},
@@ -180,7 +210,6 @@ def pod_spec(options: ManifestOptions) -> Manifest:
             }
         },
         "containers": [_container(options)],
-        "volumes": [{"name": "state", "emptyDir": {"sizeLimit": "256Mi"}}],
     }
 
 
@@ -194,6 +223,7 @@ def _container(options: ManifestOptions) -> Manifest:
             _from_field("POD_NAME", "metadata.name"),
             _from_field("POD_NAMESPACE", "metadata.namespace"),
             _from_field("NODE_NAME", "spec.nodeName"),
+            {"name": "SHIPKEEPER_IMAGE", "value": options.image},
             {"name": "XDG_STATE_HOME", "value": _STATE},
             *_traces(options),
         ],
@@ -209,7 +239,6 @@ def _container(options: ManifestOptions) -> Manifest:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "state", "mountPath": _STATE}],
     }
 
 
@@ -231,11 +260,15 @@ def _from_field(name: str, path: str) -> Manifest:
 
 def _budget(options: ManifestOptions) -> Manifest:
     version = "v1beta1" if options.version < _BUDGET_V1 else "v1"
+    # Replicas that cannot start must not keep nodes from being drained.
+    unready: Manifest = (
+        {} if options.version < _LETS_UNREADY_GO else {"unhealthyPodEvictionPolicy": ALWAYS_ALLOW}
+    )
     return {
         "apiVersion": f"policy/{version}",
         "kind": "PodDisruptionBudget",
         "metadata": _metadata(options, options.namespace),
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": dict(_PART_OF)}},
+        "spec": {"maxUnavailable": 1, **unready, "selector": {"matchLabels": dict(_PART_OF)}},
     }
 
 

@@ -53,7 +53,8 @@ _LONGEST_PAUSE = timedelta(seconds=10)
 class OperatorOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How one process of the operator runs; `namespace` is where its journals and its Lease are.
 
-    `node` is the node that it runs on, which its own maintenances do last; empty if unknown.
+    `node` is the node that it runs on, which its own maintenances do last, and `image` that of its
+    pod, of which Jobs are made; empty if unknown.
     `metrics` is HOST:PORT, empty to serve none.
     """
 
@@ -61,6 +62,7 @@ class OperatorOptions(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str
     directory: Path
     node: str = ""
+    image: str = ""
     metrics: str = ""
     times: LeaseTimes = TIMES
 
@@ -134,6 +136,7 @@ def _scene(
         follows_setback=tenure.follows_setback,
         namespace=options.namespace,
         node=options.node,
+        image=options.image,
         directory=options.directory,
         times=options.times,
         measures=measures,

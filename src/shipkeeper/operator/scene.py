@@ -26,8 +26,9 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     """One leader's surroundings; `footing` is its leadership, on which all changes stand.
 
     It `follows_setback` if the API server had gone back to an older state right before it began.
-    `namespace` is where the operator lives, `node` where this process runs (empty if unknown), and
-    `directory` what its runs keep on this machine: nothing of that is needed by the next leader.
+    `namespace` is where the operator lives, `node` where this process runs, and `image` what it
+    runs from (empty if unknown). `directory` is what its runs keep on this machine: nothing of that
+    is needed by the next leader.
     `driven` are runs that this process carries out now, and whose lock is theirs. `heavy` has the
     slots for pieces of work each of which may hold a whole cluster in memory.
     """
@@ -38,6 +39,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     node: str
     directory: Path
     follows_setback: bool = False
+    image: str = ""
     times: LeaseTimes
     measures: Measures
     say: Callable[[str], None]

@@ -1,5 +1,6 @@
 """The signed documents of a repository, and the names they lie under."""
 
+import re
 import secrets
 from collections.abc import Iterable, Iterator
 
@@ -112,6 +113,11 @@ def segments_in(rows: Iterable[Need]) -> Iterator[tuple[bytes, int]]:
 def new_name() -> str:
     """A backup's name: random, so that no clock is trusted and no two writers meet."""
     return secrets.token_hex(_NAME_BYTES)
+
+
+def is_name(text: str) -> bool:
+    """Whether a text could be the name of a backup."""
+    return re.fullmatch(f"[0-9a-f]{{{2 * _NAME_BYTES}}}", text) is not None
 
 
 def pack_path(name: bytes) -> str:

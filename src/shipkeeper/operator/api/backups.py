@@ -7,13 +7,12 @@ from msgspec import Meta
 
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.operator.api.conditions import StatusCondition
+from shipkeeper.operator.api.contents import BackupJob, BackupVolumes, Job, Objects, Volumes
 from shipkeeper.operator.api.fields import (
     Cron,
     Duration,
     Name,
-    NamespaceName,
     Rule,
-    Selector,
     Text,
     Url,
     Zone,
@@ -27,22 +26,6 @@ Place = Annotated[
         pattern=r"^(s3|gs|az)://[^\s/?#@]+(/[^\s?#]*)?$|^(file://)?/[^\s?#]+$",
         max_length=1024,
         extra={"says": "must be s3://bucket/prefix, gs://…, az://… or the path of a folder"},
-    ),
-]
-Word = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$",
-        max_length=253,
-        extra={"says": "must be a kind as kubectl takes it: secrets, deploy, widgets.example.com"},
-    ),
-]
-ObjectName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Za-z0-9][-A-Za-z0-9.]*(/[^/\s]+){1,2}$",
-        max_length=512,
-        extra={"says": "must be KIND/NAME or KIND/NAMESPACE/NAME, such as secret/shop/db"},
     ),
 ]
 Keep = Annotated[int, Meta(ge=0, le=100_000)]
@@ -127,38 +110,6 @@ BACKUP_REPOSITORY = Kind(
 )
 
 
-class Objects(KubeStruct, frozen=True, kw_only=True):
-    """Which objects are meant, as the flags of `shipkeeper backup create` say it.
-
-    What is not given leaves nothing out.
-    """
-
-    namespaces: Annotated[
-        tuple[NamespaceName, ...], Meta(description="Only these namespaces.", max_length=1000)
-    ] = ()
-    exclude_namespaces: Annotated[
-        tuple[NamespaceName, ...], Meta(description="Not these namespaces.", max_length=1000)
-    ] = ()
-    kinds: Annotated[tuple[Word, ...], Meta(description="Only these kinds.", max_length=500)] = ()
-    exclude_kinds: Annotated[
-        tuple[Word, ...], Meta(description="Not these kinds.", max_length=500)
-    ] = ()
-    selector: Annotated[
-        Selector, Meta(description="Only objects with these labels, as kubectl's -l takes it.")
-    ] = ""
-    names: Annotated[
-        tuple[ObjectName, ...],
-        Meta(description="Only these: KIND/NAME or KIND/NAMESPACE/NAME.", max_length=1000),
-    ] = ()
-    exclude_names: Annotated[
-        tuple[ObjectName, ...], Meta(description="Not these.", max_length=1000)
-    ] = ()
-    cluster_scoped: Annotated[
-        Literal["auto", "yes", "no"],
-        Meta(description="Objects without a namespace; auto: unless namespaces are chosen."),
-    ] = "auto"
-
-
 DeletionPolicy = Annotated[
     Literal["Retain", "Delete"],
     Meta(
@@ -181,14 +132,25 @@ class BackupSpec(KubeStruct, frozen=True, kw_only=True):
             unchanged("self.objects"),
             "a backup is made once: objects must stay as they are; create another Backup",
         ),
+        Rule(
+            unchanged("self.volumes", "self.job"),
+            "a backup is made once: volumes and job must stay as they are; create another Backup",
+        ),
     )
 
     repository: Annotated[Name, Meta(description="The BackupRepository that takes it.")]
     objects: Annotated[Objects, Meta(description="Which objects; else everything.")] = Objects()
+    volumes: Volumes = None
+    job: Job = None
     deletion_policy: DeletionPolicy = "Retain"
     retries: Annotated[
         Retries, Meta(description="How often it is tried again if it fails, or is cut short.")
     ] = 3
+
+    @property
+    def is_in_job(self) -> bool:
+        """Whether a Job makes it: what volumes take is more than the operator may take."""
+        return self.job is not None or self.volumes is not None
 
 
 class MissingPart(KubeStruct, frozen=True, kw_only=True):
@@ -207,6 +169,8 @@ class BegunWith(KubeStruct, frozen=True, kw_only=True):
         str, Meta(description="What tells the repository from all others (its status.id).")
     ] = ""
     objects: Annotated[Objects, Meta(description="Which objects.")] = Objects()
+    volumes: Annotated[BackupVolumes | None, Meta(description="Which volumes.")] = None
+    job: Annotated[BackupJob | None, Meta(description="Its Job.")] = None
 
 
 class BackupStatus(KubeStruct, frozen=True, kw_only=True):
@@ -229,6 +193,10 @@ class BackupStatus(KubeStruct, frozen=True, kw_only=True):
     ] = None
     objects: Annotated[int, Meta(description="How many objects it holds so far.")] = 0
     content_bytes: Annotated[int, Meta(description="Their bytes.")] = 0
+    volumes: Annotated[int, Meta(description="How many volumes were saved.")] = 0
+    job: Annotated[
+        str, Meta(description="The Job of the last attempt, in the operator's namespace.")
+    ] = ""
     added_bytes: Annotated[int, Meta(description="The bytes that the repository grew by.")] = 0
     revision: Annotated[str, Meta(description="The revision of etcd that its objects are of.")] = ""
     missing: Annotated[
@@ -305,6 +273,8 @@ class BackupScheduleSpec(KubeStruct, frozen=True, kw_only=True):
     schedule: Annotated[BackupTimes, Meta(description="When a Backup is created.")]
     repository: Annotated[Name, Meta(description="The BackupRepository that takes them.")]
     objects: Annotated[Objects, Meta(description="Which objects; else everything.")] = Objects()
+    volumes: Volumes = None
+    job: Job = None
     missed: Annotated[
         Literal["run", "skip"],
         Meta(description="Times that nobody watched: one backup for all of them, or none."),

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from shipkeeper.model.base import KubeStruct
-from shipkeeper.operator.api.backups import Objects
 from shipkeeper.operator.api.conditions import StatusCondition
+from shipkeeper.operator.api.contents import Objects
 from shipkeeper.operator.api.fields import Name, Rule, unchanged
 from shipkeeper.operator.api.kind import Column, Kind
 from shipkeeper.operator.api.reference import ObjectRef

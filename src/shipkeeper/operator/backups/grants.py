@@ -25,6 +25,8 @@ BACKUP_EXTRAS: dict[str, tuple[Grant, ...]] = {
             why="create Backups by schedule, and remove those that retention let go of",
         ),
     ),
+    # Beside the former; what the Jobs themselves may is another ServiceAccount's.
+    "backup-jobs": (),
     "restores": (
         Grant(
             group="*",
@@ -46,5 +48,16 @@ _KEYS = Grant(
     verbs=("get",),
     why="open BackupRepositories with the keys in Secrets beside the operator",
 )
+_JOBS = Grant(
+    group="batch",
+    resources=("jobs",),
+    verbs=("create", "list"),
+    why="have Jobs make backups (Backup with job or volumes), as a ServiceAccount of their own",
+)
+JOBS_EXTRA = "backup-jobs"
 # In the operator's own namespace, for those of the same name.
-OWN_EXTRAS: dict[str, tuple[Grant, ...]] = {"backups": (_KEYS,), "restores": (_KEYS,)}
+OWN_EXTRAS: dict[str, tuple[Grant, ...]] = {
+    "backups": (_KEYS,),
+    JOBS_EXTRA: (_JOBS,),
+    "restores": (_KEYS,),
+}

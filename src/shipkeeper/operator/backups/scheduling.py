@@ -343,11 +343,14 @@ def _manifest(found: CustomObject, spec: BackupScheduleSpec, name: str) -> dict[
         "name": found.name,
         "uid": found.uid,
     }
-    asked = {
+    asked: dict[str, Any] = {
         "repository": spec.repository,
         "objects": msgspec.to_builtins(spec.objects),
         "retries": spec.retries,
     }
+    for field, wish in (("volumes", spec.volumes), ("job", spec.job)):
+        if wish is not None:
+            asked[field] = msgspec.to_builtins(wish)
     return {
         "apiVersion": BACKUP.api_version,
         "kind": BACKUP.kind,

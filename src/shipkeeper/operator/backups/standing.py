@@ -1,5 +1,6 @@
 """How a Backup stands, as its status tells it. Pure."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -7,6 +8,7 @@ import msgspec
 
 from shipkeeper.backup.contents import Contents, Unreadable
 from shipkeeper.backup.selection import Selection
+from shipkeeper.backup.volumes.record import VolumeCounts
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.model.words import counted
 from shipkeeper.operator.api.backups import (
@@ -14,9 +16,9 @@ from shipkeeper.operator.api.backups import (
     BackupStatus,
     BegunWith,
     MissingPart,
-    Objects,
 )
 from shipkeeper.operator.api.conditions import settled
+from shipkeeper.operator.api.contents import Objects
 from shipkeeper.operator.backups.told import accepted, condition, explained, whole
 from shipkeeper.store.values import Backup
 
@@ -53,6 +55,11 @@ def goes_on(status: BackupStatus) -> bool:
     return not has_ended(status) and reason != REPOSITORY_CHANGED
 
 
+def is_in_job(status: BackupStatus) -> bool:
+    """Whether its last attempt is a Job's, and what became of that is not on record yet."""
+    return status.phase == Phase.RUNNING and bool(status.job)
+
+
 def selection_of(objects: Objects) -> Selection:
     """What is asked for, as the engine takes it."""
     return Selection(
@@ -72,7 +79,13 @@ def as_begun(spec: BackupSpec, status: BackupStatus) -> BackupSpec:
     known = status.begun_with
     if known is None:
         return spec
-    return msgspec.structs.replace(spec, repository=known.repository, objects=known.objects)
+    return msgspec.structs.replace(
+        spec,
+        repository=known.repository,
+        objects=known.objects,
+        volumes=known.volumes,
+        job=known.job,
+    )
 
 
 def begun(
@@ -173,6 +186,7 @@ def made(
         phase=phase,
         message=message,
         objects=contents.objects,
+        volumes=contents.volumes.saved,
         content_bytes=figures.content_bytes if figures else 0,
         added_bytes=figures.added_bytes if figures else 0,
         revision=contents.revision,
@@ -197,11 +211,24 @@ def missing_of(contents: Contents) -> tuple[Unreadable, ...]:
         )
         for each in contents.scattered
     )
-    return (*contents.unreadable, *scattered)
+    return (*contents.unreadable, *scattered, *_unsaved(contents.volumes))
+
+
+def _unsaved(volumes: VolumeCounts) -> Iterator[Unreadable]:
+    """What was asked for of volumes and is not there, which the summary knows by number only."""
+    see = "shipkeeper backup show names them to who may read the backup"
+    for count, what, reason in (
+        (volumes.failed, "volume", "VolumesFailed"),
+        (volumes.hooks_failed, "hook", "HooksFailed"),
+    ):
+        if count:
+            yield Unreadable(what=counted(count, what), reason=reason, message=see)
 
 
 def _sentence(contents: Contents, missing: tuple[Unreadable, ...]) -> str:
     said = f"{counted(contents.objects, 'object')} of {counted(len(contents.kinds), 'kind')}"
+    if contents.volumes.saved:
+        said = f"{said}, {counted(contents.volumes.saved, 'volume')}"
     if not missing:
         return said
     named = ", ".join(each.what for each in missing[:5])

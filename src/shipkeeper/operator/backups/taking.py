@@ -11,15 +11,23 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from shipkeeper.backup.contents import Contents, decode_contents
 from shipkeeper.backup.take import Progress, take
 from shipkeeper.backup.volumes.saving import VolumeOptions, VolumeProgress, VolumeSaving
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.kube.errors import ConflictError, ForbiddenError, NotFoundError
-from shipkeeper.operator.api.backups import BACKUP, BackupSpec, BackupStatus, BegunWith
+from shipkeeper.operator.api.backups import (
+    BACKUP,
+    BACKUP_REPOSITORY,
+    BackupSpec,
+    BackupStatus,
+    BegunWith,
+)
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.hostless import no_hosts
+from shipkeeper.operator.backups.in_job import make_in_job, require_may_make
+from shipkeeper.operator.backups.job_manifest import JobRequest
+from shipkeeper.operator.backups.job_verdict import HopelessJobError, JobFailedError
 from shipkeeper.operator.backups.opening import NotReadyError, open_named, require_same
 from shipkeeper.operator.backups.standing import (
     Phase,
@@ -27,12 +35,14 @@ from shipkeeper.operator.backups.standing import (
     begun,
     failed,
     has_ended,
+    is_in_job,
     made,
     selection_of,
     to_be_retried,
     waiting,
 )
 from shipkeeper.operator.backups.told import explained
+from shipkeeper.operator.backups.visible import Taken, visible
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.pace import Pace, Rests
 from shipkeeper.operator.queue import WorkQueue
@@ -41,19 +51,11 @@ from shipkeeper.operator.status import claim_status, hold, let_go, tell_event, w
 from shipkeeper.store.documents import new_name
 from shipkeeper.store.errors import BlobExistsError, ForgottenError, OutlivedError
 from shipkeeper.store.repository import Repository
-from shipkeeper.store.values import Backup
 
 _KIND = BACKUP
 _LOOK_AGAIN = timedelta(minutes=1)
 # Progress is written no more often than this.
 _GATHERING = timedelta(seconds=2)
-
-
-class Taken(msgspec.Struct, frozen=True):
-    """A backup that is visible now."""
-
-    backup: Backup
-    contents: Contents
 
 
 class BackupReconciler:
@@ -75,6 +77,7 @@ class BackupReconciler:
         self._takes: Errands[Taken] = Errands(queue.add, scene.heavy)
         self._forgets: Errands[bool] = Errands(queue.add)
         self._progress: dict[str, Progress] = {}
+        self._waits: dict[str, str] = {}
         self._begun: dict[str, CustomObject] = {}
         self._pace = Pace(_GATHERING)
         self._rests = Rests(_LOOK_AGAIN)
@@ -166,8 +169,11 @@ class BackupReconciler:
         status = msgspec.json.decode(found.status, type=BackupStatus)
         spec = as_begun(_KIND.read(found), status)
         opened = await self._open(spec, status)
-        if status.id and (known := await _visible(opened, status.id)):
+        if status.id and (known := await visible(opened, status.id)):
             return known
+        if is_in_job(status):
+            # A leader before us began it: its Job goes on, or has ended meanwhile.
+            return await self._await_job(opened, found, spec, status)
         if status.attempts > spec.retries:
             raise _GaveUpError(
                 f"it was begun {status.attempts} times and never came to its end",
@@ -175,17 +181,63 @@ class BackupReconciler:
                 hint="see why the operator's pods ended (memory?), then create another Backup",
             )
         id_ = status.id or new_name()
-        now = datetime.now(UTC)
-        asked = BegunWith(repository=spec.repository, repository_id=opened.id, objects=spec.objects)
-        status = begun(status, found.metadata.generation, id_, asked, now)
+        asked = BegunWith(
+            repository=spec.repository,
+            repository_id=opened.id,
+            objects=spec.objects,
+            volumes=spec.volumes,
+            job=spec.job,
+        )
+        status = begun(status, found.metadata.generation, id_, asked, datetime.now(UTC))
+        if spec.is_in_job:
+            request = self._request(found, spec, status)
+            await require_may_make(self._scene, request)
+            status = msgspec.structs.replace(status, job=request.name)
         self._begun[found.key] = await claim_status(self._scene.writer, _KIND, found, status)
+        if spec.is_in_job:
+            return await self._await_job(opened, found, spec, status)
         try:
             return await self._store(opened, found, id_, spec)
         except BlobExistsError:
             # A leader before us was not quite gone yet.
-            if known := await _visible(opened, id_):
+            if known := await visible(opened, id_):
                 return known
             raise
+
+    def _request(self, found: CustomObject, spec: BackupSpec, status: BackupStatus) -> JobRequest:
+        named = self._repositories[spec.repository]
+        return JobRequest(
+            found=found,
+            spec=spec,
+            repository=BACKUP_REPOSITORY.read(named),
+            namespace=self._scene.namespace,
+            image=self._scene.image,
+            id=status.id,
+            attempt=status.attempts,
+        )
+
+    async def _await_job(
+        self, opened: Repository, found: CustomObject, spec: BackupSpec, status: BackupStatus
+    ) -> Taken:
+        """Make it in a Job; what is visible in the end counts, and not how the Job ended."""
+
+        def tell(message: str) -> None:
+            self._waits[found.uid] = message
+            self._queue.add(found.key)
+
+        try:
+            await make_in_job(self._scene, self._request(found, spec, status), tell)
+        except JobFailedError:
+            if known := await visible(opened, status.id):
+                return known
+            raise
+        finally:
+            self._waits.pop(found.uid, None)
+        if known := await visible(opened, status.id):
+            return known
+        raise JobFailedError(
+            f"Job {status.job} succeeded, and its backup is not there", reason="NotVisible"
+        )
 
     async def _store(
         self, opened: Repository, found: CustomObject, id_: str, spec: BackupSpec
@@ -195,7 +247,7 @@ class BackupReconciler:
                 self._progress[found.uid] = progress
                 self._queue.add_after(found.key, _GATHERING)
 
-        # Volumes are listed, so that nobody believes them saved; their files are not read.
+        # Volumes are listed, so that nobody believes them saved; only a Job reads their files.
         volumes = VolumeSaving(self._scene.connection, no_hosts, VolumeOptions())
         try:
             async with opened.writing(id_) as writer:
@@ -217,7 +269,8 @@ class BackupReconciler:
         if isinstance(error, OutlivedError | ForgottenError):
             # No backup of that name will come any more: the next attempt has another.
             status = msgspec.structs.replace(status, id="")
-        is_final = isinstance(error, UsageError | _GaveUpError) or status.attempts > spec.retries
+        is_final = isinstance(error, UsageError | _GaveUpError | HopelessJobError)
+        is_final = is_final or status.attempts > spec.retries
         if is_final:
             await self._fail(found, status, error)
             return None
@@ -265,8 +318,13 @@ class BackupReconciler:
             await self._say(found, error.reason, judged.message, is_warning=True)
 
     async def _tell_progress(self, found: CustomObject, status: BackupStatus) -> timedelta | None:
-        progress = self._progress.get(found.uid)
-        if progress is None or status.phase != Phase.RUNNING:
+        if status.phase != Phase.RUNNING:
+            return None
+        progress, waits = self._progress.get(found.uid), self._waits.get(found.uid)
+        if progress is None:
+            if waits is not None:
+                told = msgspec.structs.replace(status, message=waits)
+                await write_status(self._scene.writer, _KIND, found, told)
             return None
         # Each write comes back by the watch, and would be followed by the next at once.
         if left := self._pace.begin(found.uid, asyncio.get_running_loop().time()):
@@ -335,11 +393,3 @@ class BackupReconciler:
 
 class _GaveUpError(ShipkeeperError):
     """It is not begun again."""
-
-
-async def _visible(opened: Repository, id_: str) -> Taken | None:
-    """The backup of a name, if it is visible."""
-    found = next((each for each in await opened.backups() if each.name == id_), None)
-    if found is None:
-        return None
-    return Taken(found, decode_contents(found.summary, found.name))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
@@ -102,7 +103,12 @@ def _prepare(layout: LabLayout, record: LabRecord, node: Assets) -> None:
 
 
 def _import(images: Images, host: Host) -> None:
-    for archive in images.archives(control_plane=host.role == CONTROL_PLANE):
+    import_images(images.archives(control_plane=host.role == CONTROL_PLANE), host)
+
+
+def import_images(archives: Sequence[Path], host: Host) -> None:
+    """Give a host images that its pods can start from."""
+    for archive in archives:
         with archive.open("rb") as file:
             host.run("ctr", "--namespace=k8s.io", "images", "import", "-", stdin=file)
 

@@ -14,8 +14,11 @@ from shipkeeper.sandbox.lab.record import HostRecord
 
 ENDPOINT = "api.lab"
 _COMMON = Path(__file__).with_name("rootfs")
-_STARTED = ("containerd.service", "kubelet.service")
-_MODES = {"etc/sudoers.d/ops": 0o440, "usr/local/bin/crictl": 0o755}
+_STARTED = ("containerd.service", "kubelet.service", "api-service.service")
+_MODES = {
+    "etc/sudoers.d/ops": 0o440,
+    **dict.fromkeys(("usr/local/bin/crictl", "usr/local/bin/api-service"), 0o755),
+}
 
 
 def write_layer(layer: Path, node: Assets, key: KeyFile) -> None:

@@ -24,7 +24,7 @@ BUSYBOX = "localhost/busybox:lab"
 _COMMON = "common"
 _PAUSE_SCRIPT = Path(__file__).with_name("pause.sh")
 _APPLETS = ("sh", "sleep", "httpd", "wget", "nc", "cat", "echo", "mkdir", "hostname", "date")
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _LIBRARY = re.compile(r"^\s*(\S+) => (/\S+)", re.MULTILINE)
 
 
@@ -52,7 +52,7 @@ def find_images(control_plane: Assets, node: Assets, base: Path, say: Say) -> Im
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             for name, image in _images(control_plane, node, base).items():
-                write_archive(image, partial / f"{name}.tar", _ARCHITECTURES[platform.machine()])
+                write_archive(image, partial / f"{name}.tar", ARCHITECTURES[platform.machine()])
             partial.rename(directory)
     return Images(directory)
 

@@ -1,18 +1,27 @@
 """A real kubeadm cluster of several hosts on this machine, by name."""
 
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from shipkeeper.errors import UsageError
 from shipkeeper.sandbox import names
 from shipkeeper.sandbox.assets import resolve_version
 from shipkeeper.sandbox.assets.engines import Say
 from shipkeeper.sandbox.lab.base import USER
-from shipkeeper.sandbox.lab.bring_up import boot, bring_up, server, wait_until_ready
+from shipkeeper.sandbox.lab.bring_up import (
+    boot,
+    bring_up,
+    import_images,
+    server,
+    wait_until_ready,
+)
 from shipkeeper.sandbox.lab.host import Host
 from shipkeeper.sandbox.lab.layout import LabLayout, lab_names
 from shipkeeper.sandbox.lab.limits import raise_limit
 from shipkeeper.sandbox.lab.network import Switch
-from shipkeeper.sandbox.lab.record import HostRecord, plan_hosts, read_lab_record
+from shipkeeper.sandbox.lab.own_image import SHIPKEEPER, own_image
+from shipkeeper.sandbox.lab.record import WORKER, HostRecord, plan_hosts, read_lab_record
 from shipkeeper.sandbox.lab.requirements import require_lab_machine
 from shipkeeper.sandbox.lab.take_down import end, take_down
 from shipkeeper.sandbox.lock import alone
@@ -115,6 +124,13 @@ class Lab:
         There the hosts and the API server answer to their names, and nothing else does.
         """
         return Switch(self.layout.tag).inside(argv, self.layout.hosts_file)
+
+    def provide_shipkeeper(self, say: Say) -> str:
+        """Give the workers an image of the shipkeeper that runs here; returns what it is called."""
+        workers = [each for each in self.hosts if each.role == WORKER]
+        with own_image(say) as archive, ThreadPoolExecutor() as pool:
+            list(pool.map(partial(import_images, (archive,)), workers))
+        return SHIPKEEPER
 
     def reboot(self, host: str) -> str:
         """Let a host shut down in good order and boot; returns the new boot ID when it is up."""

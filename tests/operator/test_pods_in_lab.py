@@ -1,0 +1,266 @@
+"""The operator as pods of a real cluster: its image, its manifests, real kubelets and evictions."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipkeeper.sandbox.assets import NEWEST
+from shipkeeper.sandbox.lab import Lab
+from shipkeeper.sandbox.lab.images import BUSYBOX
+from tests.cli.run import SHIPKEEPER
+from tests.lab import require_lab
+from tests.nodes.fleet.lab_user import eventually
+from tests.nodes.fleet.test_lab_maintenance import BUDGET, REPLICAS, Asker, boots, serving
+from tests.operator.harbour import KUBECTL, NAMESPACE
+from tests.operator.lab_bucket import ENDPOINT, URL, bucket_in
+from tests.operator.onlooker import Onlooker, cordons, evicted, evictions
+from tests.sandbox.lab.trace import Kubectl
+from tests.store import s3
+
+pytestmark = pytest.mark.usefixtures("operator")
+
+NAME = "shipkeeper-operator"
+USER = 65532
+WORK = "kube-system"
+
+
+class Ship:
+    """A lab, and the operator's pods in it."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.command = lab.inside(KUBECTL, "--kubeconfig", str(lab.kubeconfig))
+        self.kubectl = Kubectl(self.command)
+
+    def get(self, *what: str) -> Any:
+        """What kubectl gets."""
+        return json.loads(self.kubectl("get", *what, "-o", "json"))
+
+    @property
+    def pods(self) -> dict[str, Any]:
+        """The operator's pods by name, but for those that are leaving."""
+        found = self.get("pods", "-n", NAMESPACE)["items"]
+        return {
+            pod["metadata"]["name"]: pod
+            for pod in found
+            if "deletionTimestamp" not in pod["metadata"]
+        }
+
+    @property
+    def leader(self) -> str:
+        """The name of the pod that leads; empty if none does."""
+        lease = self.get("lease", NAME, "-n", NAMESPACE)
+        return (lease["spec"].get("holderIdentity") or "").partition("_")[0]
+
+    def node_of(self, pod: str) -> str:
+        """The node of one of the operator's pods."""
+        return self.get("pod", pod, "-n", NAMESPACE)["spec"]["nodeName"]
+
+    def pid(self, pod: str) -> int:
+        """The process of one of the operator's pods, as its host numbers it."""
+        uid = self.get("pod", pod, "-n", NAMESPACE)["metadata"]["uid"]
+        script = (
+            'for each in $(pgrep -f "[o]perator run"); do'
+            ' grep -l "$0" /proc/$each/cgroup; done; true'
+        )
+        (found,) = self.lab.run(self.node_of(pod), "sh", "-c", script, uid).stdout.split()
+        return int(found.split("/")[2])
+
+    def create(self, kind: str, name: str, spec: dict[str, Any]) -> None:
+        """Create an object of ours."""
+        manifest = {
+            "apiVersion": "shipkeeper.dev/v1alpha1",
+            "kind": kind,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        self.kubectl("create", "-f", "-", stdin=json.dumps(manifest))
+
+    def maintain(self, name: str, **spec: Any) -> None:
+        """Create a NodeMaintenance."""
+        self.create("NodeMaintenance", name, {"action": {"wait": "1s"}, **spec})
+
+    def secret(self, name: str, *content: str) -> None:
+        """Create a Secret beside the operator."""
+        self.kubectl("create", "secret", "generic", name, "-n", NAMESPACE, *content)
+
+    def backup(self, name: str, **spec: Any) -> dict[str, Any]:
+        """The status of a new Backup, once it came to an end."""
+        self.create("Backup", name, {"repository": "bucket", **spec})
+        over = {"Completed", "Incomplete", "Failed"}
+        eventually(
+            lambda: self.get("bk", name).get("status", {}).get("phase") in over,
+            lambda: self.kubectl("get", "bk,jobs,pods", "-A", "-o", "wide") + self.said(),
+        )
+        return self.get("bk", name)["status"]
+
+    def status(self, name: str) -> dict[str, Any]:
+        """How a NodeMaintenance stands."""
+        return self.get("nodemaintenance", name).get("status", {})
+
+    def succeeds(self, name: str) -> None:
+        """Return when a NodeMaintenance has succeeded."""
+        over = {"Succeeded", "Incomplete", "Blocked", "Failed", "Aborted"}
+        eventually(lambda: self.status(name).get("phase") in over, self.said)
+        status = self.status(name)
+        assert status["phase"] == "Succeeded", f"{json.dumps(status, indent=1)}\n{self.said()}"
+
+    def said(self) -> str:
+        """What the operator's pods are and say."""
+        words = ("logs", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=shipkeeper", "--prefix")
+        return self.kubectl("get", "pods", "-A", "-o", "wide") + self.kubectl(*words, "--tail=40")
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr)  # noqa: T201
+
+
+@pytest.fixture(scope="module")
+def ship() -> Iterator[Ship]:
+    """A lab of its own: the newest version, whose namespaces enforce what pods may be."""
+    require_lab()
+    name = f"ship-lab-{os.getpid()}"
+    made = Lab.up(name, NEWEST, tell, workers=2)
+    yield Ship(made)
+    made.down()
+
+
+@pytest.fixture(scope="module")
+def operator(ship: Ship) -> None:
+    """The operator, installed as the page says, once it is ready."""
+    image = ship.lab.provide_shipkeeper(tell)
+    words = (SHIPKEEPER, "operator", "manifests", "--image", image, "--host-pods", WORK)
+    words += ("--allow", "backups", "--allow", "backup-jobs")
+    made = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    ship.kubectl("apply", "--server-side", "-f", "-", stdin=made)
+    try:
+        ship.kubectl("rollout", "status", f"deployment/{NAME}", "-n", NAMESPACE, "--timeout=90s")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{ship.said()}") from None
+    eventually(lambda: ship.leader in ship.pods, ship.said)
+
+
+def test_two_pods_run_with_no_more_rights_than_they_need(ship: Ship) -> None:
+    assert len({pod["spec"]["nodeName"] for pod in ship.pods.values()}) == 2
+    assert {pod["spec"]["serviceAccountName"] for pod in ship.pods.values()} == {NAME}
+    for name in ship.pods:
+        node, process = ship.node_of(name), f"/proc/{ship.pid(name)}"
+        status = ship.lab.run(node, "cat", f"{process}/status").stdout
+        facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        assert facts["Uid"].split() == facts["Gid"].split() == [str(USER)] * 4
+        assert int(facts["CapEff"], 16) == int(facts["CapBnd"], 16) == 0
+        assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
+        mounts = ship.lab.run(node, "cat", f"{process}/mountinfo").stdout.splitlines()
+        (root,) = (line.split() for line in mounts if line.split()[4] == "/")
+        assert "ro" in root[5].split(",")
+
+
+def test_its_connections_are_those_that_its_network_policy_allows(ship: Ship) -> None:
+    (rule,) = ship.get("networkpolicy", NAME, "-n", NAMESPACE)["spec"]["egress"]
+    allowed = {port["port"] for port in rule["ports"] if port["protocol"] == "TCP"}
+    (pod,) = (pod for name, pod in ship.pods.items() if name == ship.leader)
+    enter = ("nsenter", f"--net=/proc/{ship.pid(ship.leader)}/ns/net")
+    listed = ship.lab.run(pod["spec"]["nodeName"], *enter, "ss", "-Htn", "state", "established")
+    sockets = [line.split()[2:4] for line in listed.stdout.splitlines()]
+    asked = [peer for own, peer in sockets if not own.endswith(":9464")]
+    assert asked
+    assert {int(peer.rpartition(":")[2]) for peer in asked} <= allowed
+
+
+def test_a_leader_that_drains_itself_carries_on_elsewhere(ship: Ship, tmp_path: Path) -> None:
+    leader = ship.leader
+    last = ship.node_of(leader)
+    before = evictions(ship.kubectl("get", "--raw", "/metrics"))
+    with serving(ship.kubectl):
+        asker = Asker(ship.lab, tmp_path / "asked.jsonl")
+        nodes = Onlooker(ship.command, "nodes", tmp_path / "nodes.json")
+        pods = Onlooker(ship.command, "pods", tmp_path / "pods.json")
+        ship.maintain("all", nodes={"selector": "!node-role.kubernetes.io/control-plane"})
+        ship.succeeds("all")
+        for each in (asker, nodes, pods):
+            each.end()
+    workers = {host.name for host in ship.lab.hosts if host.role == "worker"}
+    cordoned = cordons(nodes.seen)
+    assert len(cordoned) == len(set(cordoned))
+    assert set(cordoned) == workers
+    assert cordoned[-1] == last
+    assert leader not in ship.pods
+    assert ship.leader in ship.pods
+    # The API server granted one eviction for each pod that went by one, and no other.
+    granted = evictions(ship.kubectl("get", "--raw", "/metrics")) - before
+    assert granted == len(evicted(pods.seen)) >= REPLICAS
+    assert asker.fewest >= BUDGET
+    assert not any(node["spec"].get("unschedulable") for node in ship.get("nodes")["items"])
+
+
+def test_the_other_goes_on_when_the_leader_is_killed(ship: Ship, tmp_path: Path) -> None:
+    leader = ship.leader
+    (other,) = (name for name in ship.pods if name != leader)
+    taken = {ship.node_of(leader), ship.node_of(other)}
+    (target,) = (host.name for host in ship.lab.hosts[1:] if host.name not in taken)
+    before, nodes = boots(ship.lab, target), Onlooker(ship.command, "nodes", tmp_path / "nodes")
+    reboot = {"work": "reboot-always", "image": BUSYBOX, "namespace": WORK}
+    ship.maintain("killed", nodes={"names": [target]}, action={"pod": reboot})
+    eventually(lambda: target in cordons(nodes.seen), ship.said)
+    ship.lab.run(ship.node_of(leader), "kill", "-9", str(ship.pid(leader)))
+    ship.succeeds("killed")
+    nodes.end()
+    assert ship.leader == other
+    assert cordons(nodes.seen) == [target]
+    assert boots(ship.lab, target) == before + 1
+    # Its container was started again, and stands by.
+    eventually(lambda: has_restarted(ship.pods[leader]), ship.said)
+
+
+def has_restarted(pod: dict[str, Any]) -> bool:
+    (container,) = pod["status"]["containerStatuses"]
+    return container["restartCount"] == 1 and container["ready"]
+
+
+def test_jobs_save_volumes_and_have_their_limits(ship: Ship, tmp_path: Path) -> None:
+    host = ship.lab.host("w1")
+    host.run("sh", "-c", "mkdir /srv/shop; echo of the shop >/srv/shop/file")
+    ship.kubectl("apply", "-f", "-", stdin=json.dumps(shop(host.name)))
+    ship.kubectl("wait", "--for=condition=Ready", "pod/shop", "--timeout=60s")
+    with bucket_in(ship.lab, tmp_path) as bucket:
+        ship.secret("key", f"--from-file=writer.key={bucket.key}")
+        store = {"AWS_ACCESS_KEY_ID": s3.ACCESS, "AWS_SECRET_ACCESS_KEY": s3.SECRET}
+        ship.secret("store", *(f"--from-literal={key}={value}" for key, value in store.items()))
+        place = {"url": URL, "endpoint": ENDPOINT}
+        secrets = {"keySecret": {"name": "key"}, "storeSecret": {"name": "store"}}
+        ship.create("BackupRepository", "bucket", {**place, **secrets})
+        objects = {"namespaces": ["default"], "kinds": ["pods"]}
+        volumes = {"only": ["hostpath/*"], "image": BUSYBOX, "namespace": WORK}
+        saved = ship.backup("saved", objects=objects, volumes=volumes)
+        assert (saved["phase"], saved["attempts"], saved["volumes"]) == ("Completed", 1, 1), saved
+        shown = json.loads(bucket.run("show", saved["id"], "-o", "json"))
+        (volume,) = (each for each in shown["volumes"] if each["state"] == "Saved")
+        assert volume["volume"]["id"] == f"hostpath/{host.name}/srv/shop"
+        assert volume["files"]["contentBytes"] == len("of the shop\n")
+        large = ship.backup("large", objects=objects, job={"memoryLimit": "24Mi"})
+        assert (large["phase"], large["attempts"]) == ("Failed", 1), large
+        (succeeded,) = (each for each in large["conditions"] if each["type"] == "Succeeded")
+        assert succeeded["reason"] == "OutOfMemory", large
+
+
+def shop(node: str) -> dict[str, Any]:
+    """A pod that asks for a directory of its node to be saved."""
+    container = {"name": "main", "image": BUSYBOX, "command": ["sleep", "100000"]}
+    mounts = [{"name": "data", "mountPath": "/data"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "shop", "annotations": {"backup.shipkeeper.dev/volumes": "data"}},
+        "spec": {
+            "nodeName": node,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [{**container, "volumeMounts": mounts}],
+            "volumes": [{"name": "data", "hostPath": {"path": "/srv/shop"}}],
+        },
+    }
