@@ -35,6 +35,7 @@ async def manifests_(
                 "certificate-reports",
                 "backups",
                 "restores",
+                "upgrade-checks",
             ],
             ...,
         ],
