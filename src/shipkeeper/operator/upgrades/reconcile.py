@@ -28,7 +28,8 @@ from shipkeeper.operator.status import hold
 from shipkeeper.operator.upgrades.look import Look
 from shipkeeper.operator.upgrades.looking import look_at
 from shipkeeper.operator.upgrades.options import asks_for_else
-from shipkeeper.operator.upgrades.standing import APPROVED, has_ended
+from shipkeeper.operator.upgrades.run_standing import APPROVED
+from shipkeeper.operator.upgrades.standing import has_ended, looked_at
 from shipkeeper.operator.upgrades.telling import Teller, status_of
 from shipkeeper.upgrade import procedure
 
@@ -128,12 +129,11 @@ class UpgradeReconciler:
         """How long until the next look."""
         rest = self._rests.left(_asked(found), asyncio.get_running_loop().time())
         now = datetime.now(UTC)
-        is_same = status.observed_generation == found.metadata.generation
-        # A look that is still to come was made by a clock that was wrong, and says nothing.
-        if rest or not is_same or status.checked_at is None or status.checked_at > now:
+        last = looked_at(status, found.metadata.generation, now)
+        if rest or last is None:
             return rest
         every = max(parse_duration(spec.check_every), _SHORTEST)
-        return max(status.checked_at + every - now, _AT_ONCE)
+        return max(last + every - now, _AT_ONCE)
 
     async def _look_at(self, found: CustomObject, spec: ClusterUpgradeSpec) -> Look:
         """Look, and write the run down if this very plan was approved."""

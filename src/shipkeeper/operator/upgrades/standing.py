@@ -1,4 +1,4 @@
-"""How a ClusterUpgrade stands, as its status tells it. Pure."""
+"""How a ClusterUpgrade stands before it has a run, as its status tells it. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -6,14 +6,11 @@ from datetime import datetime
 
 import msgspec
 
-from shipkeeper.engine.history import RunHistory, StepState, read_history
-from shipkeeper.engine.journal import Entry, Outcome, RunRecord
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.report import Format, render
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.nodes.report import plan_line
-from shipkeeper.nodes.summary import summarise
 from shipkeeper.operator.api.conditions import StatusCondition, settled
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.upgrades import (
@@ -23,26 +20,34 @@ from shipkeeper.operator.api.upgrades import (
     RunningVersion,
 )
 from shipkeeper.operator.backups.told import accepted, condition, explained, whole
-from shipkeeper.operator.maintenance.standing import counted_nodes, spec_ignored, troubles_of
 from shipkeeper.operator.reports.standing import counts_of, worst_of
 from shipkeeper.operator.shown import ShownPlan
-from shipkeeper.operator.situation import ENDS, Phase, Situation
+from shipkeeper.operator.situation import Phase, Situation
 from shipkeeper.operator.upgrades.look import Look
 from shipkeeper.upgrade.component import Name
 from shipkeeper.upgrade.outlook import outlook_of
 from shipkeeper.upgrade.plan_report import upgrade_report
 from shipkeeper.upgrade.versions import ClusterVersions
 
-APPROVED = "approved"
 _NAMED = 20
 _LONGEST = 1024
-_OF_LOOKS = ("Checked", "Clean")
 
 
 def has_ended(status: ClusterUpgradeStatus, generation: int) -> bool:
     """Whether nothing more will come of what its spec asks for."""
     is_of_this = bool(status.run) or status.observed_generation == generation
     return status.finished_at is not None and is_of_this
+
+
+def looked_at(status: ClusterUpgradeStatus, generation: int, now: datetime) -> datetime | None:
+    """When what the spec asks for was looked at last, and it went well; None if it never was.
+
+    A look that is still to come was made by a clock that was wrong, and says nothing.
+    """
+    is_seen = any((each.type, each.status) == ("Checked", "True") for each in status.conditions)
+    is_of_this = status.observed_generation == generation and is_seen
+    at = status.checked_at
+    return at if is_of_this and at is not None and at <= now else None
 
 
 def plan_text(plan: Plan, at: datetime) -> str:
@@ -204,88 +209,3 @@ def _told(blockers: Iterable[Verdict]) -> tuple[Blocker, ...]:
         )
         for each in tuple(blockers)[:_NAMED]
     )
-
-
-def standing(
-    before: ClusterUpgradeStatus,
-    generation: int,
-    record: RunRecord,
-    entries: Sequence[Entry],
-    situation: Situation,
-    home: ObjectRef,
-    shown: ShownPlan,
-    now: datetime,
-) -> ClusterUpgradeStatus:
-    """The status of one that has a run; what the last look found stays."""
-    history = read_history(record, entries)
-    nodes = summarise(history).nodes
-    ended = record.outcome in ENDS
-    phase = ENDS[record.outcome] if ended and record.outcome else situation.phase
-    message = _ending(history) if ended else _doing(history, situation)
-    count = counted_nodes(nodes)
-    outlook = outlook_of(record.plan)
-    kept = [each for each in before.conditions if each.type in _OF_LOOKS]
-    conditions = (
-        spec_ignored() if situation.is_spec_ignored else accepted(),
-        *kept,
-        condition("Planned", True, "Planned", plan_line(record.plan)),
-        *_progress(phase, situation, message, ended=ended),
-    )
-    return msgspec.structs.replace(
-        before,
-        observed_generation=generation,
-        phase=phase,
-        message=message[:_LONGEST],
-        hops=outlook.hops if outlook else (),
-        blockers=(),
-        plan=shown.text,
-        plan_in=shown.places,
-        plan_hash=str(record.began_with.request[APPROVED]),
-        progress=f"{count.done}/{count.total}",
-        nodes=count,
-        under_way=tuple(each.node for each in nodes if each.state == StepState.BEGUN)[:_NAMED],
-        troubles=troubles_of(nodes),
-        run=record.id,
-        journal=home,
-        started_at=whole(entries[0].written_at) if entries and entries[0].written_at else None,
-        finished_at=whole(record.finished_at) if ended and record.finished_at else None,
-        conditions=settled(before.conditions, conditions, generation, now),
-    )
-
-
-def _progress(
-    phase: Phase, situation: Situation, message: str, *, ended: bool
-) -> tuple[StatusCondition, StatusCondition]:
-    is_going = not ended and situation.phase in (Phase.RUNNING, Phase.STOPPING)
-    succeeded = phase is Phase.SUCCEEDED if ended else "Unknown"
-    return (
-        condition("Progressing", is_going, "Ended" if ended else situation.reason, message),
-        condition(
-            "Succeeded",
-            succeeded,
-            str(phase) if ended else "NotEnded",
-            message if ended else "",
-        ),
-    )
-
-
-def _doing(history: RunHistory, situation: Situation) -> str:
-    """What it does now: while somebody else works on the control plane, that is waited for."""
-    if situation.phase is not Phase.RUNNING:
-        return situation.message
-    awaited = (
-        f"waits until {each.effect}"
-        for each in history.steps
-        if each.action == "await" and each.state is StepState.BEGUN
-    )
-    return next(awaited, situation.message)
-
-
-def _ending(history: RunHistory) -> str:
-    if history.outcome is Outcome.SUCCEEDED:
-        return f"everything that was planned is done: {len(history.steps)} steps"
-    if history.outcome is Outcome.ABORTED:
-        return "given up; the nodes that it cordoned take pods again, and what is upgraded stays"
-    failed = [f"{each.target}: {each.message}" for each in history.steps if each.message]
-    why = "; ".join(failed[:3]) or "not all nodes are done"
-    return f"{why}; to go on from where the cluster is, delete it and create another"

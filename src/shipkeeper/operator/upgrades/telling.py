@@ -21,7 +21,8 @@ from shipkeeper.operator.situation import Phase, Situation
 from shipkeeper.operator.status import stuck, write_status
 from shipkeeper.operator.telling import Voice
 from shipkeeper.operator.upgrades.look import Look
-from shipkeeper.operator.upgrades.standing import looked, plan_text, rejected, standing, unseen
+from shipkeeper.operator.upgrades.run_standing import standing
+from shipkeeper.operator.upgrades.standing import looked, plan_text, rejected, unseen
 
 _KIND = CLUSTER_UPGRADE
 _WARNINGS = (Phase.BLOCKED, Phase.PENDING)
