@@ -137,6 +137,13 @@ class Harbour:
             context["context"]["user"] = "operator"
         self.kubeconfig.write_text(yaml.safe_dump(config))
 
+    def go_through(self, kubeconfig: Path) -> None:
+        """Have replicas that start from now on reach the API server as a kubeconfig does."""
+        ours, other = (yaml.safe_load(each.read_text()) for each in (self.kubeconfig, kubeconfig))
+        for each in ours["clusters"]:
+            each["cluster"] = other["clusters"][0]["cluster"]
+        self.kubeconfig.write_text(yaml.safe_dump(ours))
+
     async def kubectl(self, *arguments: str, given: str = "") -> str:
         """What kubectl prints, as the cluster's administrator."""
         answer = await asyncio.to_thread(

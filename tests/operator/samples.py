@@ -64,5 +64,19 @@ GOOD: dict[str, tuple[dict[str, Any], ...]] = {
         },
         {"schedule": {"cron": "0 3 * * *"}, "repository": "prod", "keep": {"last": 3}},
     ),
+    "ClusterUpgrade": (
+        {
+            "to": "v1.37",
+            "via": ["v1.36.3"],
+            "wait": {"limit": "2h"},
+            "approvedPlan": "0123456789abcdef0123456789abcdef",
+            "failOn": "critical",
+            "checkEvery": "30m",
+            "drain": {"deadline": {"after": "30m", "then": "give-up"}},
+            "pace": {"maxUnavailablePerPool": "50%", "poolLabel": "pool"},
+            "gates": {"prometheus": "http://prometheus.monitoring:9090", "healthyIf": ["up"]},
+        },
+        {"to": "v1.37.2"},
+    ),
     "MaintenanceWindow": ({"cron": "0 22 * * sat", "length": "4h", "timeZone": "Europe/Berlin"},),
 }

@@ -79,5 +79,7 @@ def permissions_table() -> str:
 def _words(grant: Grant) -> str:
     group = f".{grant.group}" if grant.group else ""
     what = ", ".join(f"{each}{group}" for each in grant.resources)
+    if grant.urls:
+        what = ", ".join(grant.urls)
     named = f" ({', '.join(grant.names)})" if grant.names else ""
     return f"{', '.join(grant.verbs)} {what}{named}"

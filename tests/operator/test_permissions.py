@@ -9,7 +9,7 @@ import msgspec
 
 from shipkeeper.engine.tenure import NAME as LOCK
 from shipkeeper.kube.errors import NotFoundError
-from shipkeeper.kube.resources import LEASES
+from shipkeeper.kube.resources import LEASES, NODES
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.backups import (
     BACKUP,
@@ -20,6 +20,7 @@ from shipkeeper.operator.api.backups import (
 from shipkeeper.operator.api.kind import GROUP
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
 from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
+from shipkeeper.operator.api.upgrades import CLUSTER_UPGRADE, ClusterUpgradeStatus
 from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from shipkeeper.operator.backups.job_manifest import ACCOUNT as JOBS_ACCOUNT
 from shipkeeper.operator.manifests import ManifestOptions, permissions
@@ -27,9 +28,10 @@ from shipkeeper.operator.run import LEASE
 from shipkeeper.sandbox import workloads
 from tests.nodes.storage import add_claim, attacher, with_claim
 from tests.nodes.world import World, audit_end, audit_lines
+from tests.operator.harbour import ACCOUNT, USER, Harbour
 from tests.operator.harbour import NAMESPACE as OPERATOR
-from tests.operator.harbour import USER, Harbour
 from tests.operator.vault import Vault, stands
+from tests.operator.webhook import add_webhook
 
 _BACKUPS = ("backups", "restores")
 _REPORTS = ("access-reports", "certificate-reports")
@@ -40,6 +42,9 @@ _UNSEEN = ("bind", "escalate")
 _STATUSES = tuple(
     f"{each.plural}/status" for each in (BACKUP_REPOSITORY, BACKUP, BACKUP_SCHEDULE, RESTORE)
 )
+# Told by test_what_upgrades_may_is_used_and_nothing_is_missing.
+_UPGRADES = (CLUSTER_UPGRADE.plural, f"{CLUSTER_UPGRADE.plural}/status")
+_CHECKS = "upgrade-checks"
 # A driver is asked about only while its volume is not attached again yet, which may be never seen.
 _BY_CHANCE = {"get storage.k8s.io/csidrivers  in all"}
 
@@ -60,7 +65,10 @@ def uses(world: World, since: int) -> tuple[set[Use], list[str]]:
     refused: list[str] = []
     for line in audit_lines(world.sandbox, since):
         is_of_objects = line.request_uri.startswith(("/api/v1/", "/apis/"))
-        if line.user.username != USER or not is_of_objects:
+        if line.user.username != USER:
+            continue
+        if not is_of_objects:
+            done.add(Use(line.verb, "", urlsplit(line.request_uri).path, "", ""))
             continue
         if line.response_status.code == 403:
             refused.append(f"{line.verb} {line.request_uri}")
@@ -97,15 +105,15 @@ def rules_of(allowed: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield each["metadata"].get("namespace", ""), rule
 
 
-def _rules_of_backups() -> list[tuple[str, dict[str, Any]]]:
+def _rules_beside(*allowed: str) -> list[tuple[str, dict[str, Any]]]:
     usual = list(rules_of(()))
-    return [each for each in rules_of(_BACKUPS) if each not in usual]
+    return [each for each in rules_of(allowed) if each not in usual]
 
 
 def unused_of(done: set[Use], rules: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[str]:
     for namespace, rule in rules:
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
+        for group in rule.get("apiGroups", [""]):
+            for resource in rule.get("resources") or rule["nonResourceURLs"]:
                 for verb in rule["verbs"]:
                     for name in rule.get("resourceNames", [""]):
                         if not any(
@@ -152,7 +160,7 @@ async def test_every_permission_is_used_and_none_is_missing(world: World, harbou
     await other.stop()
     done, refused = uses(world, since)
     assert refused == [], refused
-    later = {f"patch {GROUP}/{each}  in all" for each in _STATUSES}
+    later = {f"patch {GROUP}/{each}  in all" for each in (*_STATUSES, *_UPGRADES)}
     unused = set(unused_of(done, rules_of(_REPORTS))) - _BY_CHANCE - later
     assert not unused, unused
 
@@ -188,11 +196,51 @@ async def test_what_backups_and_restores_may_is_used_and_nothing_is_missing(
     done, refused = uses(world, since)
     assert refused == [], refused
     rules = [
-        (namespace, rule) for namespace, rule in _rules_of_backups() if rule["verbs"] != [*_UNSEEN]
+        (namespace, rule)
+        for namespace, rule in _rules_beside(*_BACKUPS)
+        if rule["verbs"] != [*_UNSEEN]
     ]
     rules.append(("", {"apiGroups": [GROUP], "resources": _STATUSES, "verbs": ["patch"]}))
     unused = set(unused_of(done, rules))
     assert not unused, unused
+
+
+async def test_what_upgrades_may_is_used_and_nothing_is_missing(
+    world: World, harbour: Harbour
+) -> None:
+    await harbour.set_up(allowed=(_CHECKS,))
+    await harbour.kubectl("create", "service", "clusterip", "hook", "--tcp=443", "-n", world.name)
+    await add_webhook(harbour, "asked", world.name, "hook")
+    (node,) = await world.add_nodes(1, kubelet_version="v1.37.0")
+    since = audit_end(world.sandbox)
+    try:
+        replica = harbour.start_command("--namespace", OPERATOR)
+        await replica.says("leads")
+        await harbour.create(CLUSTER_UPGRADE, "patch", {"to": "v1.37.2", "wait": {}})
+        seen = await _upgrade(harbour, lambda status: status.plan_hash != "")
+        spec = {"spec": {"approvedPlan": seen.plan_hash, "failOn": "never"}}
+        await harbour.writer.patch(CLUSTER_UPGRADE.resource, "patch", spec)
+        await _upgrade(harbour, lambda status: bool(status.under_way))
+        info = {"status": {"nodeInfo": {"kubeletVersion": "v1.37.2"}}}
+        await world.writer.patch(NODES, node, info, subresource="status")
+        await _upgrade(harbour, lambda status: status.phase == "Succeeded")
+        await replica.stop()
+    finally:
+        await harbour.kubectl("delete", "validatingwebhookconfigurations", "asked")
+        # Later tests see what is told without this permission.
+        await harbour.kubectl("delete", "clusterrolebinding", f"{ACCOUNT}-{_CHECKS}")
+    done, refused = uses(world, since)
+    assert refused == [], refused
+    rules = _rules_beside(_CHECKS)
+    rules.append(("", {"apiGroups": [GROUP], "resources": _UPGRADES, "verbs": ["patch"]}))
+    unused = set(unused_of(done, rules))
+    assert not unused, unused
+
+
+async def _upgrade(
+    harbour: Harbour, predicate: Callable[[ClusterUpgradeStatus], bool]
+) -> ClusterUpgradeStatus:
+    return await stands(harbour, CLUSTER_UPGRADE, ClusterUpgradeStatus, "patch", predicate)
 
 
 async def _pruned(

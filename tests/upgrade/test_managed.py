@@ -3,20 +3,25 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from shipkeeper.engine.journal import Journal, Outcome
+from shipkeeper.engine.plan import Step
 from shipkeeper.engine.run import RunResult
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.resources import NODES
 from shipkeeper.nodes.awaited import Aspect, Awaited
+from shipkeeper.nodes.fleet.steps import Gate
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions
 from shipkeeper.sandbox.sandbox import Sandbox
 from shipkeeper.upgrade import procedure
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.options import UpgradeOptions
+from shipkeeper.upgrade.replaced import unless_replaced
 from tests.faults.faults import Answer, Drop, status
 from tests.faults.proxy import FaultProxy
 from tests.nodes.world import World, options_of
@@ -83,6 +88,64 @@ async def cloud(newest: Sandbox, tmp_path: Path) -> AsyncIterator[Cloud]:
 async def test_the_provider_is_waited_for(cloud: Cloud) -> None:
     nodes = await cloud.world.add_nodes(2, kubelet_version=OLD)
     await cloud.upgrade(await cloud.begin(), *nodes)
+
+
+async def test_nodes_that_the_provider_replaces_are_done(cloud: Cloud) -> None:
+    drained, early = await cloud.world.add_nodes(2, kubelet_version=OLD)
+    running = await cloud.begin()
+    cloud.proxy.heal()
+    await worked_on(cloud.world, running, drained)
+    await asyncio.to_thread(cloud.world.sandbox.hollow.remove_nodes, (drained, early))
+    cloud.world.nodes = ()
+    result = await running
+    assert result.outcome is Outcome.SUCCEEDED, result.failures
+
+
+class Watched:
+    """A health watch that tells which nodes it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def hold(self, before: object, done: list[str], say: object) -> tuple[()]:
+        self.asked = done
+        return ()
+
+
+async def test_a_gate_asks_for_the_nodes_that_are_there(cloud: Cloud) -> None:
+    (node,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
+    watch: Any = Watched()
+    none: Any = None
+    tell = cloud.world.events.append
+    gates = unless_replaced({"gate": Gate(watch, none, tell)}, cloud.world.reader, tell)
+    # Between two stages of an upgrade steps have a number.
+    after = (f"{node}/uncordon-1", "gone/uncordon-1")
+    step = Step(id="gate-1", action="gate", target="fleet", effect="", after=after)
+    await gates["gate"].perform(step, none)
+    assert watch.asked == [node]
+
+
+async def test_a_provider_chooses_the_patch(cloud: Cloud) -> None:
+    (node,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
+    running = await cloud.begin()
+    cloud.proxy.heal()
+    await worked_on(cloud.world, running, node)
+    info = {"status": {"nodeInfo": {"kubeletVersion": "v1.37.0-eks-1a2b3c"}}}
+    await cloud.world.writer.patch(NODES, node, info, subresource="status")
+    result = await running
+    assert result.outcome is Outcome.SUCCEEDED, result.failures
+
+
+async def test_a_control_plane_that_stays_old_is_said_to(cloud: Cloud) -> None:
+    await cloud.world.add_nodes(1, kubelet_version=OLD)
+    nodes = msgspec.structs.replace(OPTIONS.nodes, wait_limit=0.1)
+    options = msgspec.structs.replace(OPTIONS, nodes=nodes)
+    planned = await procedure.prepare(cloud.seen, options, catalog())
+    result = await procedure.execute(
+        cloud.seen, cloud.world.journal, planned, cloud.world.events.append
+    )
+    assert [each.reason for each in result.failures] == ["NotUpgraded"]
+    assert "is not of 1.37 yet" in result.failures[0].message
 
 
 async def test_it_is_gone_on_with_while_the_api_server_is_away(cloud: Cloud) -> None:

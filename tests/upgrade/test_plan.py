@@ -177,6 +177,16 @@ def test_clusters_that_others_upgrade_are_waited_for() -> None:
     assert not outlook.commands
 
 
+def test_a_control_plane_that_is_seen_may_be_upgraded_by_others_too() -> None:
+    versions = cluster("v1.36.1", "cp1", "cp2", "w1")
+    plan, outlook = planned(*(versions, "v1.37.2", node("cp1"), node("cp2"), node("w1")), ssh=False)
+    assert steps(plan)[0] == "cluster/await-1"
+    assert {step.action for step in plan.steps}.isdisjoint({"host", "kubeadm", "verify"})
+    assert outlook is not None
+    assert outlook.commands == {}
+    assert outlook.hops == ("v1.37.2",)
+
+
 @pytest.mark.parametrize(
     ("versions", "target", "reason"),
     [

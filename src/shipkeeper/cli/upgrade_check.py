@@ -10,11 +10,12 @@ from shipkeeper.backup.opening import open_repository
 from shipkeeper.cli.backup_flags import HERE, RepositoryFlags
 from shipkeeper.cli.findings import USUAL, FindingsFlags, FindingsOutput, tell_findings
 from shipkeeper.cli.flags import CURRENT, Cluster
-from shipkeeper.cli.upgrade_flags import To, target_version
+from shipkeeper.cli.upgrade_flags import To
 from shipkeeper.kube.connection import connect
 from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.check.judge import judge
 from shipkeeper.upgrade.check.observe import Wanted, gather_evidence
+from shipkeeper.upgrade.target import target_version
 
 
 async def check(

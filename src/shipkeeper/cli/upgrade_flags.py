@@ -1,6 +1,5 @@
 """Flags that the upgrade commands share."""
 
-import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -15,36 +14,16 @@ from shipkeeper.errors import UsageError
 from shipkeeper.model.version import Version
 from shipkeeper.nodes.awaited import Aspect, Awaited
 from shipkeeper.upgrade.backup import into
-from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.options import UpgradeOptions
+from shipkeeper.upgrade.target import target_version
 
 To = Annotated[str, Parameter(help="The target: a minor (v1.37, its latest patch) or a version.")]
 Pinned = Annotated[
     bool,
     Parameter(help="Controllers reach the API server of their own host alone, as kubeadm has it."),
 ]
-_MINOR = re.compile(r"v?1\.(\d+)")
 _UPGRADE = Group("Upgrade", sort_key=0)
 _ANOTHER_KUBELET = (Awaited(aspect=Aspect.KUBELET),)
-
-
-def target_version(text: str) -> Version:
-    """The version that is meant; of a minor, the latest patch that is known here.
-
-    Of a minor that is not known yet, the first release.
-    """
-    found = _MINOR.fullmatch(text.strip())
-    if found is None:
-        version = Version.parse(text)
-        if version.major != 1:
-            raise UsageError(
-                f"{text!r} is no version of Kubernetes that exists",
-                reason="InvalidVersion",
-                hint="write for example v1.37",
-            )
-        return version
-    minor = int(found[1])
-    return catalog().latest(minor) or Version(1, minor, 0)
 
 
 @Parameter(name="*", group=_UPGRADE)

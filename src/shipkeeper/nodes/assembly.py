@@ -39,7 +39,7 @@ from shipkeeper.nodes.steps import drain_actions
 from shipkeeper.nodes.surging import Surges
 from shipkeeper.nodes.volume_watch import VolumeWatch
 
-Actions = Callable[[Reader, Writer, Sink], Mapping[str, Action]]
+Actions = Callable[[Reader, Writer, Sink, Mapping[str, Action]], Mapping[str, Action]]
 
 
 @asynccontextmanager
@@ -54,8 +54,8 @@ async def assembled(
 ) -> AsyncGenerator[Run]:
     """A run, ready to be executed or aborted; what it watches is watched for as long as it lasts.
 
-    `more` are the actions of steps that a procedure on top of this one adds to those of a
-    maintenance, or does in another way.
+    `more` takes the actions of a maintenance, and has those of steps that a procedure on top of it
+    adds, or does in another way.
 
     Before its end is written down, nodes show nothing of it any more, nothing is scaled for it, and
     other tools may go on.
@@ -109,7 +109,7 @@ class _Assembly:
         if isinstance(self._options, MaintenanceOptions):
             actions = await self._maintenance(self._options, surges, signals, holding, gates)
             if self._more is not None:
-                actions = {**actions, **self._more(self._reader, self._writer, signals)}
+                actions = self._more(self._reader, self._writer, signals, actions)
             heeding = await self._circumstances(self._options, nodes, budgets, settle)
         else:
             actions = await self._draining(surges, signals, holding, gates)

@@ -6,10 +6,11 @@ import msgspec
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """One rule of a role, and what it is for."""
+    """One rule of a role, and what it is for; over resources, or over `urls` that are none."""
 
-    group: str
-    resources: tuple[str, ...]
+    group: str = ""
+    resources: tuple[str, ...] = ()
+    urls: tuple[str, ...] = ()
     verbs: tuple[str, ...]
     names: tuple[str, ...] = ()
     why: str
@@ -17,6 +18,8 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rule(self) -> dict[str, Any]:
         """The rule as RBAC has it."""
+        if self.urls:
+            return {"nonResourceURLs": list(self.urls), "verbs": list(self.verbs)}
         found: dict[str, Any] = {
             "apiGroups": [self.group],
             "resources": list(self.resources),

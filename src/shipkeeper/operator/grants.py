@@ -7,6 +7,7 @@ from shipkeeper.nodes.outside import MEDIK8S_NAMESPACE
 from shipkeeper.operator.api.kind import GROUP
 from shipkeeper.operator.backups.grants import BACKUP_EXTRAS
 from shipkeeper.operator.grant import Grant
+from shipkeeper.operator.upgrades.grants import UPGRADE_EXTRAS
 
 
 def own_namespace(lease: str) -> tuple[Grant, ...]:
@@ -74,9 +75,9 @@ def own_kinds(plurals: tuple[str, ...]) -> tuple[Grant, ...]:
         ),
         Grant(
             group=GROUP,
-            resources=("nodemaintenances",),
+            resources=("clusterupgrades", "nodemaintenances"),
             verbs=("patch",),
-            why="hold a maintenance until it is taken back",
+            why="hold a maintenance, or an upgrade, until it is taken back",
         ),
         Grant(
             group=GROUP,
@@ -282,6 +283,7 @@ EXTRAS: dict[str, tuple[Grant, ...]] = {
         ),
     ),
     **BACKUP_EXTRAS,
+    **UPGRADE_EXTRAS,
 }
 # In the namespace of the pods through which hosts are entered: that is root on every node.
 HOST_PODS = (

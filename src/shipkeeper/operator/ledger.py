@@ -216,15 +216,7 @@ class ClusterLedger:
 
     async def show(self, text: str) -> tuple[str, ...]:
         """Keep the text of a plan where people find it; the names of the ConfigMaps."""
-        data = text.encode()
-        pieces = [data[at : at + _BLOB_BYTES] for at in range(0, len(data), _BLOB_BYTES)]
-        names = tuple(f"{self.home.name}-text-{number}" for number in range(len(pieces)))
-        for name, piece in zip(names, pieces, strict=True):
-            content = {"plan.txt": piece.decode("utf-8", "ignore")}
-            await self._writer.apply(
-                CONFIG_MAPS, self.home.manifest(name, data=content), force=True
-            )
-        return names
+        return await keep_text(self._writer, self.home, "plan", text)
 
     def _is_foreign(self, found: ConfigMap, ours: Mapping[str, str]) -> bool:
         """Whether a page says what neither we nor anybody before us wrote."""
@@ -287,6 +279,17 @@ async def begin_ledger(reader: Reader, writer: Writer, home: Home, run: RunRecor
     if loaded is None:
         raise _unwritable(home, "it vanished as it was begun")
     return loaded
+
+
+async def keep_text(writer: Writer, home: Home, what: str, text: str) -> tuple[str, ...]:
+    """Keep a text beside a journal, begun or not, for people; the names of the ConfigMaps."""
+    data = text.encode()
+    pieces = [data[at : at + _BLOB_BYTES] for at in range(0, len(data), _BLOB_BYTES)]
+    names = tuple(f"{home.name}-{what}-text-{number}" for number in range(len(pieces)))
+    for name, piece in zip(names, pieces, strict=True):
+        content = {f"{what}.txt": piece.decode("utf-8", "ignore")}
+        await writer.apply(CONFIG_MAPS, home.manifest(name, data=content), force=True)
+    return names
 
 
 async def _store(writer: Writer, home: Home, label: str, plan: Plan) -> int:

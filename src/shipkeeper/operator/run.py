@@ -31,6 +31,7 @@ from shipkeeper.kube.writer import Writer
 from shipkeeper.metrics.server import serving
 from shipkeeper.operator.api.kind import Kind
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
+from shipkeeper.operator.api.upgrades import CLUSTER_UPGRADE
 from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from shipkeeper.operator.backups.controllers import backup_controllers
 from shipkeeper.operator.clock import in_words, watch_clock
@@ -42,6 +43,7 @@ from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.reconcile import LOOKS, ReportReconciler
 from shipkeeper.operator.runs import Runs
 from shipkeeper.operator.scene import Scene
+from shipkeeper.operator.upgrades.reconcile import UpgradeReconciler
 from shipkeeper.traces.process import tracing
 
 LEASE = "shipkeeper-operator"
@@ -150,6 +152,11 @@ async def _lead(scene: Scene) -> None:
     async with AsyncExitStack() as stack:
         maintenances = await stack.enter_async_context(_controller(scene, NODE_MAINTENANCE))
         windows = await stack.enter_async_context(_controller(scene, MAINTENANCE_WINDOW))
+        upgrades = await stack.enter_async_context(_controller(scene, CLUSTER_UPGRADE))
+
+        def windows_changed() -> None:
+            maintenances.look_at_all()
+            upgrades.look_at_all()
 
         work: list[tuple[Controller, Reconciler]] = [
             (
@@ -162,7 +169,17 @@ async def _lead(scene: Scene) -> None:
                     windows.following.objects,
                 ),
             ),
-            (windows, WindowReconciler(scene, maintenances.look_at_all)),
+            (windows, WindowReconciler(scene, windows_changed)),
+            (
+                upgrades,
+                UpgradeReconciler(
+                    scene,
+                    upgrades.queue,
+                    runs,
+                    upgrades.following.objects,
+                    windows.following.objects,
+                ),
+            ),
         ]
         for kind, look_at in LOOKS:
             reports = await stack.enter_async_context(_controller(scene, kind))

@@ -17,6 +17,7 @@ class Phase(StrEnum):
     """Where it stands; the last five are final."""
 
     PENDING = "Pending"
+    PLANNED = "Planned"
     AWAITING_APPROVAL = "AwaitingApproval"
     WAITING = "Waiting"
     RUNNING = "Running"

@@ -92,7 +92,7 @@ class _Planning:
             node_waves=tuple(self._waves),
             commands=self._draft.commands,
             versions=self._draft.versions,
-            return_points=tuple(return_points(steps, is_managed=self._versions.is_managed)),
+            return_points=tuple(return_points(steps, is_managed=self._is_awaited)),
         )
         return Plan(
             procedure=PROCEDURE,
@@ -134,7 +134,7 @@ class _Planning:
             if (version := each.version) is not None
         ]
         is_behind = any(version < here for version in servers)
-        if is_behind and shape.newest not in minors and not self._versions.is_managed:
+        if is_behind and shape.newest not in minors and not self._is_awaited:
             minors = (shape.newest, *minors)
         return minors, tuple(self._version_of(minor) for minor in minors)
 
@@ -182,7 +182,7 @@ class _Planning:
     def _control_plane(
         self, shape: Shape, stage: Stage, version: Version, last: str, number: int
     ) -> Iterator[Step]:
-        if self._versions.is_managed:
+        if self._is_awaited:
             self._draft.versions[f"{CLUSTER}/await-{number}"] = str(version)
             yield Step(
                 id=f"{CLUSTER}/await-{number}",
@@ -286,7 +286,7 @@ class _Planning:
         self._waves += [tuple(wave) for wave in fleet.outlook["waves"]]
         for step in fleet.steps:
             yield self._of_fleet(step, version, last, suffix)
-        if not suffix and not self._versions.is_managed and fleet.steps:
+        if not suffix and not self._is_awaited and fleet.steps:
             yield self._end(fleet.steps, version)
         planned = {step.target for step in fleet.steps}
         behind = sorted(name for name in names if f"node/{name}" not in planned)
@@ -348,6 +348,11 @@ class _Planning:
         before = self._become.get((node, name), before)
         self._become[node, name] = version
         return before
+
+    @property
+    def _is_awaited(self) -> bool:
+        """Whether somebody else upgrades the control plane: nobody logs in to its hosts."""
+        return self._versions.is_managed or self._options.nodes.ssh is None
 
     def _members(self) -> list[str]:
         names = (each.node for each in self._versions.of(Name.API_SERVER) if each.node)

@@ -1,15 +1,17 @@
 """An upgrade from end to end: observe, plan, run, and go on or back after a stop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from shipkeeper.engine.action import Action
 from shipkeeper.engine.agreement import require_agreed
 from shipkeeper.engine.announce import announcing
 from shipkeeper.engine.journal import Journal, Outcome, RunRecord
+from shipkeeper.engine.ledger import Ledger
 from shipkeeper.engine.onlooking import overheard
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.progress import Note, Sink
@@ -20,7 +22,6 @@ from shipkeeper.engine.session import (
     open_session,
     require_resumable,
     require_same_cluster,
-    run_directory,
 )
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import UsageError
@@ -31,7 +32,7 @@ from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.version import Version
 from shipkeeper.nodes.assembly import Actions, assembled
-from shipkeeper.nodes.fleet.observe import observe_fleet
+from shipkeeper.nodes.fleet.observe import FleetState, observe_fleet
 from shipkeeper.nodes.observe import observe_nodes, observe_outside
 from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.upgrade.absence import Absence
@@ -41,6 +42,7 @@ from shipkeeper.upgrade.gist import gist_of
 from shipkeeper.upgrade.observe import observe_system_maps, observe_versions
 from shipkeeper.upgrade.options import UpgradeOptions, options_of
 from shipkeeper.upgrade.plan import plan_upgrade
+from shipkeeper.upgrade.replaced import unless_replaced
 from shipkeeper.upgrade.starting import not_checked, refused_settings
 from shipkeeper.upgrade.steps import upgrade_actions
 from shipkeeper.upgrade.versions import ClusterVersions
@@ -48,8 +50,28 @@ from shipkeeper.upgrade.versions import ClusterVersions
 _LOOK_EVERY = 2.0  # seconds
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """What an upgrade is planned on, at one moment; `settings` as plan_upgrade takes them."""
+
+    versions: ClusterVersions
+    state: FleetState
+    settings: tuple[Verdict, ...]
+    at: datetime
+
+    def plan(self, options: UpgradeOptions, catalog: Catalog) -> Plan:
+        """Plan what was asked for; the proof may take seconds."""
+        return plan_upgrade(self.versions, self.state, options, catalog, self.at, self.settings)
+
+
 async def prepare(connection: Connection, options: UpgradeOptions, catalog: Catalog) -> Plan:
     """Observe the whole cluster and plan what was asked for; writes nothing."""
+    seen = await observe(connection, options, catalog)
+    # In a thread: the proof takes seconds, and the console serves others meanwhile.
+    return await asyncio.to_thread(seen.plan, options, catalog)
+
+
+async def observe(connection: Connection, options: UpgradeOptions, catalog: Catalog) -> Seen:
+    """Observe the whole cluster for a plan of an upgrade; writes nothing."""
     reader = Reader(connection)
     nodes = await observe_nodes(reader, (), "")
     versions, state = await asyncio.gather(
@@ -58,10 +80,7 @@ async def prepare(connection: Connection, options: UpgradeOptions, catalog: Cata
     )
     state = msgspec.structs.replace(state, outside=await observe_outside(reader, state))
     settings = () if versions.is_managed else await _settings(reader, versions, options, catalog)
-    # In a thread: the proof takes seconds, and the console serves others meanwhile.
-    return await asyncio.to_thread(
-        plan_upgrade, versions, state, options, catalog, datetime.now(UTC), settings
-    )
+    return Seen(versions=versions, state=state, settings=settings, at=datetime.now(UTC))
 
 
 async def _settings(
@@ -83,7 +102,7 @@ async def execute(connection: Connection, journal: Journal, plan: Plan, tell: Si
     require_agreed(gist_of(plan))
     await require_permissions(connection, permissions_of(plan))
     async with open_session(connection, journal, plan, tell) as session:
-        return await _execute(connection, journal, session, tell)
+        return await carry_out(connection, journal, session, tell)
 
 
 async def resume(connection: Connection, journal: Journal, run: RunRecord, tell: Sink) -> RunResult:
@@ -105,7 +124,7 @@ async def resume(connection: Connection, journal: Journal, run: RunRecord, tell:
         await require_same_cluster(connection, run)
         async with drive(connection, journal, run, tell) as session:
             absence.note_there()
-            return await _execute(connection, journal, session, tell)
+            return await carry_out(connection, journal, session, tell)
 
     return await _begin_anew_while_away(go_on, absence, tell)
 
@@ -119,21 +138,24 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
             hint="see what runs now with: shipkeeper upgrade versions",
         )
     await require_same_cluster(connection, run)
-    directory = run_directory(journal, run.id)
-    async with (
-        drive(connection, journal, run, tell, is_given_up=True) as session,
-        assembled(
-            *(connection, journal, session, tell),
-            is_aborted=True,
-            more=_actions(run.plan, directory),
-        ) as prepared,
-    ):
+    async with drive(connection, journal, run, tell, is_given_up=True) as session:
+        await take_back(connection, journal, session, tell)
+
+
+async def take_back(connection: Connection, journal: Ledger, session: Session, tell: Sink) -> None:
+    """Give up the run of a session that is open already."""
+    more = _actions(session.run.plan, session.directory)
+    heard = overheard(session.directory, tell)
+    async with assembled(
+        connection, journal, session, heard, is_aborted=True, more=more
+    ) as prepared:
         await prepared.abort()
 
 
-async def _execute(
-    connection: Connection, journal: Journal, session: Session, tell: Sink
+async def carry_out(
+    connection: Connection, journal: Ledger, session: Session, tell: Sink
 ) -> RunResult:
+    """Execute the run of a session that is open already, and tell of it by Events."""
     more = _actions(session.run.plan, session.directory)
     async with (
         announcing(
@@ -158,4 +180,11 @@ async def _begin_anew_while_away(
 
 
 def _actions(plan: Plan, directory: Path) -> Actions:
-    return lambda reader, writer, tell: upgrade_actions(reader, writer, plan, directory, tell)
+    def complete(
+        reader: Reader, writer: Writer, tell: Sink, of_nodes: Mapping[str, Action]
+    ) -> Mapping[str, Action]:
+        found = {**of_nodes, **upgrade_actions(reader, writer, plan, directory, tell)}
+        is_by_others = options_of(plan.request).nodes.ssh is None
+        return unless_replaced(found, reader, tell) if is_by_others else found
+
+    return complete

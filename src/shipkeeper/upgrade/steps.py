@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from shipkeeper.backup.discovery import discover
 from shipkeeper.engine.action import Action, SelfEvident, StepRecord
+from shipkeeper.engine.journal import Phase
 from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Sink
 from shipkeeper.engine.verdict import Effect, Verdict
@@ -14,20 +16,21 @@ from shipkeeper.errors import BlockedError, ShipkeeperError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import Writer
+from shipkeeper.model.duration import format_duration
 from shipkeeper.model.node import Node
 from shipkeeper.model.version import Version
 from shipkeeper.nodes.comeback import wait_for_node
 from shipkeeper.nodes.fleet.steps import Update
 from shipkeeper.nodes.options import MaintenanceOptions
 from shipkeeper.nodes.steps import missing_node, node_of, step_verdict
-from shipkeeper.nodes.work import Before, Finished, Works
+from shipkeeper.nodes.work import Before, Finished, WorkError, Works
 from shipkeeper.upgrade.backup import Backup
 from shipkeeper.upgrade.component import CONTROLLERS, Name
 from shipkeeper.upgrade.hosts import Hosts
 from shipkeeper.upgrade.observe import observe_versions
 from shipkeeper.upgrade.options import options_of
 from shipkeeper.upgrade.snapshot import Snapshot
-from shipkeeper.upgrade.versions import ClusterVersions, violations
+from shipkeeper.upgrade.versions import ClusterVersions, api_server_range, violations
 
 _LOOK_EVERY = 2.0  # seconds
 _SETTLE_SECONDS = 300.0
@@ -160,13 +163,37 @@ class Await(SelfEvident):
         self._limit = limit
 
     async def perform(self, step: Step, record: StepRecord) -> None:
-        """Look again and again until the API server is of the hop's minor."""
-        async with asyncio.timeout(self._limit or None):
-            # Somebody else's work on a control plane gives no event to wait for.
-            while (  # noqa: ASYNC110
-                await self._reader.version()
-            ).minor < self._hop[step.id].minor:
-                await asyncio.sleep(_LOOK_EVERY)
+        """Look again and again until the API server is of the hop's minor; WorkError if it is not.
+
+        The time counts from the first attempt on.
+        """
+        if "at" not in record.detail:
+            await record.write(Phase.BEFORE, at=datetime.now(UTC).isoformat())
+        began = datetime.fromisoformat(record.detail["at"])
+        passed = max((datetime.now(UTC) - began).total_seconds(), 0.0)
+        left = max(self._limit - passed, _LOOK_EVERY) if self._limit else None
+        try:
+            async with asyncio.timeout(left):
+                await self._until(self._hop[step.id].minor)
+        except TimeoutError as error:
+            took = format_duration(timedelta(seconds=self._limit))
+            raise WorkError(
+                f"after {took} the API server is not of 1.{self._hop[step.id].minor} yet",
+                reason="NotUpgraded",
+                hint="find out why its provider did not upgrade it; then begin anew",
+            ) from error
+
+    async def _until(self, minor: int) -> None:
+        # Somebody else's work on a control plane gives no event to wait for.
+        while not await self._is_there(minor):  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK_EVERY)
+
+    async def _is_there(self, minor: int) -> bool:
+        if (await self._reader.version()).minor < minor:
+            return False
+        # Behind a load balancer it was one of several that answered.
+        oldest, _ = api_server_range(await observe_versions(self._reader))
+        return oldest >= minor
 
 
 class UpgradeWorks(Works):
@@ -179,9 +206,11 @@ class UpgradeWorks(Works):
         options: MaintenanceOptions,
         directory: Path,
         hosts: Hosts,
+        versions: Mapping[str, Version],
     ) -> None:
         super().__init__(reader, writer, options, directory)
         self._hosts = hosts
+        self._versions = versions
         self.step_of: dict[str, str] = {}
         """The step that is done on each node now."""
 
@@ -189,6 +218,10 @@ class UpgradeWorks(Works):
         """Run the packages' commands, or wait."""
         step = self.step_of[node.name]
         if not self._hosts.has(step):
+            seen = _kubelet_of(node)
+            # Its provider may have been quicker than our first look at the drained node.
+            if seen is not None and not seen < self._versions[step]:
+                return Finished()
             return await super().do(node, before, say)
         await self._hosts.run(step, node)
         return Finished()
@@ -215,7 +248,7 @@ class Kubelet(Update):
         super().__init__(reader, writer, options, directory, tell)
         self._versions = versions
         self._hosts = hosts
-        self._works = self._own = UpgradeWorks(reader, writer, options, directory, hosts)
+        self._works = self._own = UpgradeWorks(reader, writer, options, directory, hosts, versions)
 
     async def perform(self, step: Step, record: StepRecord) -> None:
         """Do the work of this step; a node may have several in one plan."""
@@ -257,12 +290,19 @@ class Kubelet(Update):
             await wait_for_node(
                 self._reader,
                 node_of(step),
-                lambda node: _kubelet_of(node) == wanted,
+                lambda node: self._is_upgraded(step, node),
                 self._options.ready_timeout,
             )
         except TimeoutError:
             return step_verdict(step, "OldKubelet", f"its kubelet does not come back as {wanted}")
         return None
+
+    def _is_upgraded(self, step: Step, node: Node) -> bool:
+        """Whether its kubelet is what it was to be; of a minor, a provider chooses the patch."""
+        seen, wanted = _kubelet_of(node), self._versions[step.id]
+        if self._hosts.has(step.id):
+            return seen == wanted
+        return seen is not None and seen.minor == wanted.minor
 
 
 def _kubelet_of(node: Node) -> Version | None:

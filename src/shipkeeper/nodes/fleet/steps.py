@@ -194,7 +194,7 @@ class Gate(SelfEvident):
 
     async def perform(self, step: Step, record: StepRecord) -> None:
         """Wait until health holds for the soak time; BlockedError when it does not come back."""
-        done = [id_.removesuffix("/uncordon") for id_ in step.after]
+        done = [id_.partition("/")[0] for id_ in step.after]
         verdicts = await self._watch.hold(self._before, done, self._say)
         if verdicts:
             raise BlockedError(

@@ -7,6 +7,7 @@ from shipkeeper.operator.api.kind import Kind
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
 from shipkeeper.operator.api.restores import RESTORE
+from shipkeeper.operator.api.upgrades import CLUSTER_UPGRADE
 from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 
 KINDS: tuple[Kind[Any], ...] = (
@@ -16,4 +17,5 @@ KINDS: tuple[Kind[Any], ...] = (
     CERTIFICATE_REPORT,
     *BACKUP_KINDS,
     RESTORE,
+    CLUSTER_UPGRADE,
 )

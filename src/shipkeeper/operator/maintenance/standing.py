@@ -15,10 +15,9 @@ from shipkeeper.nodes.summary import REFUSED, NodeSummary, summarise
 from shipkeeper.operator.api.conditions import StatusCondition, settled
 from shipkeeper.operator.api.maintenance import NodeCount, NodeMaintenanceStatus, NodeTrouble
 from shipkeeper.operator.api.reference import ObjectRef
+from shipkeeper.operator.shown import ShownPlan
 from shipkeeper.operator.situation import ENDS, Phase, Situation
 
-# What is longer than this is kept in a ConfigMap: `kubectl get -o yaml` is to stay readable.
-PLAN_LIMIT = 32_768
 _NAMED = 20
 
 
@@ -57,13 +56,6 @@ def rejected(
     )
 
 
-class ShownPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan as `shipkeeper maintain plan` prints it, or the ConfigMaps that it is in."""
-
-    text: str = ""
-    places: tuple[ObjectRef, ...] = ()
-
-
 def plan_text(plan: Plan, at: datetime) -> str:
     """A plan as `shipkeeper maintain plan` prints it."""
     return render(plan_report(plan, at), Format.TEXT)
@@ -82,11 +74,10 @@ def standing(
     """The status of one that has a run, whatever its run does."""
     summary = summarise(read_history(record, entries))
     nodes = summary.nodes
-    troubles = [each for each in nodes if each.message and not each.is_done]
-    count = _counted(nodes)
+    count = counted_nodes(nodes)
     ended = record.outcome in ENDS
     phase = ENDS[record.outcome] if ended and record.outcome else situation.phase
-    message = _ending(record, troubles) if ended else situation.message
+    message = _ending(record, nodes) if ended else situation.message
     return NodeMaintenanceStatus(
         observed_generation=generation,
         phase=phase,
@@ -94,9 +85,7 @@ def standing(
         progress=f"{count.done}/{count.total}",
         nodes=count,
         under_way=tuple(each.node for each in nodes if each.state == StepState.BEGUN)[:_NAMED],
-        troubles=tuple(
-            NodeTrouble(node=each.node, message=each.message[:1024]) for each in troubles[:_NAMED]
-        ),
+        troubles=troubles_of(nodes),
         run=record.id,
         plan=shown.text,
         plan_in=shown.places,
@@ -112,12 +101,21 @@ def standing(
     )
 
 
-def _counted(nodes: Sequence[NodeSummary]) -> NodeCount:
+def counted_nodes(nodes: Sequence[NodeSummary]) -> NodeCount:
+    """How many nodes there are, and how they stand."""
     return NodeCount(
         total=len(nodes),
         done=sum(each.is_done for each in nodes),
         failed=sum(each.state == StepState.FAILED for each in nodes),
         refused=sum(each.state == REFUSED for each in nodes),
+    )
+
+
+def troubles_of(nodes: Sequence[NodeSummary]) -> tuple[NodeTrouble, ...]:
+    """The nodes that failed or were refused, the first of them, and why."""
+    troubled = [each for each in nodes if each.message and not each.is_done]
+    return tuple(
+        NodeTrouble(node=each.node, message=each.message[:1024]) for each in troubled[:_NAMED]
     )
 
 
@@ -128,7 +126,7 @@ def _conditions(
     is_progressing = not ended and situation.phase in (Phase.RUNNING, Phase.STOPPING)
     succeeded = "Unknown" if not ended else "True" if phase is Phase.SUCCEEDED else "False"
     return [
-        _accepted(situation),
+        spec_ignored() if situation.is_spec_ignored else _accepted(),
         StatusCondition(
             type="Planned", status="True", reason="Planned", message=plan_line(record.plan)
         ),
@@ -147,9 +145,12 @@ def _conditions(
     ]
 
 
-def _accepted(situation: Situation) -> StatusCondition:
-    if not situation.is_spec_ignored:
-        return StatusCondition(type="Accepted", status="True", reason="Valid")
+def _accepted() -> StatusCondition:
+    return StatusCondition(type="Accepted", status="True", reason="Valid")
+
+
+def spec_ignored() -> StatusCondition:
+    """The condition of one whose spec was changed after it was planned."""
     return StatusCondition(
         type="Accepted",
         status="True",
@@ -159,12 +160,12 @@ def _accepted(situation: Situation) -> StatusCondition:
     )
 
 
-def _ending(record: RunRecord, troubles: Sequence[NodeSummary]) -> str:
+def _ending(record: RunRecord, nodes: Sequence[NodeSummary]) -> str:
     if record.outcome is Outcome.SUCCEEDED:
         return "all nodes are done"
     if record.outcome is Outcome.ABORTED:
         return "given up; the nodes that it cordoned take pods again"
-    named = "; ".join(f"{each.node}: {each.message}" for each in troubles[:3])
+    named = "; ".join(f"{each.node}: {each.message}" for each in troubles_of(nodes)[:3])
     return named or "not all nodes are done"
 
 

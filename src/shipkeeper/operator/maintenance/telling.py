@@ -1,56 +1,45 @@
-"""Telling how a NodeMaintenance stands: in its status, by Events, and in figures."""
+"""Telling how a NodeMaintenance stands: in its status, and in figures."""
 
 from datetime import UTC, datetime
 
 import msgspec
 
-from shipkeeper.engine.plan import Plan
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE, NodeMaintenanceStatus
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.maintenance.planning import NothingCanBeDoneError
-from shipkeeper.operator.maintenance.standing import (
-    PLAN_LIMIT,
-    ShownPlan,
-    plan_text,
-    rejected,
-    standing,
-)
+from shipkeeper.operator.maintenance.standing import plan_text, rejected, standing
 from shipkeeper.operator.scene import Scene
+from shipkeeper.operator.shown import ShownPlans
 from shipkeeper.operator.situation import Phase, Situation
-from shipkeeper.operator.status import stuck, tell_event, write_status
+from shipkeeper.operator.status import stuck, write_status
+from shipkeeper.operator.telling import Voice
 
 _KIND = NODE_MAINTENANCE
 _DONE = "shipkeeper_maintenance_nodes_done"
 _TOTAL = "shipkeeper_maintenance_nodes_total"
 
 
-class Teller:
-    """Tells of NodeMaintenances; the text of a plan is made once, as it may be long."""
+class Teller(Voice):
+    """Tells of NodeMaintenances."""
 
     def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._shown: dict[str, tuple[Plan, ShownPlan]] = {}
+        super().__init__(scene, _KIND)
+        self._shown = ShownPlans(lambda: scene.writer, plan_text)
 
-    async def tell(
-        self,
-        found: CustomObject,
-        status: NodeMaintenanceStatus,
-        ledger: ClusterLedger,
-        situation: Situation,
-    ) -> None:
+    async def tell(self, found: CustomObject, ledger: ClusterLedger, situation: Situation) -> None:
         """Tell how one stands that has a run."""
         record = ledger.record
         judged = standing(
-            status,
+            _status(found),
             found.metadata.generation,
             record,
             ledger.entries(record.id),
             situation,
             ObjectRef(namespace=ledger.home.namespace, name=ledger.home.name),
-            await self._show(found.uid, ledger),
+            await self._shown.of(found.uid, ledger),
             datetime.now(UTC),
         )
         await write_status(self._scene.writer, _KIND, found, judged)
@@ -58,31 +47,20 @@ class Teller:
         gauges.setdefault(_DONE, {})[found.name] = judged.nodes.done
         gauges.setdefault(_TOTAL, {})[found.name] = judged.nodes.total
 
-    async def reject(
-        self, found: CustomObject, status: NodeMaintenanceStatus, error: Exception
-    ) -> None:
+    async def reject(self, found: CustomObject, error: Exception) -> None:
         """Tell that a spec is nonsense."""
         is_ours = isinstance(error, ShipkeeperError)
         reason = error.reason if is_ours else "Malformed"
         message = f"{error.message} ({error.hint})" if is_ours and error.hint else str(error)
-        await self._refuse(found, status, reason, message, "Accepted")
+        await self._refuse(found, reason, message, "Accepted")
 
-    async def refuse(
-        self, found: CustomObject, status: NodeMaintenanceStatus, refused: NothingCanBeDoneError
-    ) -> None:
+    async def refuse(self, found: CustomObject, refused: NothingCanBeDoneError) -> None:
         """Tell that nothing can be done now."""
-        await self._refuse(found, status, refused.reason, refused.message, "Planned")
+        await self._refuse(found, refused.reason, refused.message, "Planned")
 
-    async def _refuse(
-        self,
-        found: CustomObject,
-        status: NodeMaintenanceStatus,
-        reason: str,
-        message: str,
-        condition: str,
-    ) -> None:
+    async def _refuse(self, found: CustomObject, reason: str, message: str, condition: str) -> None:
         judged = rejected(
-            status,
+            _status(found),
             found.metadata.generation,
             datetime.now(UTC),
             reason=reason,
@@ -92,37 +70,13 @@ class Teller:
         if await write_status(self._scene.writer, _KIND, found, judged):
             await self.say(found, reason, message, is_warning=True)
 
-    async def tell_stuck(
-        self, found: CustomObject, status: NodeMaintenanceStatus, error: ShipkeeperError
-    ) -> None:
+    async def tell_stuck(self, found: CustomObject, error: ShipkeeperError) -> None:
         """Tell that a deleted one cannot be taken back, and how it is let go."""
         first = "first uncordon its nodes (shipkeeper nodes shows whose they are)"
         message = stuck(_KIND, found, error.message, first)
-        told = msgspec.structs.replace(status, phase=Phase.STOPPING, message=message)
+        told = msgspec.structs.replace(_status(found), phase=Phase.STOPPING, message=message)
         if await write_status(self._scene.writer, _KIND, found, told):
             await self.say(found, error.reason, message, is_warning=True)
-
-    async def started(self, found: CustomObject, ledger: ClusterLedger) -> None:
-        """Tell that a run is begun, or gone on with."""
-        run = ledger.record.id
-        if not ledger.entries(run):
-            await self.say(found, "Started", f"run {run}")
-        elif self._scene.follows_setback:
-            message = (
-                f"etcd was restored to an older state: run {run} goes on from there, and looks "
-                "again at all that it does"
-            )
-            await self.say(found, "WentBack", message, is_warning=True)
-        else:
-            await self.say(found, "Resumed", f"run {run} goes on where it was")
-
-    async def say(
-        self, found: CustomObject, reason: str, message: str, *, is_warning: bool = False
-    ) -> None:
-        """Tell what happens, in the log and by an Event."""
-        self._scene.say(f"{_KIND.kind} {found.name}: {reason}: {message}")
-        writer = self._scene.writer
-        await tell_event(writer, _KIND, found, reason, message, is_warning=is_warning)
 
     def vanished(self, name: str) -> None:
         """Let no figures be told of an object that is gone."""
@@ -131,20 +85,8 @@ class Teller:
 
     def forget(self, uid: str) -> None:
         """Nothing more is told of an object's plan."""
-        self._shown.pop(uid, None)
+        self._shown.forget(uid)
 
-    async def _show(self, uid: str, ledger: ClusterLedger) -> ShownPlan:
-        plan = ledger.record.plan
-        known = self._shown.get(uid)
-        if known is not None and known[0] is plan:
-            return known[1]
-        text, places = plan_text(plan, ledger.record.started_at), ()
-        if len(text) > PLAN_LIMIT:
-            names = await ledger.show(text)
-            text, places = (
-                "",
-                tuple(ObjectRef(namespace=ledger.home.namespace, name=name) for name in names),
-            )
-        shown = ShownPlan(text=text, places=places)
-        self._shown[uid] = (plan, shown)
-        return shown
+
+def _status(found: CustomObject) -> NodeMaintenanceStatus:
+    return msgspec.json.decode(found.status, type=NodeMaintenanceStatus)

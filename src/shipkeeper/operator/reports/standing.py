@@ -76,17 +76,8 @@ def looked(
         observed_generation=generation,
         phase="Findings" if bad else "Clean",
         message=message,
-        found=_counts(found),
-        worst=tuple(
-            FoundThing(
-                rule=each.rule,
-                severity=each.severity,
-                target=each.target,
-                message=each.message[:1024],
-                remedy=each.remedy[:1024],
-            )
-            for each in found.standing[:_NAMED]
-        ),
+        found=counts_of(found),
+        worst=worst_of(found),
         report_in=place,
         checked_at=_whole(now),
         next_at=next_at,
@@ -106,7 +97,22 @@ def _message(found: Findings, bad: int, fail_on: str) -> str:
     return message
 
 
-def _counts(found: Findings) -> FindingCount:
+def worst_of(found: Findings) -> tuple[FoundThing, ...]:
+    """The worst findings, the first of them."""
+    return tuple(
+        FoundThing(
+            rule=each.rule,
+            severity=each.severity,
+            target=each.target,
+            message=each.message[:1024],
+            remedy=each.remedy[:1024],
+        )
+        for each in found.standing[:_NAMED]
+    )
+
+
+def counts_of(found: Findings) -> FindingCount:
+    """How much was found of each severity, and not looked at."""
     counts = Counter(each.severity for each in found.standing)
     return FindingCount(
         critical=counts[Severity.CRITICAL],

@@ -1,0 +1,222 @@
+"""ClusterUpgrade: where to, who upgrades the control plane, what was found, and the plan."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+
+from msgspec import Meta
+
+from shipkeeper.model.base import KubeStruct
+from shipkeeper.operator.api.conditions import StatusCondition
+from shipkeeper.operator.api.fields import Duration, Name, Rule, Text, unchanged
+from shipkeeper.operator.api.fleet import Drain, Gates, Order, Pace, Volumes
+from shipkeeper.operator.api.kind import Column, Kind
+from shipkeeper.operator.api.maintenance import NodeCount, NodeTrouble
+from shipkeeper.operator.api.reference import ObjectRef
+from shipkeeper.operator.api.reports import FailOn, FindingCount, FoundThing
+
+Target = Annotated[
+    str,
+    Meta(
+        pattern=r"^v?1\.[0-9]{1,3}(\.[0-9]{1,3}(-(alpha|beta|rc)\.[0-9]{1,3})?)?$",
+        max_length=24,
+        extra={"says": "must be a minor (v1.37, its latest patch) or a version (v1.37.2)"},
+    ),
+]
+OnTheWay = Annotated[
+    str,
+    Meta(
+        pattern=r"^v?1\.[0-9]{1,3}\.[0-9]{1,3}$",
+        max_length=24,
+        extra={"says": "must be a version such as v1.36.3"},
+    ),
+]
+PlanHash = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9a-f]{32}$",
+        max_length=32,
+        extra={"says": "must be the plan's hash, as status.planHash has it"},
+    ),
+]
+
+
+class ByProvider(KubeStruct, frozen=True, kw_only=True):
+    """Somebody else upgrades the control plane, and the kubelets of drained nodes."""
+
+    limit: Annotated[
+        Duration,
+        Meta(description="How long each hop of the control plane, and each node, may take."),
+    ] = "1h"
+
+
+class ClusterUpgradeSpec(KubeStruct, frozen=True, kw_only=True):
+    """Where to, and who does it. Once a run has begun, only paused may be changed."""
+
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.approvedPlan) || has(self.wait)",
+            "approvedPlan is for upgrades that somebody else does, so wait must be there: the "
+            "operator has no keys of hosts; carry other plans out with: shipkeeper upgrade run",
+        ),
+    )
+
+    to: Annotated[Target, Meta(description="A minor (v1.37, its latest patch) or a version.")]
+    via: Annotated[
+        tuple[OnTheWay, ...],
+        Meta(
+            description="The version for a minor on the way, if not its latest patch (v1.36.3).",
+            max_length=20,
+        ),
+    ] = ()
+    wait: Annotated[
+        ByProvider | None,
+        Meta(
+            description="The provider upgrades the control plane, and the kubelets of nodes that "
+            "are drained for it. Without it, the upgrade is only checked and planned."
+        ),
+    ] = None
+    approved_plan: Annotated[
+        PlanHash | None,
+        Meta(description="The plan that may be carried out, by its hash (status.planHash)."),
+    ] = None
+    paused: Annotated[
+        bool, Meta(description="Begin no further node; those under way are finished.")
+    ] = False
+    fail_on: FailOn = "high"
+    check_every: Annotated[
+        Duration, Meta(description="How often it is checked and planned anew until it begins.")
+    ] = "1h"
+    no_backup: Annotated[
+        bool, Meta(description="Resources need not be backed up first; do not warn of it.")
+    ] = False
+    drain: Annotated[Drain, Meta(description="What a drain may do to pods.")] = Drain()
+    pace: Annotated[Pace, Meta(description="How many nodes at once.")] = Pace()
+    order: Annotated[Order, Meta(description="Which nodes go first.")] = Order()
+    gates: Annotated[Gates, Meta(description="What must hold between groups of nodes.")] = Gates()
+    volumes: Annotated[Volumes, Meta(description="How long volumes may take.")] = Volumes()
+    windows: Annotated[
+        tuple[Name, ...],
+        Meta(
+            description="MaintenanceWindows: nodes are begun while one of them is open.",
+            max_length=16,
+        ),
+    ] = ()
+    ready_timeout: Annotated[
+        Duration, Meta(description="How long a node may take to come back.")
+    ] = "10m"
+
+
+class RunningVersion(KubeStruct, frozen=True, kw_only=True):
+    """A version that runs, of what, and how often."""
+
+    component: str
+    version: str
+    count: int
+
+
+class Blocker(KubeStruct, frozen=True, kw_only=True):
+    """What forbids the upgrade, or a part of it, and what helps."""
+
+    target: str
+    reason: str
+    message: Text = ""
+    remedy: Text = ""
+
+
+class ClusterUpgradeStatus(KubeStruct, frozen=True, kw_only=True):
+    """What was found at the last look, the plan, and how its run stands."""
+
+    observed_generation: Annotated[
+        int, Meta(description="The generation of the spec that this is about.")
+    ] = 0
+    phase: Annotated[
+        str,
+        Meta(
+            description="Pending, Planned, AwaitingApproval, Waiting, Running, Paused, Stopping, "
+            "Succeeded, Incomplete, Blocked, Failed or Aborted."
+        ),
+    ] = ""
+    message: Annotated[str, Meta(description="Why it stands so, in a sentence.")] = ""
+    server_version: Annotated[
+        str, Meta(description="What the API server ran at the last look.")
+    ] = ""
+    hops: Annotated[
+        tuple[str, ...], Meta(description="The versions of the control plane, one by one.")
+    ] = ()
+    versions: Annotated[
+        tuple[RunningVersion, ...],
+        Meta(description="What ran at the last look, by component and version."),
+    ] = ()
+    blockers: Annotated[
+        tuple[Blocker, ...],
+        Meta(description="What forbids it: breaches of the version skew policy, nodes, settings."),
+    ] = ()
+    found: Annotated[
+        FindingCount, Meta(description="How much `shipkeeper upgrade check` finds.")
+    ] = FindingCount()
+    worst: Annotated[
+        tuple[FoundThing, ...], Meta(description="The worst findings, the first of them.")
+    ] = ()
+    report_in: Annotated[
+        tuple[ObjectRef, ...], Meta(description="The ConfigMaps with the whole report.")
+    ] = ()
+    plan: Annotated[str, Meta(description="The plan, as `shipkeeper upgrade plan` prints it.")] = ""
+    plan_in: Annotated[
+        tuple[ObjectRef, ...], Meta(description="The ConfigMaps with a plan too large for here.")
+    ] = ()
+    plan_hash: Annotated[str, Meta(description="What approves exactly this plan.")] = ""
+    checked_at: Annotated[datetime | None, Meta(description="When the last look was.")] = None
+    progress: Annotated[str, Meta(description="Nodes that are done, of all: 3/12.")] = ""
+    nodes: Annotated[NodeCount, Meta(description="How the nodes stand.")] = NodeCount()
+    under_way: Annotated[
+        tuple[str, ...], Meta(description="Nodes that were begun and are not done.")
+    ] = ()
+    troubles: Annotated[
+        tuple[NodeTrouble, ...], Meta(description="Nodes that failed or were refused, the first.")
+    ] = ()
+    run: Annotated[str, Meta(description="The name of the run, as it stands on nodes.")] = ""
+    journal: Annotated[
+        ObjectRef | None, Meta(description="The ConfigMap in which the run's journal begins.")
+    ] = None
+    started_at: Annotated[datetime | None, Meta(description="When its first step began.")] = None
+    finished_at: Annotated[datetime | None, Meta(description="When it ended.")] = None
+    conditions: Annotated[
+        tuple[StatusCondition, ...],
+        Meta(description="Accepted, Checked, Clean, Planned, Progressing and Succeeded."),
+    ] = ()
+
+
+# What a plan is made from; none of it may change once there is a run.
+_PLANNED = (
+    *("to", "via", "wait", "approvedPlan", "noBackup", "drain", "pace", "order", "gates"),
+    *("volumes", "windows", "readyTimeout"),
+)
+
+CLUSTER_UPGRADE = Kind(
+    kind="ClusterUpgrade",
+    plural="clusterupgrades",
+    short=("cu",),
+    spec=ClusterUpgradeSpec,
+    status=ClusterUpgradeStatus,
+    columns=(
+        Column("Phase", ".status.phase"),
+        Column("From", ".status.serverVersion"),
+        Column("To", ".spec.to"),
+        Column("Done", ".status.progress"),
+        Column("Critical", ".status.found.critical", "integer"),
+        Column("High", ".status.found.high", "integer"),
+        Column("Checked", ".status.checkedAt", "date"),
+        Column("Plan", ".status.planHash", priority=1),
+        Column("Under Way", ".status.underWay", priority=1),
+        Column("Message", ".status.message", priority=1),
+    ),
+    rules=(
+        Rule(
+            "!has(oldSelf.status) || !has(oldSelf.status.run) || oldSelf.status.run == '' || "
+            f"({unchanged(*(f'self.spec.{each}' for each in _PLANNED))})",
+            "what was approved is done: once there is a run only spec.paused may change; "
+            "delete it and create another ClusterUpgrade",
+        ),
+    ),
+    text="An upgrade of the cluster: checked, planned, and its nodes held for whoever does it.",
+)
