@@ -20,12 +20,13 @@ from typing import Any
 import msgspec
 
 import shipkeeper
+from other_tools import ToolError
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.sandbox.assets import NEWEST
 from shipkeeper.sandbox.sandbox import Sandbox
-from velero import VeleroError, velero_backup
+from velero import velero_backup
 from world import KUBECTL, SHIPKEEPER, bench_sandbox, print_figures, say
 
 NAMESPACES = 20
@@ -259,7 +260,7 @@ def velero(sandbox: Sandbox, ours: float) -> dict[str, Any]:
     kinds = ("configmaps", "secrets", f"widgets.{GROUP}", "deployments.apps")
     try:
         taken = velero_backup(sandbox, kinds)
-    except (VeleroError, ShipkeeperError) as error:
+    except (ToolError, ShipkeeperError) as error:
         return {"velero_speedup": None, "velero_reason": str(error)}
     return {
         "velero_seconds": round(taken.seconds, 2),

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from backup import fill, within
+from other_tools import ToolError, built
 from shipkeeper.kube.connection import Connection
 from shipkeeper.sandbox.assets import NEWEST, OLDEST
 from shipkeeper.sandbox.sandbox import Sandbox
@@ -36,12 +37,9 @@ from tests.upgrade.search import fewest_drains, random_shape
 from tests.upgrade.seeded import plant, run_check, score
 from tests.upgrade.seeds import Seed
 
-_PLUTO, _PLUTO_VERSION = "github.com/fairwindsops/pluto/v5", "v5.22.5"
-# Not every checksum database knows it, so that its own sums are pinned here.
-_PLUTO_SUMS = """\
-{0} {1} h1:OkWYv0PA1XQNC1nr1KjSl+FEFUGAv5F9hE+HKui/k/I=
-{0} {1}/go.mod h1:NBA4g3R07PNpjdRC/WAx9+Sejtepd0/m1vz0pSoKxQ0=
-"""
+_PLUTO = ("github.com/fairwindsops/pluto/v5", "v5.22.5", "./cmd/pluto")
+# Not every checksum database knows it, so that its own is pinned here.
+_PLUTO_SUM = "h1:OkWYv0PA1XQNC1nr1KjSl+FEFUGAv5F9hE+HKui/k/I="
 _AT_ONCE = 16
 
 
@@ -100,7 +98,7 @@ def tell_apart() -> dict[str, Any]:
     ours, apis, pluto = Tally(), Tally(), Tally()
     look_alikes = 0
     with tempfile.TemporaryDirectory() as scratch:
-        program = build_pluto(Path(scratch))
+        program = build_pluto()
         for version, module in ((OLDEST, seeds_oldest), (NEWEST, seeds_newest)):
             seeds: tuple[Seed, ...] = module.SEEDS
             folder = Path(scratch) / version
@@ -161,34 +159,13 @@ def _name(seed: Seed) -> str:
     return seed.objects[0]["metadata"]["name"] if seed.objects else seed.name
 
 
-def build_pluto(folder: Path) -> Path | None:
-    """The program, built by Go from its module; None where that is not possible."""
-    module = folder / "throw-away"
-    module.mkdir()
-    (module / "go.mod").write_text(f"module throwaway\n\nrequire {_PLUTO} {_PLUTO_VERSION}\n")
-    (module / "go.sum").write_text(_PLUTO_SUMS.format(_PLUTO, _PLUTO_VERSION))
-    environment = {
-        **os.environ,
-        "PATH": f"{os.environ.get('PATH', '')}:/usr/local/go/bin",
-        "GOFLAGS": "-trimpath",
-        "GONOSUMDB": _PLUTO,
-    }
-    program = folder / "pluto"
+def build_pluto() -> Path | None:
+    """The program, built from its module; None where that is not possible."""
     try:
-        answer = subprocess.run(
-            ["go", "build", "-mod=mod", "-o", str(program), _PLUTO],
-            cwd=module,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
+        return built(*_PLUTO, checksum=_PLUTO_SUM)
+    except ToolError as error:
+        say(f"pluto cannot be built: {error}")
         return None
-    if answer.returncode:
-        say(f"pluto cannot be built: {answer.stderr.strip().splitlines()[-1]}")
-        return None
-    return program
 
 
 def by_pluto(program: Path, sandbox: Sandbox, target: int, folder: Path) -> Iterator[str]:

@@ -1,12 +1,10 @@
 """Velero beside a backup: its server, its plugin and an S3 server as real processes.
 
-Its module holds replace directives, which `go install` refuses; its own tree is built instead. The
-server runs outside of the cluster, with nothing but the objects that are asked for to back up.
+The server runs outside of the cluster, and backs up the objects that are asked for alone.
 """
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,11 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.store import s3
 
-from shipkeeper.errors import ShipkeeperError
-from shipkeeper.paths import cache_dir
-from shipkeeper.sandbox.assets.golang import find_go
+from other_tools import ToolError, built, run
 from shipkeeper.sandbox.sandbox import Sandbox
-from world import KUBECTL, say
+from world import KUBECTL
 
 SERVER = ("github.com/vmware-tanzu/velero", "v1.18.0", "./cmd/velero")
 PLUGIN = (
@@ -37,11 +33,6 @@ PLUGIN = (
 )
 NAMESPACE = "velero"
 PATIENCE = 120  # seconds until the server has looked at its storage
-LIMIT = 3600  # seconds of a backup
-
-
-class VeleroError(Exception):
-    """It cannot be built or run here, and why."""
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,9 +43,9 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def velero_backup(sandbox: Sandbox, kinds: Iterable[str]) -> Taken:
-    """Back all objects of some kinds up; VeleroError where that is not possible."""
-    velero, plugin = _built(*SERVER), _built(*PLUGIN)
-    with tempfile.TemporaryDirectory() as scratch, _storage(Path(scratch)) as endpoint:
+    """Back all objects of some kinds up; ToolError where that is not possible."""
+    velero, plugin = built(*SERVER), built(*PLUGIN)
+    with tempfile.TemporaryDirectory() as scratch, s3.serving(Path(scratch, "s3")) as endpoint:
         place = Path(scratch)
         (place / "plugins").mkdir()
         (place / "plugins" / plugin.name).symlink_to(plugin)
@@ -63,34 +54,8 @@ def velero_backup(sandbox: Sandbox, kinds: Iterable[str]) -> Taken:
             return _taken(velero, sandbox, kinds)
 
 
-def _built(module: str, version: str, package: str) -> Path:
-    name = package.rpartition("/")[2]
-    program = cache_dir() / "bench-tools" / f"{name}-{version}"
-    if program.exists():
-        return program
-    program.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        go = str(find_go())
-    except ShipkeeperError as error:
-        raise VeleroError(error.message) from error
-    say(f"building {name} {version}")
-    with tempfile.TemporaryDirectory() as scratch:
-        answer = _run([go, "mod", "download", "-json", f"{module}@{version}"], cwd=scratch)
-        tree = shutil.copytree(json.loads(answer)["Dir"], Path(scratch, "tree"))
-        _run(["chmod", "-R", "u+w", str(tree)])
-        unfinished = program.with_suffix(".unfinished")
-        _run([go, "build", "-trimpath", "-o", str(unfinished), package], cwd=str(tree))
-    return unfinished.rename(program)
-
-
-@contextmanager
-def _storage(place: Path) -> Generator[str]:
-    with s3.serving(place / "s3") as endpoint:
-        yield endpoint
-
-
 def _install(velero: Path, sandbox: Sandbox, endpoint: str) -> None:
-    definitions = _run([str(velero), "install", "--crds-only", "--dry-run", "-o", "yaml"])
+    definitions = run([str(velero), "install", "--crds-only", "--dry-run", "-o", "yaml"])
     _apply(sandbox, definitions)
     _apply(sandbox, json.dumps(_kind("v1", "Namespace", NAMESPACE)))
     for plural in ("backups", "backupstoragelocations"):
@@ -139,7 +104,7 @@ def _wait_until_usable(server: subprocess.Popen[bytes], sandbox: Sandbox, log: P
     until = time.monotonic() + PATIENCE
     while _kubectl(sandbox, *query, "jsonpath={.status.phase}") != "Available":
         if server.poll() is not None or time.monotonic() > until:
-            raise VeleroError(f"its server does not serve: {log.read_text()[-2000:]}")
+            raise ToolError(f"its server does not serve: {log.read_text()[-2000:]}")
         time.sleep(0.5)
 
 
@@ -147,12 +112,12 @@ def _taken(velero: Path, sandbox: Sandbox, kinds: Iterable[str]) -> Taken:
     words = ["backup", "create", "bench", "--snapshot-volumes=false", "--wait"]
     words += ["--include-resources", ",".join(kinds)]
     began = time.monotonic()
-    _run([str(velero), *words, "--kubeconfig", str(sandbox.kubeconfig)], limit=LIMIT)
+    run([str(velero), *words, "--kubeconfig", str(sandbox.kubeconfig)])
     seconds = time.monotonic() - began
     answer = _kubectl(sandbox, "get", "backups.velero.io", "bench", "-n", NAMESPACE, "-o", "json")
     status = json.loads(answer)["status"]
     if status["phase"] != "Completed":
-        raise VeleroError(f"its backup ended as {status['phase']}: {status}")
+        raise ToolError(f"its backup ended as {status['phase']}: {status}")
     return Taken(seconds=seconds, objects=status["progress"]["itemsBackedUp"])
 
 
@@ -161,24 +126,4 @@ def _apply(sandbox: Sandbox, manifest: str) -> None:
 
 
 def _kubectl(sandbox: Sandbox, *words: str, given: str | None = None) -> str:
-    return _run([KUBECTL, "--kubeconfig", str(sandbox.kubeconfig), *words], given=given)
-
-
-def _run(
-    command: list[str], *, cwd: str | None = None, given: str | None = None, limit: int = 900
-) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            cwd=cwd,
-            input=given,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=limit,
-        )
-    except subprocess.CalledProcessError as error:
-        raise VeleroError(f"{' '.join(command[:3])}: {error.stderr.strip()[-500:]}") from error
-    except subprocess.TimeoutExpired as error:
-        raise VeleroError(f"{' '.join(command[:3])} took longer than {limit} s") from error
-    return done.stdout
+    return run([KUBECTL, "--kubeconfig", str(sandbox.kubeconfig), *words], given=given)
