@@ -17,6 +17,7 @@ _LAB = frozenset({"lab"})
 _OWN_LABS = frozenset(
     {
         "tests/etcd/test_recover.py",
+        "tests/operator/test_pods_in_lab.py",
         "tests/sandbox/lab/test_lab_newest.py",
         "tests/upgrade/test_upgrade_in_lab.py",
     }
