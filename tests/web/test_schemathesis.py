@@ -32,7 +32,7 @@ from tests.web.visitors import rule, token_of, visitor
 
 __all__ = ["kept", "public", "routes"]
 
-EXAMPLES = 6  # of each operation, beyond those at the edges of its schema
+EXAMPLES = 4  # of each operation, beyond those at the edges of its schema
 OWNER = names.IDENTITIES[names.ADMIN][0]
 
 
