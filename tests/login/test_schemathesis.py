@@ -12,7 +12,7 @@ __all__ = ["running"]
 
 Json = dict[str, Any]
 EXAMPLES = 40
-ANSWERED = 5
+ANSWERED = 3
 BODIES = (Login, Review)
 ANSWERS: Json = {"default": {"description": "an answer, or why there is none"}}
 
