@@ -16,7 +16,6 @@ _FLAGS = (
     "--checks=not_a_server_error",
     "--continue-on-failure",
     "--no-shrink",
-    "--workers=4",
     "--suppress-health-check=all",
     "--output-sanitize=false",
     "--tls-verify=false",

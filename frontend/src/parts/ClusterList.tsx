@@ -33,7 +33,7 @@ const STATES: Record<string, [string, string]> = {
 }
 
 /** One line for each: its name, how it stands, and why; `onward` is where its link leads to in it. */
-export function ClusterList({ clusters, onward }: { clusters: Cluster[]; onward: string }) {
+export function ClusterList({ clusters, way, onward }: { clusters: Cluster[]; way: Clusters['way']; onward: string }) {
   return (
     <ul class="clusters">
       {clusters.map((each) => {
@@ -43,7 +43,8 @@ export function ClusterList({ clusters, onward }: { clusters: Cluster[]; onward:
             <a href={each.path + onward} aria-current={each.path === base ? 'page' : undefined}>
               <span class="clusters-name">{each.name}</span>
               {word ? <Status state={state} word={word} /> : null}
-              {each.state !== null && !each.isIn && <span class="dim">not logged in</span>}
+              {/* Who started the console is in all of them by one link. */}
+              {way === 'token' && each.state !== null && !each.isIn && <span class="dim">not logged in</span>}
             </a>
             {each.why && <p class="dim">{each.why}</p>}
           </li>

@@ -19,7 +19,7 @@ function Others() {
   const found = useClusters()
   return (
     <div class="menu-body" aria-busy={found === null}>
-      <ClusterList clusters={found?.clusters ?? []} onward={`/${place.value.page}`} />
+      {found && <ClusterList clusters={found.clusters} way={found.way} onward={`/${place.value.page}`} />}
     </div>
   )
 }

@@ -22,6 +22,7 @@ from shipkeeper.web.answers import json_response
 from shipkeeper.web.app import Application
 from shipkeeper.web.files import INDEX, Files
 from shipkeeper.web.guard import Report
+from shipkeeper.web.opening import Shared
 from shipkeeper.web.problem import RefusedError, explain, problem_response
 from shipkeeper.web.sessions import Sessions
 
@@ -55,17 +56,31 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Member:
-    """One of several clusters: its console, or why there is none yet."""
+    """One of several clusters: its console, or why there is none yet.
 
-    def __init__(self, name: str, mark: str, open_: Open, files: Files, report: Report) -> None:
+    Why is said where the console was started; `is_owner` tells whether a request is of whoever did
+    that, and may hear it, too.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        open_: Open,
+        shared: Shared,
+        report: Report,
+        is_owner: Callable[[Request], bool],
+    ) -> None:
+        mark = mark_of(name)
         self.name = name
         self.path = f"/clusters/{mark}"
         self.application: Application | None = None
         self.error: ShipkeeperError | None = None
         self.was_tried = asyncio.Event()
         self._open = open_
-        self._files = files
+        self._files = shared.files
+        self._say = shared.say
         self._report = report
+        self._is_owner = is_owner
         self._away = Starlette(
             routes=[
                 Route("/api/{path:path}", self._refuse, methods=["GET", "POST"]),
@@ -82,14 +97,19 @@ class Member:
                     self.was_tried.set()
                     await asyncio.Event().wait()
             except ShipkeeperError as error:
-                self.error = error
+                self._fail(error)
             except Exception as error:
                 self._report(error)
-                self.error = ShipkeeperError(f"this is a bug in shipkeeper: {error}", reason="Bug")
+                self._fail(ShipkeeperError(f"this is a bug in shipkeeper: {error}", reason="Bug"))
             finally:
                 self.application = None
             self.was_tried.set()
             await asyncio.sleep(_TRY_AGAIN)
+
+    def _fail(self, error: ShipkeeperError) -> None:
+        if self.error is None or self.error.message != error.message:
+            self._say(f"{self.name} cannot be shown: {error.message}")
+        self.error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer by its console; without one, say so."""
@@ -134,11 +154,20 @@ class Member:
     async def _show(self, request: Request) -> Response:
         return await self._files.serve(request, INDEX)
 
-    async def _refuse(self, _request: Request) -> Response:
+    async def _refuse(self, request: Request) -> Response:
         why = self._why
-        return problem_response(
-            RefusedError(503, f"{self.name}: {why.message}", reason=why.reason, hint=why.hint)
-        )
+        if self._is_owner(request):
+            refused = RefusedError(
+                503, f"{self.name}: {why.message}", reason=why.reason, hint=why.hint
+            )
+        else:
+            refused = RefusedError(
+                503,
+                f"{self.name} cannot be shown at the moment",
+                reason="ClusterAway",
+                hint="whoever runs the console finds more in its output",
+            )
+        return problem_response(refused)
 
 
 class Clusters:
@@ -170,6 +199,10 @@ class Clusters:
         """Those of the consoles that whoever started them is logged in to by one link."""
         if self._is_local:
             yield from (each.console.sessions for each in self.applications())
+
+    def is_owner(self, request: Request) -> bool:
+        """Whether a request is of whoever started the console."""
+        return any(each.find(request) is not None for each in self.sessions())
 
     def applications(self) -> Iterator[Application]:
         """The consoles that there are at the moment."""

@@ -162,7 +162,7 @@ def _member(
     def open_() -> AbstractAsyncContextManager[Application]:
         return opened(wanted, shared, clusters.sessions)
 
-    return Member(context, wanted.mark, open_, shared.files, report)
+    return Member(context, open_, shared, report, clusters.is_owner)
 
 
 def _built_files() -> Files:
