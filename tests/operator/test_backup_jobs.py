@@ -109,12 +109,12 @@ async def test_whoever_leads_next_waits_for_the_same_job(
     harbour: Harbour, vault: Vault, deckhand: Deckhand
 ) -> None:
     leader = harbour.start(image=IMAGE)
-    await leader.says("leads")
+    await leader.leads()
     heir = harbour.start(image=IMAGE)
     await heir.says("standing by")
     pod = await deckhand.pod_of(await back_up(vault, "handed"))
     leader.kill()
-    await heir.says("leads")
+    await heir.leads()
     ran = await deckhand.run(pod)
     assert ran.returncode == 0, ran.stderr
     await deckhand.ends(pod)

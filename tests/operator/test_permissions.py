@@ -215,7 +215,7 @@ async def test_what_upgrades_may_is_used_and_nothing_is_missing(
     since = audit_end(world.sandbox)
     try:
         replica = harbour.start_command("--namespace", OPERATOR)
-        await replica.says("leads")
+        await replica.leads()
         await harbour.create(CLUSTER_UPGRADE, "patch", {"to": "v1.37.2", "wait": {}})
         seen = await _upgrade(harbour, lambda status: status.plan_hash != "")
         spec = {"spec": {"approvedPlan": seen.plan_hash, "failOn": "never"}}

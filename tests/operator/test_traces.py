@@ -9,7 +9,7 @@ async def test_a_run_that_is_handed_over_is_one_trace(world: World, harbour: Har
     first, second = await world.add_nodes(2)
     with Receiver() as receiver:
         leader = harbour.start_command("-n", NAMESPACE, environment=receiver.environment)
-        await leader.says("leads")
+        await leader.leads()
         await harbour.maintain("traced", (first, second), action={"wait": "5s"})
         receiver.await_span("drain")
         leader.kill()

@@ -247,7 +247,7 @@ async def test_killed_at_a_write(cloud: Cloud, dies_at: int, is_sent: bool) -> N
     nodes = await world.add_nodes(2, kubelet_version=OLD)
     await world.up(world.deployment("web", 4), world.budget("web", max_unavailable=1))
     dying = harbour.start(dies_at=dies_at, is_sent=is_sent)
-    await dying.says("leads")
+    await dying.leads()
     heir = harbour.start()
     await heir.says("standing by")
     name = f"killed-{dies_at}-{is_sent}".lower()
