@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.store import s3
 
 from other_tools import ToolError, built, run
+from shipkeeper.errors import ShipkeeperError
 from shipkeeper.sandbox.sandbox import Sandbox
 from world import KUBECTL
 
@@ -45,6 +46,10 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 def velero_backup(sandbox: Sandbox, kinds: Iterable[str]) -> Taken:
     """Back all objects of some kinds up; ToolError where that is not possible."""
     velero, plugin = built(*SERVER), built(*PLUGIN)
+    try:
+        s3.server_binary()
+    except (ShipkeeperError, subprocess.SubprocessError) as error:
+        raise ToolError(f"there is no S3 server: {error}") from error
     with tempfile.TemporaryDirectory() as scratch, s3.serving(Path(scratch, "s3")) as endpoint:
         place = Path(scratch)
         (place / "plugins").mkdir()

@@ -13,7 +13,6 @@ from starlette.routing import Route
 from yarl import URL
 
 from shipkeeper.sandbox import names
-from shipkeeper.sandbox.sandbox import Sandbox
 from tests.fuzzing import Exchange, let_loose
 from tests.web.described import STREAM, Json, described
 from tests.web.served import Served, Tab, tab_of
@@ -62,9 +61,9 @@ def require_all_harmless(exchanges: tuple[Exchange, ...], paths: int) -> None:
 
 
 async def test_a_stranger_gets_nothing(
-    newest: Sandbox, public: Served, kept: Kept, routes: list[Route], tmp_path: Path
+    public: Served, kept: Kept, routes: list[Route], tmp_path: Path
 ) -> None:
-    before = writes(newest, OWNER)
+    before = writes(kept.world, OWNER)
     api = document(routes, kept)
     async with tab_of(public, logs_in=False) as tab:
         # Nothing of what a stranger asks is read, so its edges are nobody's.
@@ -81,11 +80,11 @@ async def test_a_stranger_gets_nothing(
     assert got <= {"/api/door"}
     refused = {each.status for each in exchanges if URL(each.request.url).path not in OPEN}
     assert refused <= {401, 403, 404, 405, 421}
-    assert writes(newest, OWNER) == before
+    assert writes(kept.world, OWNER) == before
 
 
 async def test_who_may_only_read_changes_nothing(
-    newest: Sandbox, public: Served, kept: Kept, routes: list[Route], tmp_path: Path
+    public: Served, kept: Kept, routes: list[Route], tmp_path: Path
 ) -> None:
     token = await token_of(kept.world, "reader", rule("get,list,watch", "*", "*"))
     user = f"system:serviceaccount:{kept.world.name}:reader"
@@ -94,7 +93,7 @@ async def test_who_may_only_read_changes_nothing(
     # Who guesses is kept out, and who logs out is out; a stream does not end by itself.
     for path in (*OPEN, "/api/logout", STREAM):
         del api["paths"][path]
-    before = writes(newest, OWNER)
+    before = writes(kept.world, OWNER)
     async with visitor(public, token) as tab:
         exchanges = await let_loose(
             api, tab.url, tmp_path, headers=headers_of(tab), examples=EXAMPLES
@@ -105,8 +104,8 @@ async def test_who_may_only_read_changes_nothing(
     # What a page asks is understood: else nothing but the refusal of nonsense would be tried.
     understood = {URL(each.request.url).path for each in exchanges if each.status == 200}
     assert len(understood) > len(api["paths"]) / 3, understood
-    assert writes(newest, user) == []
-    assert writes(newest, OWNER) == before
+    assert writes(kept.world, user) == []
+    assert writes(kept.world, OWNER) == before
     assert public.journal.heads() == []
 
 

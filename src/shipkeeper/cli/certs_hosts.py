@@ -1,6 +1,7 @@
 """Flags of the commands that change certificates on hosts: which hosts, and how to get there."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,6 +20,9 @@ from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
 from shipkeeper.model.node import Node
 from shipkeeper.nodes.work import address_of, login_of
+
+# Seconds: an API server that a run has stopped does not answer at all.
+_ANSWERS_WITHIN = 20
 
 
 @Parameter(name="*", group=Group("Hosts", sort_key=1))
@@ -91,6 +95,24 @@ class NodeHostFlags(SshFlags):
 
 # As SSH's own files say.
 SSH_TO_ALL = NodeHostFlags()
+
+
+async def of_same_cluster(
+    known: Mapping[str, Host], asked: Awaitable[Mapping[str, Host]]
+) -> Mapping[str, Host]:
+    """The hosts that are known of a run, unless others are found where it was run.
+
+    What answers at the same URL may be another cluster by now: one of its hosts at least must be
+    among those that are `asked` for, if anybody answers.
+    """
+    try:
+        async with asyncio.timeout(_ANSWERS_WITHIN):
+            found = await asked
+    except (ShipkeeperError, TimeoutError):
+        return known
+    if not known.keys() & found.keys():
+        return found
+    return {each: found.get(each, known[each]) for each in known}
 
 
 async def nodes_of(cluster: Cluster) -> list[Node]:

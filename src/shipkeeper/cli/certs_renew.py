@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from shipkeeper.access.certs.renew import procedure
 from shipkeeper.access.certs.renew.plan import PROCEDURE, Request, request_of
 from shipkeeper.access.certs.renew.report import renewal_report
-from shipkeeper.cli.certs_hosts import BY_NODES, ControlPlaneFlags
+from shipkeeper.cli.certs_hosts import BY_NODES, ControlPlaneFlags, of_same_cluster
 from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.flags import CURRENT, Cluster
 from shipkeeper.cli.host_runs import AS_A_TABLE, HostRunFlags, required
@@ -102,7 +102,7 @@ async def _hosts(
     last = last_run_at(journal, PROCEDURE, server) if server else None
     if last is None or not last.is_unfinished:
         return await reached.hosts(cluster)
-    return reached.at(request_of(last.plan).hosts)
+    return await of_same_cluster(reached.at(request_of(last.plan).hosts), reached.hosts(cluster))
 
 
 def _way_on(_run: str) -> str:

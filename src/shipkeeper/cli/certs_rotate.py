@@ -13,7 +13,7 @@ from shipkeeper.access.certs.rotate.plan import PROCEDURE
 from shipkeeper.access.certs.rotate.procedure import Wish
 from shipkeeper.access.certs.rotate.report import stage_report
 from shipkeeper.access.certs.rotate.standing import Stage
-from shipkeeper.cli.certs_hosts import SSH_TO_ALL, NodeHostFlags
+from shipkeeper.cli.certs_hosts import SSH_TO_ALL, NodeHostFlags, of_same_cluster
 from shipkeeper.cli.execution import open_journal
 from shipkeeper.cli.flags import CURRENT, Cluster
 from shipkeeper.cli.host_runs import AS_A_TABLE, HostRunFlags
@@ -61,12 +61,13 @@ async def rotate_ca(
     )
     journal = open_journal()
     async with connect(cluster.options()) as connection:
-        sites = await _sites(reached, connection, journal, back=back)
-        runs = procedure.runs_of(connection, sites, journal)
-        if back:
-            await _put_back(runs, authority)
-            return
         while True:
+            # Anew for each stage: nodes may have come.
+            sites = await _sites(reached, connection, journal, back=back)
+            runs = procedure.runs_of(connection, sites, journal)
+            if back:
+                await _put_back(runs, authority)
+                return
             stage = await _stage(connection, sites, runs, wish, flags)
             is_far = through is None or list(Stage).index(stage) >= list(Stage).index(through)
             if flags.is_dry or is_far:
@@ -83,7 +84,8 @@ async def _sites(
     last = last_run_at(journal, PROCEDURE, connection.credentials.server)
     if last is None or not (last.is_unfinished or back):
         return await reached.sites(connection)
-    return reached.at({node: host for host, node in outlook_of(last.plan).nodes.items()})
+    known = reached.at({node: host for host, node in outlook_of(last.plan).nodes.items()})
+    return await of_same_cluster(known, reached.sites(connection))
 
 
 async def _stage(

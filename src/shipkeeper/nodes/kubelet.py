@@ -29,6 +29,7 @@ class Kubelet:
         self._node = node
         self._asked_at = 0.0
         self._refusal: ForbiddenError | None = None
+        self._refused_since: datetime | None = None
 
     def doubt(self) -> None:
         """Have it asked for anew the next time."""
@@ -40,16 +41,17 @@ class Kubelet:
         if self._asked_at and now - self._asked_at < _ASK_AGAIN:
             return
         self._asked_at = now
-        self._refusal = None
         try:
             node = await self._reader.get(NODES, self._node)
         except ForbiddenError as error:
             self._refusal = error
+            self._refused_since = self._refused_since or datetime.now(UTC)
             return
         except (NotFoundError, UnreachableError, UnauthorizedError):
             # A node that is gone takes its pods along; an API server that is gone, or knows nobody,
             # comes back, or the lock is lost and the run ends.
             return
+        self._refusal = self._refused_since = None
         if not node.is_reachable:
             verdict = unreachable(node)
             self.doubt()
@@ -61,14 +63,15 @@ class Kubelet:
         """Why a pod that is overdue may still be there; empty while it is in time.
 
         BlockedError once it is overdue for long, nobody but the kubelet can end it, and whether
-        that is silent may not be seen.
+        that is silent could not be seen for as long.
         """
         now = datetime.now(UTC)
         why, due = overdue(pod, now), pod.metadata.deletion_timestamp
         if not why or self._refusal is None:
             return why
         unseen = f"{why}; whether its kubelet reports may not be seen: {self._refusal.message}"
-        if due is None or pod.metadata.finalizers or now - due < _PATIENCE:
+        since = max(due or now, self._refused_since or now)
+        if pod.metadata.finalizers or now - since < _PATIENCE:
             return unseen
         raise BlockedError(
             unseen,

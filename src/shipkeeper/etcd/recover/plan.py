@@ -64,10 +64,8 @@ def outlook_of(plan: Plan) -> RecoverOutlook:
     return msgspec.convert(plan.outlook, RecoverOutlook)
 
 
-def plan_recovery(
-    seen: Sequence[Seen], request: dict[str, Any], size: int, now: datetime, *, revision: int
-) -> Plan:
-    """Plan the restore of a snapshot of `size` bytes, and a revision, on every member's host."""
+def plan_recovery(seen: Sequence[Seen], request: dict[str, Any], size: int, now: datetime) -> Plan:
+    """Plan the restore of a snapshot of `size` bytes on every member's host."""
     stamp = f"{now:%Y%m%d-%H%M%S}"
     token = f"etcd-cluster-{stamp}"
     sites = tuple(_site(each, stamp, token) for each in seen)
@@ -78,7 +76,7 @@ def plan_recovery(
         aside=f"/etc/kubernetes/recover-{stamp}",
         token=token,
         initial_cluster=initial,
-        bump_revision=_bump(revision, now),
+        bump_revision=_bump(now),
     )
     return Plan(
         procedure=PROCEDURE,
@@ -89,15 +87,15 @@ def plan_recovery(
     )
 
 
-def _bump(revision: int, now: datetime) -> int:
+def _bump(now: datetime) -> int:
     """Lead above every revision that anybody may have seen, also after a recovery before this one.
 
     The same snapshot may be recovered twice: raised by the same number, it would lead to revisions
     that watchers of the first recovered cluster have already passed, and they would miss what
-    changes until then. So the time is the measure; no etcd writes as often as it counts.
+    changes until then. So the time is the measure; no etcd writes as often as it counts. It is
+    added, not aimed at: who recovered before may have had a clock that was ahead.
     """
-    above = int(now.timestamp() * _PER_SECOND) - revision
-    return above if above > 0 else _A_BILLION
+    return max(int(now.timestamp() * _PER_SECOND), _A_BILLION)
 
 
 def _site(seen: Seen, stamp: str, token: str) -> Site:

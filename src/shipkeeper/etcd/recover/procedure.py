@@ -28,7 +28,7 @@ async def prepare(
 
     timeout: how many seconds each wait for a process or for its health may take.
     """
-    path, size, revision, digest = await asyncio.to_thread(_check, snapshot, skip=skip_hash_check)
+    path, size, digest = await asyncio.to_thread(_check, snapshot, skip=skip_hash_check)
     seen = await together(*map(_look, hosts.values()))
     request = {
         "snapshot": str(path),
@@ -37,7 +37,7 @@ async def prepare(
         "skipHashCheck": skip_hash_check,
         "timeout": timeout,
     }
-    return plan_recovery(seen, request, size, datetime.now(UTC), revision=revision)
+    return plan_recovery(seen, request, size, datetime.now(UTC))
 
 
 def runs_of(hosts: Mapping[str, Host], journal: Journal) -> HostRuns:
@@ -74,14 +74,14 @@ def _has_no_way_back(journal: Journal, record: RunRecord) -> bool:
     return any(entry.step == NO_RETURN for entry in journal.entries(record.id))
 
 
-def _check(snapshot: Path, *, skip: bool) -> tuple[Path, int, int, str]:
-    """Where a snapshot that is whole lies, its bytes, its revision, and its SHA-256."""
+def _check(snapshot: Path, *, skip: bool) -> tuple[Path, int, str]:
+    """Where a snapshot that is whole lies, its bytes, and its SHA-256."""
     with open_snapshot(snapshot) as opened:
-        status = read_status(opened.database())
+        read_status(opened.database())
         if not skip:
             opened.require_sha256()
         digest = opened.sha256().hex() if skip else opened.trailer.hex()
-        return snapshot.absolute(), opened.stat.st_size, status.revision, digest
+        return snapshot.absolute(), opened.stat.st_size, digest
 
 
 async def _look(host: Host) -> Seen:

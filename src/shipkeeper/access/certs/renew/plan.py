@@ -187,7 +187,7 @@ def unfinished(seen: Seen) -> Iterator[Verdict]:
             "StaticPodAway",
             f"a run that did not come to its end has taken {name} away: its manifest is {path}",
             "go on with that run, or put it back, with the same command from where it was begun; "
-            "or move the manifest back",
+            f"or move the manifest back; or, if {name} is meant to be gone, remove that copy",
         )
 
 

@@ -52,7 +52,7 @@ def standing(places: Sequence[Place], authority: Authority) -> Stage | None:
         raise UsageError(
             f"the rotation is through, but what it kept is still on {', '.join(found[Stage.DROP])}",
             reason="KeptAfterwards",
-            hint=f"remove /etc/kubernetes/rotate-{authority} there",
+            hint=f"remove /etc/kubernetes/rotate-{authority} there; nothing else is left to do",
         )
     if len(found) != 1:
         words = "; ".join(f"{key or 'before'}: {', '.join(names)}" for key, names in found.items())

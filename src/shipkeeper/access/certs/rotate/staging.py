@@ -119,7 +119,7 @@ async def stage(rotation: Rotation, host: Host, site: Site) -> None:
         raise RenewError(
             f"{rotation.maker.name}: the new authority is not in {outlook.keep}",
             reason="NoNewAuthority",
-            hint="it was removed; put the stage back with --abort",
+            hint="it was removed; put the stage back with --back",
         )
     made = _Made(found, outlook, kept.old, kept.new, kept.cross)
     await run_on(host, programs.stage(outlook.folder, *made.lines()))
