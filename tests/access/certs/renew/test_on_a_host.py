@@ -148,6 +148,9 @@ async def test_a_host_whose_api_server_another_run_took_away_is_refused(host: Lo
     await run_on(host, programs.program("", f"cp {folder}/old{manifest} {manifest}"))
     # What a run keeps when all is done is no sign of one under way.
     assert "away" not in await run_on(host, programs.survey())
+    aside = "/etc/kubernetes/recover-1"
+    await run_on(host, programs.program("", f"mkdir {aside}; mv {manifest} {aside}/etcd.yaml"))
+    assert f"away {aside}/etcd.yaml" in await run_on(host, programs.survey())
 
 
 async def test_a_way_back_that_was_cut_off_while_it_cleared_up_is_gone_again(

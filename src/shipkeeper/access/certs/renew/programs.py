@@ -77,7 +77,7 @@ def survey() -> str:
         "echo 'kubeadm alpha certs'; fi",
         f"test -d {MANIFESTS} && echo 'manifests' || :",
         f"for file in /etc/kubernetes/renew-*/old{MANIFESTS}/*.yaml "
-        f"/etc/kubernetes/rotate-*/old{MANIFESTS}/*.yaml; do",
+        f"/etc/kubernetes/rotate-*/old{MANIFESTS}/*.yaml /etc/kubernetes/recover-*/*.yaml; do",
         f'    if test -e "$file" && test ! -e {MANIFESTS}/"${{file##*/}}"; then',
         '        echo "away $file"; fi; done',
         r"df -Pk /etc/kubernetes | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\([0-9]*\).*/free \1/p'",
