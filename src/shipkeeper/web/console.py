@@ -32,8 +32,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
 
     def command_line(self, *words: str) -> str:
-        """What somebody would type to have the same done in this very cluster."""
-        where = (f"--context={self.context}",) if self.context else ()
+        """What somebody would type to have the same done in this very cluster.
+
+        Files of this machine, and whom to stand in for, mean something to who started it alone.
+        """
+        shared = (f"--context={self.context}",) if self.context else ()
+        where = self.flags if self.is_local else shared
         return shlex.join(("shipkeeper", *words, *where))
 
 
