@@ -4,14 +4,18 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.routing import Route
 
+from shipkeeper.engine.journal import RunRecord
+from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.session import cluster_identity
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.config import ConnectionOptions
@@ -242,6 +246,51 @@ async def test_a_run_is_begun_in_the_cluster_whose_page_it_is(
             status, body = await other.post(f"/api/run/{act}", {"run": run})
             assert (status, body["reason"]) == (404, "RunNotFound")
     assert consoles.journal.run(run).cluster == (await cluster_identity(west.reader))
+
+
+async def test_runs_are_shown_whoever_may_see_what_tells_the_cluster_apart(
+    many: Path, world: World, tmp_path: Path
+) -> None:
+    own = await token_of(world, "console", rule("create", "tokenreviews", "authentication.k8s.io"))
+    token = await token_of(world, "reader", rule("get,list,watch", "*", "*"))
+    document = yaml.safe_load(many.read_text())
+    eastern = next(each for each in document["users"] if each["name"] == EAST)
+    eastern["user"] = {"token": own}
+    many.write_text(yaml.safe_dump(document))
+    uid = await cluster_identity(world.reader)
+    url = world.connection.credentials.server
+    async with (
+        served_for_all(tmp_path, many) as console,
+        tab_of(console, logs_in=False) as tab,
+    ):
+        for name, cluster in (("by-uid", uid), ("by-url", url), ("other", "other"), ("none", "")):
+            console.journal.begin(run_of(name, cluster))
+        tab.base = (await clusters(tab))[EAST]["path"]
+        assert (await tab.post("/api/login", {"token": token}))[0] == 200
+        await tab.know_session()
+        async with tab.watching("journal"):
+            await tab.until(lambda tab: "head" in tab.items)
+        assert {*tab.order} == {"run/by-uid", "run/by-url"}
+        assert all(tab.items[each]["isHere"] for each in tab.order)
+        assert (await tab.post("/api/run/pause", {"run": "other"}))[1]["reason"] == "RunNotFound"
+        assert (await tab.post("/api/run/pause", {"run": "by-url"}))[1]["reason"] == "NotRunning"
+
+
+def run_of(name: str, cluster: str) -> RunRecord:
+    plan = Plan(procedure="maintain", request={}, steps=())
+    return RunRecord(
+        id=name, procedure="maintain", cluster=cluster, plan=plan, started_at=datetime.now(UTC)
+    )
+
+
+async def test_while_a_cluster_is_away_its_journal_does_not_say_that_it_is_empty(
+    consoles: Served,
+) -> None:
+    async with owner_in(consoles, GONE) as tab, tab.watching("journal"):
+        await tab.until(lambda tab: "head" in tab.items)
+        assert not tab.items["head"]["knowsAll"]
+    async with owner_in(consoles, EAST) as tab, tab.watching("journal"):
+        await tab.until(lambda tab: tab.items.get("head", {}).get("knowsAll", False))
 
 
 async def test_a_backup_is_shown_in_its_own_cluster_alone(many: Path, kept: Kept) -> None:

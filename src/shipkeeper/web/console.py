@@ -63,5 +63,14 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     planning: asyncio.Semaphore = msgspec.field(default_factory=a_few)
 
     def shows(self, cluster: str) -> bool:
-        """Whether what is of a cluster is shown here; one that was not seen yet is none."""
-        return self.settings.is_alone or cluster == self.observer.identity != ""
+        """Whether what is of a cluster is shown here."""
+        return self.settings.is_alone or self.is_here(cluster)
+
+    def is_here(self, cluster: str) -> bool:
+        """Whether that is this cluster, as somebody knows it who may read kube-system or may not."""
+        return cluster in self.observer.identities or cluster == self.settings.cluster != ""
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether what is shown is all that there is: not while nothing tells the cluster apart."""
+        return self.settings.is_alone or bool(self.observer.identities)

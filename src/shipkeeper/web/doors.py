@@ -152,6 +152,7 @@ class Doors:
                 attempt.did_not_fail()
         except TooManyFailuresError as error:
             raise _too_often(error) from error
+        await self._console.observer.ask_as(person.connection)
         session = self._console.sessions.open(person)
         response = json_response({})
         self._console.sessions.set_cookie(response, session)
@@ -182,6 +183,7 @@ class Doors:
                 attempt.did_not_fail()
         except TooManyFailuresError as error:
             raise _too_often(error) from error
+        await self._console.observer.ask_as(person.connection)
         lasts = (shown.not_after - datetime.now(UTC)).total_seconds()
         session = self._console.sessions.open(person, lasts)
         response = json_response({})
