@@ -148,6 +148,18 @@ async def test_who_started_it_is_logged_in_to_all_or_none(consoles: Served) -> N
         assert await clusters(tab) == {}
 
 
+async def test_who_started_it_logs_out_in_every_browser(consoles: Served) -> None:
+    async with owner_in(consoles, EAST) as tab, owner_in(consoles, WEST) as other:
+        csrf = other.csrf
+        # A second tab that asks at once leaves the first one's session as it is.
+        assert (await other.post("/api/login/elsewhere", {}))[0] == 200
+        await other.know_session()
+        assert other.csrf == csrf
+        assert (await tab.post("/api/logout", {}))[0] == 200
+        assert (await other.get("/api/session"))[0] == 401
+        assert await clusters(other) == {}
+
+
 async def test_a_session_of_one_cluster_gets_nothing_of_another(
     many: Path, world: World, oldest: Sandbox, routes: list[Route], tmp_path: Path
 ) -> None:
@@ -253,10 +265,7 @@ async def test_runs_are_shown_whoever_may_see_what_tells_the_cluster_apart(
 ) -> None:
     own = await token_of(world, "console", rule("create", "tokenreviews", "authentication.k8s.io"))
     token = await token_of(world, "reader", rule("get,list,watch", "*", "*"))
-    document = yaml.safe_load(many.read_text())
-    eastern = next(each for each in document["users"] if each["name"] == EAST)
-    eastern["user"] = {"token": own}
-    many.write_text(yaml.safe_dump(document))
+    let_in(many, EAST, own)
     uid = await cluster_identity(world.reader)
     url = world.connection.credentials.server
     async with (
@@ -274,6 +283,13 @@ async def test_runs_are_shown_whoever_may_see_what_tells_the_cluster_apart(
         assert all(tab.items[each]["isHere"] for each in tab.order)
         assert (await tab.post("/api/run/pause", {"run": "other"}))[1]["reason"] == "RunNotFound"
         assert (await tab.post("/api/run/pause", {"run": "by-url"}))[1]["reason"] == "NotRunning"
+
+
+def let_in(kubeconfig: Path, name: str, token: str) -> None:
+    """Have a user of a kubeconfig come with a token."""
+    document = yaml.safe_load(kubeconfig.read_text())
+    next(each for each in document["users"] if each["name"] == name)["user"] = {"token": token}
+    kubeconfig.write_text(yaml.safe_dump(document))
 
 
 def run_of(name: str, cluster: str) -> RunRecord:

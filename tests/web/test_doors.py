@@ -216,6 +216,12 @@ def test_a_thousand_logins_do_not_fill_the_memory() -> None:
     assert len(list(sessions)) <= 200
 
 
+async def test_who_started_the_console_logs_out_in_every_browser(console: Served) -> None:
+    async with tab_of(console) as tab, tab_of(console) as other:
+        assert (await tab.post("/api/logout", {}))[0] == 200
+        assert (await other.get("/api/session"))[0] == 401
+
+
 async def test_the_connection_of_a_stranger_is_no_session(console: Served) -> None:
     jar = aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(cookie_jar=jar) as http:

@@ -92,10 +92,14 @@ class Sessions:
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
-    async def close_all(self) -> None:
-        """End every session; return when no person has a connection any more."""
+    def close_each(self) -> None:
+        """End every session."""
         for session in tuple(self._sessions.values()):
             self.close(session)
+
+    async def close_all(self) -> None:
+        """End every session; return when no person has a connection any more."""
+        self.close_each()
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
     def __iter__(self) -> Iterator[Session]:
