@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from starlette.requests import Request
 
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.config import ConnectionOptions
@@ -206,6 +207,19 @@ def test_sessions_end_when_idle_and_after_their_longest_time() -> None:
     clock.now += 540
     assert not sessions.touch(used)
     assert used.is_over
+
+
+def test_to_look_who_is_logged_in_keeps_nobody_logged_in() -> None:
+    clock = Clock()
+    sessions = Sessions(clock, cookie="c", is_tls=False, idle=timedelta(minutes=10))
+    session = sessions.open(Person(Identity(username="ann"), NOBODY))
+    cookie = (b"cookie", f"c={session.id}".encode())
+    request = Request({"type": "http", "headers": [cookie]})
+    clock.now += 540
+    assert sessions.peek(request) is session
+    clock.now += 540
+    assert sessions.peek(request) is None
+    assert session.is_over
 
 
 def test_a_thousand_logins_do_not_fill_the_memory() -> None:

@@ -118,7 +118,7 @@ class Member:
 
     def is_in(self, request: Request) -> bool:
         """Whether somebody is logged in to it."""
-        return self.application is not None and self._sessions.find(request) is not None
+        return self.application is not None and self._sessions.peek(request) is not None
 
     def listed(self, request: Request, *, knows_states: bool, knows_why: bool) -> Listed:
         """The cluster as it stands in the list."""
@@ -202,7 +202,7 @@ class Clusters:
 
     def is_owner(self, request: Request) -> bool:
         """Whether a request is of whoever started the console."""
-        return any(each.find(request) is not None for each in self.sessions())
+        return any(each.peek(request) is not None for each in self.sessions())
 
     def applications(self) -> Iterator[Application]:
         """The consoles that there are at the moment."""

@@ -67,7 +67,7 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
         return self.settings.is_alone or self.is_here(cluster)
 
     def is_here(self, cluster: str) -> bool:
-        """Whether it is this cluster, known by its kube-system or, where that is closed, its URL."""
+        """Whether it is this cluster, known by its kube-system or, if that is closed, its URL."""
         return cluster in self.observer.identities or cluster == self.settings.cluster != ""
 
     @property

@@ -212,7 +212,7 @@ class Doors:
 
     def _elsewhere(self, request: Request) -> float | None:
         """For how many seconds whoever started the console is logged in to another cluster."""
-        found = [(each, each.find(request)) for each in self._others()]
+        found = [(each, each.peek(request)) for each in self._others()]
         return max((each.left(session) for each, session in found if session), default=None)
 
     async def logout(self, request: Request) -> Response:

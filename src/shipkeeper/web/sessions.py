@@ -113,7 +113,12 @@ class Sessions:
         return session
 
     def find(self, request: Request) -> Session | None:
-        """The session of a request, or None."""
+        """The session of a request, which is used by that, or None."""
+        session = self.peek(request)
+        return session if session is not None and self.touch(session) else None
+
+    def peek(self, request: Request) -> Session | None:
+        """The same, but nothing is used: to look who is logged in keeps nobody logged in."""
         session = self._sessions.get(request.cookies.get(self._cookie, ""))
         if session is None:
             return None
@@ -121,7 +126,7 @@ class Sessions:
         # Whoever merely has the cookie must not keep the session alive with it.
         if shown and certificate_of(request) != shown:
             return None
-        return session if self.touch(session) else None
+        return session if self._still(session) else None
 
     def touch(self, session: Session) -> bool:
         """Note that a session is used; False if it is over."""
