@@ -125,6 +125,16 @@ async def test_what_cannot_be_seen_says_so_and_leads_on(
         assert page.url.endswith("/run/maintain-1?node=a")
 
 
+async def test_a_console_of_one_cluster_says_that_it_shows_no_other(
+    chromium: Browser, newest: Sandbox
+) -> None:
+    async with served(newest.kubeconfig) as console, page_of(chromium, console) as page:
+        await page.goto(f"{console.url}/clusters/{EAST}/fleet")
+        await expect(page.get_by_text("this console shows one cluster alone")).to_be_visible()
+        await page.get_by_role("link", name="To the cluster of this console").click()
+        await expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
+
+
 async def test_each_cluster_has_a_login_of_its_own(
     chromium: Browser, many: Path, world: World, tmp_path: Path
 ) -> None:

@@ -236,6 +236,13 @@ async def test_who_started_the_console_logs_out_in_every_browser(console: Served
         assert (await other.get("/api/session"))[0] == 401
 
 
+async def test_an_address_of_several_clusters_is_no_address_of_one(console: Served) -> None:
+    async with tab_of(console) as tab:
+        tab.base = "/clusters/x"
+        status, body = await tab.get("/api/session")
+        assert (status, body["reason"]) == (404, "OneCluster")
+
+
 async def test_the_connection_of_a_stranger_is_no_session(console: Served) -> None:
     jar = aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(cookie_jar=jar) as http:
