@@ -4,8 +4,10 @@ import asyncio
 import os
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -21,7 +23,9 @@ from shipkeeper.errors import UsageError
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import connect
 from shipkeeper.sandbox.sandbox import Sandbox
-from shipkeeper.web.clusters import mark_of
+from shipkeeper.web.app import Application
+from shipkeeper.web.clusters import Member, mark_of
+from shipkeeper.web.opening import Shared
 from shipkeeper.web.server import ServeOptions, require_safe
 from tests.cli.run import SHIPKEEPER
 from tests.nodes.world import World, audit_lines, options_of
@@ -328,6 +332,49 @@ async def test_a_backup_is_shown_in_its_own_cluster_alone(many: Path, kept: Kept
         for name in (kept.name, "latest"):
             asked = objects.replace(kept.name, name)
             assert (await tab.get(asked))[1]["reason"] == "NoSuchBackup"
+
+
+async def test_a_bug_is_reported_once_however_often_it_is_met(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shipkeeper.web.clusters._TRY_AGAIN", 0.0)
+    bugs: list[Exception] = []
+    said: list[str] = []
+    tries = 0
+    is_enough = asyncio.Event()
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Application]:
+        nonlocal tries
+        tries += 1
+        if tries == 10:
+            is_enough.set()
+        raise KeyError("first" if tries < 5 else "second")
+        yield
+
+    member = Member(EAST, opening, shared(said), bugs.append, lambda _: True)
+    task = asyncio.create_task(member.run())
+    async with asyncio.timeout(WITHIN):
+        await is_enough.wait()
+    task.cancel()
+    assert [repr(each) for each in bugs] == ["KeyError('first')", "KeyError('second')"]
+    assert len(said) == 2
+
+
+def shared(said: list[str]) -> Shared:
+    """What a member needs that is never opened."""
+    nothing: Any = None
+    return Shared(
+        url="http://127.0.0.1:1",
+        is_local=True,
+        takes_certificates=False,
+        files=nothing,
+        journal=nothing,
+        directory=Path(),
+        place=None,
+        planning=nothing,
+        say=said.append,
+    )
 
 
 def test_what_cannot_be_of_several_is_refused() -> None:
