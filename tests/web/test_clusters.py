@@ -3,7 +3,7 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -344,7 +344,7 @@ async def test_a_bug_is_reported_once_however_often_it_is_met(
     is_enough = asyncio.Event()
 
     @asynccontextmanager
-    async def opening() -> AsyncIterator[Application]:
+    async def opening() -> AsyncGenerator[Application]:
         nonlocal tries
         tries += 1
         if tries == 10:
