@@ -19,10 +19,17 @@ export class Problem extends Error implements ProblemBody {
   }
 }
 
-let csrf = ''
+interface Known {
+  user: string
+  csrf: string
+  /** Of who started the console, and of nobody else. */
+  isLocal: boolean
+}
 
-export function rememberCsrf(token: string): void {
-  csrf = token
+let known: Known = { user: '', csrf: '', isLocal: false }
+
+export function rememberSession(session: Known): void {
+  known = { user: session.user, csrf: session.csrf, isLocal: session.isLocal }
 }
 
 export function ask<T>(path: string): Promise<T> {
@@ -38,14 +45,14 @@ export function askConsole<T>(path: string): Promise<T> {
   return send<T>('GET', path)
 }
 
-async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
+async function send<T>(method: string, path: string, body?: unknown, isAgain = false): Promise<T> {
   let response: Response
   try {
     response = await fetch(path, {
       method,
       credentials: 'same-origin',
       headers: {
-        'x-shipkeeper-csrf': csrf,
+        'x-shipkeeper-csrf': known.csrf,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -67,6 +74,7 @@ async function send<T>(method: string, path: string, body?: unknown): Promise<T>
   }
   if (!response.ok) {
     const said = (told ?? {}) as Partial<ProblemBody>
+    if (said.reason === 'NoCsrfToken' && !isAgain && (await isStillIn())) return send<T>(method, path, body, true)
     throw new Problem(
       response.status,
       said.reason ?? 'Error',
@@ -75,6 +83,14 @@ async function send<T>(method: string, path: string, body?: unknown): Promise<T>
     )
   }
   return told as T
+}
+
+/** Whether the same person is logged in: another tab may have begun a new session, also of somebody else. */
+async function isStillIn(): Promise<boolean> {
+  const found = await ask<Known>('/api/session')
+  if (!found.isLocal && found.user !== known.user) return false
+  rememberSession(found)
+  return true
 }
 
 export function asProblem(error: unknown): ProblemBody {

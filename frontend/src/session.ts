@@ -1,7 +1,7 @@
 // Who is logged in, and how one logs in.
 
 import { signal } from '@preact/signals'
-import { act, ask, asProblem, Problem, rememberCsrf, type ProblemBody } from './api'
+import { act, ask, asProblem, Problem, rememberSession, type ProblemBody } from './api'
 import { base } from './router'
 
 export interface PageEntry {
@@ -42,7 +42,7 @@ export const state = signal<State>({ kind: 'asking' })
 export async function begin(): Promise<void> {
   try {
     const session = await ask<Session>('/api/session')
-    rememberCsrf(session.csrf)
+    rememberSession(session)
     state.value = { kind: 'in', session }
   } catch (error) {
     if (error instanceof Problem && error.status === 401) {

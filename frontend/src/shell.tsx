@@ -29,9 +29,15 @@ export function Shell() {
         <main class="alone">
           <div class="login">
             <Note tone="bad" title={now.problem.message} hint={now.problem.hint}>
-              <button class="button" onClick={() => void begin()}>
-                Try again
-              </button>
+              {now.problem.reason === 'OneCluster' ? (
+                <a class="button" href="/">
+                  To the cluster of this console
+                </a>
+              ) : (
+                <button class="button" onClick={() => void begin()}>
+                  Try again
+                </button>
+              )}
             </Note>
             {base && <OtherClusters />}
           </div>

@@ -149,6 +149,15 @@ async def test_what_is_for_one_cluster_is_refused_for_several(
     assert not (await world.node(node)).spec.unschedulable
 
 
+@pytest.mark.parametrize("noun", ["serve", "nodes", "drain", "maintain run"])
+async def test_help_asks_no_cluster(operator: Operator, noun: str) -> None:
+    for flags in (("--context=east-1", "--context", "west-1"), ("--context=no-such-*",)):
+        done = await operator.run(*noun.split(), *flags, "--help")
+        assert done.returncode == 0, done.stderr
+        assert f"shipkeeper {noun}" in done.stdout
+        assert not done.stderr
+
+
 async def test_a_pattern_that_matches_nothing(operator: Operator) -> None:
     assert_refused(await operator.run("nodes", "--context=north-*"), 1, "no context matches")
 

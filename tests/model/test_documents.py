@@ -55,6 +55,39 @@ def test_before_one_that_is_nested_too_deep_all_is_read() -> None:
     assert deep.complaint == "document 2 (from line 2): nested deeper than 200 levels in line 3"
 
 
+def test_merge_keys_have_a_bound() -> None:
+    levels = "".join(
+        f"m{n}: &m{n} {{<<: [{', '.join([f'*m{n - 1}'] * 10)}]}}\n" for n in range(1, 30)
+    )
+    first, grown, last = documents(f"a: 1\n---\nm0: &m0 {{x: 1}}\n{levels}---\nb: 1\n")
+    assert (first.value, last.value) == ({"a": 1}, {"b": 1})
+    assert "merge keys that bring more than 200000 entries in line" in grown.error
+
+
+def test_the_bound_of_merge_keys_is_that_of_a_whole_stream() -> None:
+    one = "m: &m {x: 1}\nn: {<<: [" + ", ".join(["*m"] * 50_000) + "]}\n"
+    found = list(documents("---\n".join([one] * 6)))
+    assert [bool(each.error) for each in found] == [False] * 4 + [True] * 2
+
+
+def test_a_long_chain_of_merge_keys_is_told() -> None:
+    links = "".join(f"- &m{n} {{<<: *m{n - 1}}}\n" for n in range(1, 5_000))
+    (found,) = documents(f"x:\n- &m0 {{a: 1}}\n{links}<<: *m4999\n")
+    assert "merge keys nested deeper than 200 levels" in found.error
+
+
+def test_mappings_are_merged() -> None:
+    (found,) = documents("a: &a {x: 1, y: 1}\nb: &b {<<: *a, y: 2}\nc: {<<: [*b, *a], z: 3}\n")
+    assert found.value["b"] == {"x": 1, "y": 2}
+    assert found.value["c"] == {"x": 1, "y": 2, "z": 3}
+    (itself,) = documents("a: &a {<<: *a, x: 1}\n")
+    assert itself.value == {"a": {"x": 1}}
+    (each_other,) = documents("a: &a {x: 1, b: &b {<<: *a, y: 2}}\n")
+    assert each_other.value["a"]["b"]["y"] == 2
+    (wrong,) = documents("a: {<<: [1]}\n")
+    assert "expected a mapping for merging" in wrong.error
+
+
 def test_a_secret_value_is_not_shown() -> None:
     (found,) = documents("password: !!int hunter2\n")
     assert "hunter2" not in found.error

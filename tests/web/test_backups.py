@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import shlex
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -201,6 +202,10 @@ async def test_what_changed_since_the_plan_is_told(library: Served, kept: Kept) 
     form = {"backup": "latest", "kinds": ["configmaps"]}
     async with tab_of(library) as tab:
         _, plan = await tab.post("/api/backups/plan", {"form": form})
+        words = shlex.split(plan["command"])
+        assert words[:4] == ["shipkeeper", "backup", "restore", kept.name]
+        assert {f"--repo={kept.place.url}", f"--identity={kept.place.identity}"} <= {*words}
+        assert words[-1] == f"--kubeconfig={kept.world.sandbox.kubeconfig}"
         space = f"/api/v1/namespaces/{kept.world.name}/configmaps"
         await send("POST", space, body={"metadata": {"name": "settings"}, "data": {"page": "new"}})
         wish = {"form": form, "digest": plan["digest"]}

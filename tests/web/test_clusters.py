@@ -3,21 +3,29 @@
 import asyncio
 import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.routing import Route
 
+from shipkeeper.engine.journal import RunRecord
+from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.session import cluster_identity
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import connect
 from shipkeeper.sandbox.sandbox import Sandbox
-from shipkeeper.web.clusters import mark_of
+from shipkeeper.web.app import Application
+from shipkeeper.web.clusters import Member, mark_of
+from shipkeeper.web.opening import Shared
 from shipkeeper.web.server import ServeOptions, require_safe
 from tests.cli.run import SHIPKEEPER
 from tests.nodes.world import World, audit_lines, options_of
@@ -144,6 +152,18 @@ async def test_who_started_it_is_logged_in_to_all_or_none(consoles: Served) -> N
         assert await clusters(tab) == {}
 
 
+async def test_who_started_it_logs_out_in_every_browser(consoles: Served) -> None:
+    async with owner_in(consoles, EAST) as tab, owner_in(consoles, WEST) as other:
+        csrf = other.csrf
+        # A second tab that asks at once leaves the first one's session as it is.
+        assert (await other.post("/api/login/elsewhere", {}))[0] == 200
+        await other.know_session()
+        assert other.csrf == csrf
+        assert (await tab.post("/api/logout", {}))[0] == 200
+        assert (await other.get("/api/session"))[0] == 401
+        assert await clusters(other) == {}
+
+
 async def test_a_session_of_one_cluster_gets_nothing_of_another(
     many: Path, world: World, oldest: Sandbox, routes: list[Route], tmp_path: Path
 ) -> None:
@@ -244,6 +264,55 @@ async def test_a_run_is_begun_in_the_cluster_whose_page_it_is(
     assert consoles.journal.run(run).cluster == (await cluster_identity(west.reader))
 
 
+async def test_runs_are_shown_whoever_may_see_what_tells_the_cluster_apart(
+    many: Path, world: World, tmp_path: Path
+) -> None:
+    own = await token_of(world, "console", rule("create", "tokenreviews", "authentication.k8s.io"))
+    token = await token_of(world, "reader", rule("get,list,watch", "*", "*"))
+    let_in(many, EAST, own)
+    uid = await cluster_identity(world.reader)
+    url = world.connection.credentials.server
+    async with (
+        served_for_all(tmp_path, many) as console,
+        tab_of(console, logs_in=False) as tab,
+    ):
+        for name, cluster in (("by-uid", uid), ("by-url", url), ("other", "other"), ("none", "")):
+            console.journal.begin(run_of(name, cluster))
+        tab.base = (await clusters(tab))[EAST]["path"]
+        assert (await tab.post("/api/login", {"token": token}))[0] == 200
+        await tab.know_session()
+        async with tab.watching("journal"):
+            await tab.until(lambda tab: "head" in tab.items)
+        assert {*tab.order} == {"run/by-uid", "run/by-url"}
+        assert all(tab.items[each]["isHere"] for each in tab.order)
+        assert (await tab.post("/api/run/pause", {"run": "other"}))[1]["reason"] == "RunNotFound"
+        assert (await tab.post("/api/run/pause", {"run": "by-url"}))[1]["reason"] == "NotRunning"
+
+
+def let_in(kubeconfig: Path, name: str, token: str) -> None:
+    """Have a user of a kubeconfig come with a token."""
+    document = yaml.safe_load(kubeconfig.read_text())
+    next(each for each in document["users"] if each["name"] == name)["user"] = {"token": token}
+    kubeconfig.write_text(yaml.safe_dump(document))
+
+
+def run_of(name: str, cluster: str) -> RunRecord:
+    plan = Plan(procedure="maintain", request={}, steps=())
+    return RunRecord(
+        id=name, procedure="maintain", cluster=cluster, plan=plan, started_at=datetime.now(UTC)
+    )
+
+
+async def test_while_a_cluster_is_away_its_journal_does_not_say_that_it_is_empty(
+    consoles: Served,
+) -> None:
+    async with owner_in(consoles, GONE) as tab, tab.watching("journal"):
+        await tab.until(lambda tab: "head" in tab.items)
+        assert not tab.items["head"]["knowsAll"]
+    async with owner_in(consoles, EAST) as tab, tab.watching("journal"):
+        await tab.until(lambda tab: tab.items.get("head", {}).get("knowsAll", False))
+
+
 async def test_a_backup_is_shown_in_its_own_cluster_alone(many: Path, kept: Kept) -> None:
     async with (
         served(many, contexts=CONTEXTS, place=kept.place) as console,
@@ -263,6 +332,49 @@ async def test_a_backup_is_shown_in_its_own_cluster_alone(many: Path, kept: Kept
         for name in (kept.name, "latest"):
             asked = objects.replace(kept.name, name)
             assert (await tab.get(asked))[1]["reason"] == "NoSuchBackup"
+
+
+async def test_a_bug_is_reported_once_however_often_it_is_met(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shipkeeper.web.clusters._TRY_AGAIN", 0.0)
+    bugs: list[Exception] = []
+    said: list[str] = []
+    tries = 0
+    is_enough = asyncio.Event()
+
+    @asynccontextmanager
+    async def opening() -> AsyncGenerator[Application]:
+        nonlocal tries
+        tries += 1
+        if tries == 10:
+            is_enough.set()
+        raise KeyError("first" if tries < 5 else "second")
+        yield
+
+    member = Member(EAST, opening, shared(said), bugs.append, lambda _: True)
+    task = asyncio.create_task(member.run())
+    async with asyncio.timeout(WITHIN):
+        await is_enough.wait()
+    task.cancel()
+    assert [repr(each) for each in bugs] == ["KeyError('first')", "KeyError('second')"]
+    assert len(said) == 2
+
+
+def shared(said: list[str]) -> Shared:
+    """What a member needs that is never opened."""
+    nothing: Any = None
+    return Shared(
+        url="http://127.0.0.1:1",
+        is_local=True,
+        takes_certificates=False,
+        files=nothing,
+        journal=nothing,
+        directory=Path(),
+        place=None,
+        planning=nothing,
+        say=said.append,
+    )
 
 
 def test_what_cannot_be_of_several_is_refused() -> None:

@@ -119,10 +119,23 @@ async def test_what_cannot_be_seen_says_so_and_leads_on(
         await page.goto(f"{consoles.url}/run/maintain-1?node=a")
         await expect(page.get_by_text("does not say which one")).to_be_visible()
         await shoot(page, "clusters-unnamed")
+        await page.goto(f"{consoles.url}/clusters/north/run/maintain-1?node=a")
+        link = page.locator(".clusters").get_by_role("link", name=EAST)
+        await expect(link).to_have_attribute("href", f"/clusters/{EAST}/run/maintain-1?node=a")
         await page.get_by_label("Cluster").fill("wes")
         await page.keyboard.press("Enter")
         await expect(page.get_by_text("There is no run maintain-1 of this cluster")).to_be_visible()
         assert page.url.endswith("/run/maintain-1?node=a")
+
+
+async def test_a_console_of_one_cluster_says_that_it_shows_no_other(
+    chromium: Browser, newest: Sandbox
+) -> None:
+    async with served(newest.kubeconfig) as console, page_of(chromium, console) as page:
+        await page.goto(f"{console.url}/clusters/{EAST}/fleet")
+        await expect(page.get_by_text("this console shows one cluster alone")).to_be_visible()
+        await page.get_by_role("link", name="To the cluster of this console").click()
+        await expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
 
 
 async def test_each_cluster_has_a_login_of_its_own(

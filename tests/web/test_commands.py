@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from tests.faults.certificate import write_kubeconfig, write_server_certificate
 # Nobody listens there.
 NOWHERE = "https://127.0.0.1:9"
 TOKEN = "a-token-that-nobody-may-find"
+FLAGS = ("--kubeconfig=/a b", "--as=ann", "--as-group=ops", "--context=prod a")
 
 
 @asynccontextmanager
@@ -81,3 +83,12 @@ async def test_a_command_outlives_a_signal_to_the_console(tmp_path: Path) -> Non
         assert os.getpgid(command.pid) != os.getpgid(0)
         assert os.getsid(command.pid) == command.pid
         assert await command.ended() == 2
+
+
+@pytest.mark.parametrize(("is_local", "where"), [(True, FLAGS), (False, FLAGS[-1:])])
+def test_the_command_that_is_shown_names_the_cluster(
+    is_local: bool, where: tuple[str, ...]
+) -> None:
+    settings = Settings(is_local=is_local, cluster=NOWHERE, context="prod a", flags=FLAGS)
+    shown = settings.command_line("maintain", "run", "node-1")
+    assert shlex.split(shown) == ["shipkeeper", "maintain", "run", "node-1", *where]

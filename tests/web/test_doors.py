@@ -7,6 +7,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from starlette.requests import Request
 
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.config import ConnectionOptions
@@ -208,12 +209,38 @@ def test_sessions_end_when_idle_and_after_their_longest_time() -> None:
     assert used.is_over
 
 
+def test_to_look_who_is_logged_in_keeps_nobody_logged_in() -> None:
+    clock = Clock()
+    sessions = Sessions(clock, cookie="c", is_tls=False, idle=timedelta(minutes=10))
+    session = sessions.open(Person(Identity(username="ann"), NOBODY))
+    cookie = (b"cookie", f"c={session.id}".encode())
+    request = Request({"type": "http", "headers": [cookie]})
+    clock.now += 540
+    assert sessions.peek(request) is session
+    clock.now += 540
+    assert sessions.peek(request) is None
+    assert session.is_over
+
+
 def test_a_thousand_logins_do_not_fill_the_memory() -> None:
     sessions = Sessions(Clock(), cookie="c", is_tls=False)
     person = Person(Identity(username="ann"), NOBODY)
     for _ in range(1000):
         sessions.open(person)
     assert len(list(sessions)) <= 200
+
+
+async def test_who_started_the_console_logs_out_in_every_browser(console: Served) -> None:
+    async with tab_of(console) as tab, tab_of(console) as other:
+        assert (await tab.post("/api/logout", {}))[0] == 200
+        assert (await other.get("/api/session"))[0] == 401
+
+
+async def test_an_address_of_several_clusters_is_no_address_of_one(console: Served) -> None:
+    async with tab_of(console) as tab:
+        tab.base = "/clusters/x"
+        status, body = await tab.get("/api/session")
+        assert (status, body["reason"]) == (404, "OneCluster")
 
 
 async def test_the_connection_of_a_stranger_is_no_session(console: Served) -> None:

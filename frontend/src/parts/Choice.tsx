@@ -9,7 +9,8 @@ import { ByLink } from './Login'
 export function Choice() {
   const found = useClusters()
   const [typed, setTyped] = useState('')
-  const onward = location.pathname + location.search
+  // A name that no cluster has is not taken along into another.
+  const onward = (location.pathname.slice(base.length) || '/') + location.search
   if (!found) return <main class="alone" aria-busy="true" />
   const shown = named(found.clusters, typed)
   return (
@@ -29,7 +30,7 @@ export function Choice() {
             }}
           >
             <h1>Choose a cluster</h1>
-            {onward !== '/' && <p class="dim">This address does not say which one is meant.</p>}
+            {(base || onward !== '/') && <p class="dim">This address does not say which one is meant.</p>}
             <input
               class="field wide"
               type="search"

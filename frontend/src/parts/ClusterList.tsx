@@ -5,22 +5,25 @@ import { Status } from './Status'
 
 const AGAIN = 3_000
 
-/** The clusters as they stand, looked at again for as long as they are shown. */
+/** The clusters as they stand, looked at again for as long as they are shown and can be seen. */
 export function useClusters(): Clusters | null {
   const [found, setFound] = useState<Clusters | null>(null)
   useEffect(() => {
     let timer = 0
     let isOver = false
-    const look = () =>
-      askClusters()
-        .then(setFound, () => undefined)
-        .finally(() => {
-          if (!isOver) timer = window.setTimeout(look, AGAIN)
-        })
-    void look()
+    const again = () => {
+      window.clearTimeout(timer)
+      if (!isOver && !document.hidden) timer = window.setTimeout(look, AGAIN)
+    }
+    const look = () => {
+      void askClusters().then(setFound, () => undefined).finally(again)
+    }
+    look()
+    document.addEventListener('visibilitychange', again)
     return () => {
       isOver = true
       window.clearTimeout(timer)
+      document.removeEventListener('visibilitychange', again)
     }
   }, [])
   return found

@@ -27,14 +27,16 @@ def run(arguments: list[str]) -> int:
 
 
 def _result(arguments: list[str]) -> object:
-    if any(each.partition("=")[0] == "--context" for each in arguments):
+    asks_for_help = _asks_for_help(arguments)
+    # What a command is for is asked of no cluster.
+    if not asks_for_help and any(each.partition("=")[0] == "--context" for each in arguments):
         # Here and not above: a command line must answer at once.
         from shipkeeper.cli.clusters import on_each, several_contexts
 
         contexts, rest = several_contexts(arguments)
         if contexts:
             return on_each(app, contexts, rest)
-    if _asks_for_help(arguments):
+    if asks_for_help:
         _let_command_speak(arguments)
     return app(
         arguments,
@@ -45,7 +47,9 @@ def _result(arguments: list[str]) -> object:
 
 
 def _asks_for_help(arguments: list[str]) -> bool:
-    return any(each in ("--help", "-h") for each in arguments)
+    # What comes after -- is not for shipkeeper.
+    flags = takewhile(lambda each: each != "--", arguments)
+    return any(each in ("--help", "-h") for each in flags)
 
 
 def _let_command_speak(arguments: list[str]) -> None:

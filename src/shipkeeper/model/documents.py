@@ -10,6 +10,9 @@ _SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # The loader's own recursion would end the process long before 100,000.
 _DEEPEST = 200
 _TAG = "tag:yaml.org,2002:"
+# Entries that merge keys (<<) may bring into the mappings of a stream: a few nested ones of some
+# hundred bytes mean more than any memory holds.
+_MOST_MERGED = 200_000
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +30,32 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Loader(_SAFE):
-    """Says where a value is that is not of its type, whatever that raises."""
+    """Says where a value is that is not of its type, whatever that raises; merges within bounds."""
+
+    def __init__(self, stream: Any) -> None:
+        plain: Any = super()
+        plain.__init__(stream)
+        self._merged = 0
+        self._merging = set[int]()
+
+    def flatten_mapping(self, node: Any) -> None:
+        plain: Any = super()
+        if id(node) in self._merging:
+            # One that merges itself: the library takes what it has so far.
+            return
+        if len(self._merging) >= _DEEPEST:
+            raise _too_much(f"merge keys nested deeper than {_DEEPEST} levels", node)
+        self._merging.add(id(node))
+        try:
+            for each in _merged_into(node):
+                # Its own merges first: only then its size is known.
+                self.flatten_mapping(each)
+                self._merged += len(each.value)
+                if self._merged > _MOST_MERGED:
+                    raise _too_much(f"merge keys that bring more than {_MOST_MERGED} entries", node)
+        finally:
+            self._merging.discard(id(node))
+        plain.flatten_mapping(node)
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         plain: Any = super()
@@ -40,6 +68,18 @@ class _Loader(_SAFE):
             # not shown, for it may be secret.
             what = f"a value that is no {node.tag.removeprefix(_TAG)}"
             raise yaml.constructor.ConstructorError(None, None, what, node.start_mark) from error
+
+
+def _too_much(what: str, node: Any) -> yaml.YAMLError:
+    return yaml.constructor.ConstructorError(None, None, what, node.start_mark)
+
+
+def _merged_into(node: Any) -> Iterator[Any]:
+    """The mappings that a mapping merges, as often as it names them."""
+    for key, value in node.value:
+        if key.tag == f"{_TAG}merge":
+            named = value.value if isinstance(value, yaml.SequenceNode) else (value,)
+            yield from (each for each in named if isinstance(each, yaml.MappingNode))
 
 
 def _text(_loader: Any, node: Any) -> str:

@@ -13,7 +13,7 @@ from shipkeeper.kube.identity import Identity
 from shipkeeper.web.console import Console
 from shipkeeper.web.doors import Doors
 from shipkeeper.web.files import Files
-from shipkeeper.web.problem import explain
+from shipkeeper.web.problem import RefusedError, explain
 from shipkeeper.web.registry import make_pages
 from shipkeeper.web.sessions import Sessions
 from shipkeeper.web.stream import Streams
@@ -37,10 +37,18 @@ class Application:
         self.doors = Doors(console, pages, owner, say_link, others)
 
         async def front(request: Request) -> Response:
-            link = request.query_params.get("link")
+            link, path = request.query_params.get("link"), request.path_params["path"]
             if request.url.path == "/" and link:
                 return await self.doors.redeem(request, link)
-            return await files.serve(request, request.path_params["path"])
+            if path.startswith("clusters/") and "/api/" in path:
+                # Not sent on to this cluster: the one that is named may be another.
+                raise RefusedError(
+                    404,
+                    "this console shows one cluster alone, which its addresses do not name",
+                    reason="OneCluster",
+                    hint="is the named one that cluster? this address is of a console of several",
+                )
+            return await files.serve(request, path)
 
         self.routes = [
             *self.doors.routes(),

@@ -27,6 +27,7 @@ from shipkeeper.web.problem import RefusedError, explain, problem_response
 from shipkeeper.web.sessions import Sessions
 
 _TRY_AGAIN = 10.0  # seconds
+_LONGEST = 300.0  # seconds between two tries that meet a bug
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -80,6 +81,7 @@ class Member:
         self._files = shared.files
         self._say = shared.say
         self._report = report
+        self._reported = ""
         self._is_owner = is_owner
         self._away = Starlette(
             routes=[
@@ -90,21 +92,31 @@ class Member:
 
     async def run(self) -> None:
         """Have a console of it for good; what goes wrong is kept, and tried again."""
+        pause = _TRY_AGAIN
         while True:
             try:
                 async with self._open() as application:
                     self.application, self.error = application, None
                     self.was_tried.set()
+                    pause = _TRY_AGAIN
                     await asyncio.Event().wait()
             except ShipkeeperError as error:
+                pause = _TRY_AGAIN
                 self._fail(error)
             except Exception as error:
-                self._report(error)
-                self._fail(ShipkeeperError(f"this is a bug in shipkeeper: {error}", reason="Bug"))
+                pause = min(pause * 2, _LONGEST)
+                self._meet_bug(error)
             finally:
                 self.application = None
             self.was_tried.set()
-            await asyncio.sleep(_TRY_AGAIN)
+            await asyncio.sleep(pause)
+
+    def _meet_bug(self, error: Exception) -> None:
+        # Each report is a file: one of each bug is enough.
+        if repr(error) != self._reported:
+            self._reported = repr(error)
+            self._report(error)
+        self._fail(ShipkeeperError(f"this is a bug in shipkeeper: {error}", reason="Bug"))
 
     def _fail(self, error: ShipkeeperError) -> None:
         if self.error is None or self.error.message != error.message:
@@ -118,7 +130,7 @@ class Member:
 
     def is_in(self, request: Request) -> bool:
         """Whether somebody is logged in to it."""
-        return self.application is not None and self._sessions.find(request) is not None
+        return self.application is not None and self._sessions.peek(request) is not None
 
     def listed(self, request: Request, *, knows_states: bool, knows_why: bool) -> Listed:
         """The cluster as it stands in the list."""
@@ -202,7 +214,7 @@ class Clusters:
 
     def is_owner(self, request: Request) -> bool:
         """Whether a request is of whoever started the console."""
-        return any(each.find(request) is not None for each in self.sessions())
+        return any(each.peek(request) is not None for each in self.sessions())
 
     def applications(self) -> Iterator[Application]:
         """The consoles that there are at the moment."""

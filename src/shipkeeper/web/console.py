@@ -32,8 +32,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     flags: tuple[str, ...] = ()
 
     def command_line(self, *words: str) -> str:
-        """What somebody would type to have the same done in this very cluster."""
-        where = (f"--context={self.context}",) if self.context else ()
+        """What somebody would type to have the same done in this very cluster.
+
+        Files of this machine, and whom to stand in for, mean something to who started it alone.
+        """
+        shared = (f"--context={self.context}",) if self.context else ()
+        where = self.flags if self.is_local else shared
         return shlex.join(("shipkeeper", *words, *where))
 
 
@@ -59,5 +63,14 @@ class Console(msgspec.Struct, frozen=True, kw_only=True):
     planning: asyncio.Semaphore = msgspec.field(default_factory=a_few)
 
     def shows(self, cluster: str) -> bool:
-        """Whether what is of a cluster is shown here; one that was not seen yet is none."""
-        return self.settings.is_alone or cluster == self.observer.identity != ""
+        """Whether what is of a cluster is shown here."""
+        return self.settings.is_alone or self.is_here(cluster)
+
+    def is_here(self, cluster: str) -> bool:
+        """Whether it is this cluster, known by its kube-system or, if that is closed, its URL."""
+        return cluster in self.observer.identities or cluster == self.settings.cluster != ""
+
+    @property
+    def knows_all(self) -> bool:
+        """Whether what is shown is all that there is: not while nothing tells the cluster apart."""
+        return self.settings.is_alone or bool(self.observer.identities)

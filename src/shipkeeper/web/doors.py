@@ -152,6 +152,7 @@ class Doors:
                 attempt.did_not_fail()
         except TooManyFailuresError as error:
             raise _too_often(error) from error
+        await self._console.observer.ask_as(person.connection)
         session = self._console.sessions.open(person)
         response = json_response({})
         self._console.sessions.set_cookie(response, session)
@@ -182,6 +183,7 @@ class Doors:
                 attempt.did_not_fail()
         except TooManyFailuresError as error:
             raise _too_often(error) from error
+        await self._console.observer.ask_as(person.connection)
         lasts = (shown.not_after - datetime.now(UTC)).total_seconds()
         session = self._console.sessions.open(person, lasts)
         response = json_response({})
@@ -191,6 +193,10 @@ class Doors:
     async def elsewhere(self, request: Request) -> Response:
         """Log in who started the console, and is logged in to another of its clusters."""
         await read_body(request, Nobody)
+        sessions = self._console.sessions
+        if self._console.settings.is_local and sessions.find(request) is not None:
+            # Two tabs may ask at once: the second must not end what the first one knows.
+            return json_response({})
         lasts = self._elsewhere(request)
         if lasts is None:
             raise RefusedError(
@@ -199,23 +205,24 @@ class Doors:
                 reason="NoSession",
             )
         person = Person(await self._owner(), self._console.connection)
-        session = self._console.sessions.open(person, lasts)
+        session = sessions.open(person, lasts)
         response = json_response({})
-        self._console.sessions.set_cookie(response, session)
+        sessions.set_cookie(response, session)
         return response
 
     def _elsewhere(self, request: Request) -> float | None:
         """For how many seconds whoever started the console is logged in to another cluster."""
-        found = [(each, each.find(request)) for each in self._others()]
+        found = [(each, each.peek(request)) for each in self._others()]
         return max((each.left(session) for each, session in found if session), default=None)
 
     async def logout(self, request: Request) -> Response:
-        """End the session, and every stream of it; that of who started the console everywhere."""
+        """End the session, and every stream of it; those of who started the console all at once."""
         session = self._console.sessions.require_csrf(request)
         self._console.sessions.close(session)
-        for each in self._others():
-            if (other := each.find(request)) is not None:
-                each.close(other)
+        if self._console.settings.is_local:
+            # They are one person's, whatever cookies came along: of other browsers none did.
+            for each in (self._console.sessions, *self._others()):
+                each.close_each()
         response = json_response({})
         self._console.sessions.drop_cookie(response)
         return response

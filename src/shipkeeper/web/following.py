@@ -84,7 +84,7 @@ class FollowedRun:
             procedure=record.procedure,
             what=plan_line(record.plan),
             cluster=record.cluster,
-            is_here=record.cluster == self._console.observer.identity,
+            is_here=self._console.is_here(record.cluster),
             person=record.person,
             door=record.door,
             started_at=record.started_at,
@@ -101,7 +101,7 @@ class FollowedRun:
     def replacements(self) -> Mapping[str, Replacement]:
         """What came for the pods that left, by their uids."""
         inventory = self._console.observer.inventory
-        if inventory is None or self.record.cluster != self._console.observer.identity:
+        if inventory is None or not self._console.is_here(self.record.cluster):
             return {}
         state = (inventory.version, self._sequence, self._onlooker.size)
         if self._matched[0] != state:
@@ -113,7 +113,7 @@ class FollowedRun:
     def budgets(self) -> list[PodDisruptionBudget]:
         """The budgets of this cluster that cover a pod which the run moves, by name."""
         inventory = self._console.observer.inventory
-        if inventory is None or self.record.cluster != self._console.observer.identity:
+        if inventory is None or not self._console.is_here(self.record.cluster):
             return []
         known = inventory.budgets.objects
         if self.record.is_unfinished or not self._budgets:
@@ -192,7 +192,7 @@ class FollowedRuns:
             return None
 
     def _newest_run(self) -> str:
-        version = (self._console.journal.version, self._console.observer.identity)
+        version = (self._console.journal.version, self._console.observer.identities)
         if self._newest[0] != version:
             heads = self._console.journal.heads()
             newest = next((each.id for each in heads if self._console.shows(each.cluster)), "")

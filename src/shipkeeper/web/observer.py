@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 import msgspec
@@ -33,8 +33,20 @@ class Observer:
     def __init__(self, connection: Connection) -> None:
         self.inventory: CurrentInventory | None = None
         self.identity = ""
+        self._told = ""
         self._connection = connection
         self._error: ShipkeeperError | None = None
+
+    @property
+    def identities(self) -> frozenset[str]:
+        """What the cluster goes by: its `identity`, and what somebody else was told."""
+        return frozenset((self.identity, self._told)) - {""}
+
+    async def ask_as(self, connection: Connection) -> None:
+        """Let somebody else's account see what the console's own may not: whose runs are these."""
+        if self.identity in ("", connection.credentials.server):
+            with suppress(ShipkeeperError):
+                self._told = await cluster_identity(Reader(connection))
 
     @property
     def version(self) -> int:

@@ -92,10 +92,14 @@ class Sessions:
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
-    async def close_all(self) -> None:
-        """End every session; return when no person has a connection any more."""
+    def close_each(self) -> None:
+        """End every session."""
         for session in tuple(self._sessions.values()):
             self.close(session)
+
+    async def close_all(self) -> None:
+        """End every session; return when no person has a connection any more."""
+        self.close_each()
         await asyncio.gather(*self._leaving, return_exceptions=True)
 
     def __iter__(self) -> Iterator[Session]:
@@ -109,7 +113,12 @@ class Sessions:
         return session
 
     def find(self, request: Request) -> Session | None:
-        """The session of a request, or None."""
+        """The session of a request, which is used by that, or None."""
+        session = self.peek(request)
+        return session if session is not None and self.touch(session) else None
+
+    def peek(self, request: Request) -> Session | None:
+        """The same, but nothing is used: to look who is logged in keeps nobody logged in."""
         session = self._sessions.get(request.cookies.get(self._cookie, ""))
         if session is None:
             return None
@@ -117,7 +126,7 @@ class Sessions:
         # Whoever merely has the cookie must not keep the session alive with it.
         if shown and certificate_of(request) != shown:
             return None
-        return session if self.touch(session) else None
+        return session if self._still(session) else None
 
     def touch(self, session: Session) -> bool:
         """Note that a session is used; False if it is over."""

@@ -15,6 +15,8 @@ interface Head {
   total: number
   matching: number
   from: number
+  /** Not while the console does not know which runs are this cluster's. */
+  knowsAll: boolean
 }
 
 interface Line {
@@ -65,7 +67,10 @@ export function JournalPage() {
         <LivePill live={live} />
       </div>
       <LiveNotes live={live} />
-      {head && head.total === 0 && (
+      {head && head.total === 0 && !head.knowsAll && (
+        <Note tone="wait" title="Which runs are of this cluster is known once it has been seen" />
+      )}
+      {head && head.total === 0 && head.knowsAll && (
         <Note
           tone="info"
           title={base ? 'Nothing has been run in this cluster from here' : 'The journal of this machine is empty'}

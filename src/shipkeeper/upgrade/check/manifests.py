@@ -73,10 +73,14 @@ def _use_in(path: Path, found: Found) -> Use:
 
 def _read(text: str | bytes) -> tuple[tuple[Found, ...], tuple[str, ...]]:
     """Every object of a YAML stream, and what is wrong with documents that cannot be read."""
-    read = tuple(documents(text))
-    found = [_found(one, each.line) for each in read for one in objects_of(each.value)]
-    complaints = tuple(f"it is no YAML: {each.complaint}" for each in read if each.error)
-    return tuple(each for each in found if each is not None), complaints
+    found: list[Found] = []
+    complaints: list[str] = []
+    # One after the other: values take many times the memory of their text.
+    for each in documents(text):
+        seen = (_found(one, each.line) for one in objects_of(each.value))
+        found += (one for one in seen if one is not None)
+        complaints += (f"it is no YAML: {each.complaint}",) if each.error else ()
+    return tuple(found), tuple(complaints)
 
 
 def _found(manifest: dict[str, Any], line: int) -> Found | None:

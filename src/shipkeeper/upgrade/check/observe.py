@@ -135,7 +135,7 @@ class _Gathering(Looking):
         kubeadm, arguments = await self._arguments(versions)
         await self._objects(discovery)
         await self._releases(discovery)
-        self._files(wanted.files)
+        await self._files(wanted.files)
         certificates = await self._try("serving certificate", self._certificates, ())
         obstacles = await self._try("drains of the nodes", self._obstacles, ())
         if wanted.backup_at is None:
@@ -221,7 +221,7 @@ class _Gathering(Looking):
             packed = (each.data or {}).get("release", "")
             try:
                 text = _decoded(packed) if isinstance(each, _Secret) else packed
-                uses, complaints = read_release(text, cluster_scoped)
+                uses, complaints = await asyncio.to_thread(read_release, text, cluster_scoped)
             except ValueError as error:
                 uses, complaints = (), (str(error),)
             self._uses += uses
@@ -233,9 +233,9 @@ class _Gathering(Looking):
         listed = await self._reader.list(resource, label_selector=_DEPLOYED, field_selector=fields)
         return tuple(listed.items)
 
-    def _files(self, files: Iterable[Path]) -> None:
+    async def _files(self, files: Iterable[Path]) -> None:
         for each in files:
-            uses, unchecked = read_folder(each)
+            uses, unchecked = await asyncio.to_thread(read_folder, each)
             self._uses += uses
             self._unchecked += unchecked
 

@@ -236,13 +236,14 @@ class BackupsPage:
             options = wish.form.options()
             plan = await rehearse(person.connection, catalog.archive, prepared, options)
         missing = await person.missing(permissions_of(prepared))
-        words = ("backup", "restore", *wish.form.arguments())
+        words = self._words(catalog, wish.form)
+        place = self._repository_flags() if person.is_local else ()
         return json_response(
             {
                 **_plan(plan),
                 "digest": self._shown.keep(gist_of(prepared.plan)),
                 "wasAsked": wish.asks_server,
-                "command": self._console.settings.command_line(*words),
+                "command": self._console.settings.command_line(*words, *place),
                 "missing": missing,
             }
         )
@@ -256,9 +257,7 @@ class BackupsPage:
         if not has_work(prepared.plan):
             raise RefusedError(409, "there is nothing to restore", reason="NothingToDo")
         await _require(person, permissions_of(prepared))
-        # By its whole name: what is the latest may be another one a moment later.
-        form = msgspec.structs.replace(wish.form, backup=catalog.archive.backup.name)
-        words = ("backup", "restore", *form.arguments(), *self._repository_flags())
+        words = (*self._words(catalog, wish.form), *self._repository_flags())
         command = start(self._console, person, words, agreed=wish.digest)
         return json_response({"run": await command.begun()}, status=201)
 
@@ -282,6 +281,11 @@ class BackupsPage:
         repository = await self._library.repository()
         found = await prepare(person.connection, catalog.archive, repository.id, options)
         return catalog, found
+
+    def _words(self, catalog: Catalog, form: RestoreForm) -> tuple[str, ...]:
+        # By its whole name: what is the latest may be another one a moment later, or elsewhere.
+        named = msgspec.structs.replace(form, backup=catalog.archive.backup.name)
+        return ("backup", "restore", *named.arguments())
 
     def _repository_flags(self) -> tuple[str, ...]:
         place = self._library.place

@@ -64,7 +64,7 @@ class JournalPage:
         """Whatever is written by anybody, and who still drives a run."""
         # Nobody writes down that a run is not driven any more.
         beat = int(asyncio.get_running_loop().time() / _LOOK_EVERY)
-        return (self._console.journal.version, self._console.observer.identity, beat)
+        return (self._console.journal.version, self._console.observer.identities, beat)
 
     async def look(self, person: Person, asked: JournalQuery) -> View:
         """The runs of the window, newest first."""
@@ -75,7 +75,12 @@ class JournalPage:
         first = max(asked.from_, 0)
         shown = found[first : min(max(asked.to, first), first + _WINDOW)]
         items: dict[str, object] = {
-            "head": {"total": len(lines), "matching": len(found), "from": first},
+            "head": {
+                "total": len(lines),
+                "matching": len(found),
+                "from": first,
+                "knowsAll": self._console.knows_all,
+            },
             **{f"run/{each.id}": each for each in shown},
         }
         return View(items, tuple(f"run/{each.id}" for each in shown))
@@ -90,7 +95,7 @@ class JournalPage:
             started_at=head.started_at,
             finished_at=head.finished_at,
             outcome=head.outcome or self._unfinished(head.id),
-            is_here=head.cluster == self._console.observer.identity,
+            is_here=self._console.is_here(head.cluster),
         )
 
     def _unfinished(self, run: str) -> str:
