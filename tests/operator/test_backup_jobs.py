@@ -124,6 +124,31 @@ async def test_whoever_leads_next_waits_for_the_same_job(
     assert len(await vault.backups()) == 1
 
 
+async def test_a_job_that_cannot_be_looked_after_is_not_begun_again(
+    harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    harbour.start(image=IMAGE)
+    pod = await deckhand.pod_of(await back_up(vault, "unseen", retries=0))
+    begun = await vault.backup("unseen", has_job)
+    await harbour.retire()
+    await harbour.kubectl("delete", "secret", f"{vault.name}-key", "-n", NAMESPACE)
+    harbour.start(image=IMAGE)
+    status = await vault.backup("unseen", lambda seen: "there is no Secret" in seen.message)
+    assert (status.phase, status.job, status.attempts) == ("Running", begun.job, 1), status
+    await harbour.retire()
+    await vault.secret("key", f"--from-file=writer.key={vault.place.key}")
+    # As its own Job fills the quota, its making would be refused now.
+    quota = ("quota", "one-job", "--hard=count/jobs.batch=1", "-n", NAMESPACE)
+    await harbour.kubectl("create", *quota)
+    harbour.start(image=IMAGE)
+    assert (await deckhand.run(pod)).returncode == 0
+    await deckhand.ends(pod)
+    status = await vault.ended("unseen")
+    await harbour.kubectl("delete", "quota", "one-job", "-n", NAMESPACE)
+    assert (status.phase, status.job, status.attempts) == ("Completed", begun.job, 1), status
+    assert await deckhand.jobs() == [begun.job]
+
+
 async def test_a_backup_counts_that_is_visible_however_its_job_ended(
     harbour: Harbour, vault: Vault, deckhand: Deckhand
 ) -> None:

@@ -25,7 +25,7 @@ from shipkeeper.operator.api.backups import (
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.hostless import no_hosts
-from shipkeeper.operator.backups.in_job import make_in_job, require_may_make
+from shipkeeper.operator.backups.in_job import require_may_make, taken_in_job
 from shipkeeper.operator.backups.job_manifest import JobRequest
 from shipkeeper.operator.backups.job_verdict import HopelessJobError, JobFailedError
 from shipkeeper.operator.backups.opening import NotReadyError, open_named, require_same
@@ -219,25 +219,15 @@ class BackupReconciler:
     async def _await_job(
         self, opened: Repository, found: CustomObject, spec: BackupSpec, status: BackupStatus
     ) -> Taken:
-        """Make it in a Job; what is visible in the end counts, and not how the Job ended."""
-
         def tell(message: str) -> None:
             self._waits[found.uid] = message
             self._queue.add(found.key)
 
+        request = self._request(found, spec, status)
         try:
-            await make_in_job(self._scene, self._request(found, spec, status), tell)
-        except JobFailedError:
-            if known := await visible(opened, status.id):
-                return known
-            raise
+            return await taken_in_job(self._scene, opened, request, tell)
         finally:
             self._waits.pop(found.uid, None)
-        if known := await visible(opened, status.id):
-            return known
-        raise JobFailedError(
-            f"Job {status.job} succeeded, and its backup is not there", reason="NotVisible"
-        )
 
     async def _store(
         self, opened: Repository, found: CustomObject, id_: str, spec: BackupSpec
@@ -263,7 +253,8 @@ class BackupReconciler:
         self, found: CustomObject, spec: BackupSpec, status: BackupStatus, error: ShipkeeperError
     ) -> timedelta | None:
         now, generation = datetime.now(UTC), found.metadata.generation
-        if isinstance(error, NotReadyError):
+        may_go_on = is_in_job(status) and not isinstance(error, JobFailedError)
+        if may_go_on or isinstance(error, NotReadyError):
             self._rests.begin(found.uid, asyncio.get_running_loop().time())
             return await self._wait(found, status, error)
         if isinstance(error, OutlivedError | ForgottenError):
@@ -282,10 +273,13 @@ class BackupReconciler:
     async def _wait(
         self, found: CustomObject, status: BackupStatus, error: ShipkeeperError
     ) -> timedelta:
-        """It cannot be begun as things are, which may change."""
+        """It cannot be begun, or its Job not be looked at, as things are, which may change."""
         generation, now = found.metadata.generation, datetime.now(UTC)
         judged = waiting(status, generation, error.reason, explained(error), now)
-        if has_ended(status):
+        if is_in_job(status):
+            # Its Job may go on, and another attempt would be a second one beside it.
+            judged = msgspec.structs.replace(status, message=explained(error))
+        elif has_ended(status):
             # What it came to stays; what is asked for since cannot be heeded, which is told once.
             judged = msgspec.structs.replace(status, observed_generation=generation)
         if await write_status(self._scene.writer, _KIND, found, judged):
