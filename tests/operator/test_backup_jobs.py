@@ -1,5 +1,6 @@
 """Backups that Jobs make: begun once, awaited by whoever leads, judged by how their pods end."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,23 @@ async def test_a_job_that_cannot_be_looked_after_is_not_begun_again(
     await harbour.kubectl("delete", "quota", "one-job", "-n", NAMESPACE)
     assert (status.phase, status.job, status.attempts) == ("Completed", begun.job, 1), status
     assert await deckhand.jobs() == [begun.job]
+
+
+async def test_others_are_made_beside_those_that_wait_for_their_jobs(
+    harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    harbour.start(image=IMAGE)
+    names = ("long", "longer", "third")
+    for name in names:
+        await back_up(vault, name)
+    await vault.back_up("beside", objects=SOME)
+    assert (await vault.ended("beside")).phase == "Completed"
+    async with asyncio.timeout(60):
+        while len(jobs := await deckhand.jobs()) < 2:
+            await asyncio.sleep(0.1)
+    statuses = [await vault.backup(each, lambda seen: seen.phase != "") for each in names]
+    assert sorted(each.phase for each in statuses) == ["Running", "Running", "Waiting"], statuses
+    assert sorted(each.job for each in statuses if each.job) == jobs
 
 
 async def test_a_backup_counts_that_is_visible_however_its_job_ended(

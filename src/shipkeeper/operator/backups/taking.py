@@ -42,6 +42,7 @@ from shipkeeper.operator.backups.standing import (
     waiting,
 )
 from shipkeeper.operator.backups.told import explained
+from shipkeeper.operator.backups.turns import Turns
 from shipkeeper.operator.backups.visible import Taken, visible
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.pace import Pace, Rests
@@ -59,7 +60,7 @@ _GATHERING = timedelta(seconds=2)
 
 
 class BackupReconciler:
-    """Reconciles Backups; one is made at a time. `ended` hears of the repository of each."""
+    """Reconciles Backups; `ended` hears of the repository of each that ended."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class BackupReconciler:
         self._everything = everything
         self._repositories = repositories
         self._ended = ended
-        self._takes: Errands[Taken] = Errands(queue.add, scene.heavy)
+        self._takes = Turns(queue.add, scene.heavy)
         self._forgets: Errands[bool] = Errands(queue.add)
         self._progress: dict[str, Progress] = {}
         self._waits: dict[str, str] = {}
@@ -140,7 +141,11 @@ class BackupReconciler:
                 await claim_status(self._scene.writer, _KIND, found, status)
                 return None
         try:
-            taken = self._takes.outcome(found, lambda: guarded(self._scene, self._take(found)))
+            taken = self._takes.outcome(
+                found,
+                lambda: guarded(self._scene, self._take(found)),
+                in_job=spec.is_in_job,
+            )
         except (ConflictError, NotFoundError):
             raise  # The object is another by now: it is looked at again.
         except ShipkeeperError as error:
