@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from shipkeeper.backup.opening import open_repository
 from shipkeeper.operator.api.backups import BACKUP, BackupStatus
 from shipkeeper.sandbox.assets.engines import NotServedError
 from tests.nodes.world import World, audit_end
@@ -214,6 +215,22 @@ async def test_one_that_was_evicted_is_tried_again(
     assert (status.phase, status.attempts) == ("Waiting", 1)
     assert condition(status, "Progressing") == ("False", "Evicted")
     assert "EvictionByEvictionAPI" in status.message
+
+
+async def test_one_whose_name_was_forgotten_is_tried_again_under_another(
+    harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    harbour.start(image=IMAGE)
+    pod = await deckhand.pod_of(await back_up(vault, "outlived"))
+    begun = await vault.backup("outlived", has_job)
+    async with open_repository(vault.place) as opened:
+        await opened.renounce(begun.id)
+    ran = await deckhand.run(pod)
+    assert ran.returncode != 0, ran.stderr
+    await deckhand.ends(pod, code=ran.returncode, message=ran.stderr)
+    status = await vault.backup("outlived", lambda seen: seen.retry_at is not None)
+    assert (status.phase, status.attempts, status.id) == ("Waiting", 1, ""), status
+    assert condition(status, "Progressing") == ("False", "Forgotten")
 
 
 async def test_one_that_does_not_start_says_why(

@@ -12,6 +12,7 @@ from shipkeeper.model.job import Job, JobPod
 from shipkeeper.operator.api.contents import BackupJob
 from shipkeeper.operator.backups.job_manifest import JobRequest, job_manifest
 from shipkeeper.operator.backups.job_verdict import (
+    HopelessJobError,
     JobFailedError,
     what_it_waits_for,
     why_it_failed,
@@ -32,14 +33,17 @@ async def taken_in_job(
     """Have the Job of an attempt, made now unless it is there, and wait for its end.
 
     What is visible in the end counts, and not how the Job ended. JobFailedError with the reason if
-    it is over and nothing is; after any other error it may go on.
+    it is over and nothing is, ForgottenError if nothing of that name ever will be; after any other
+    error it may go on.
     """
     try:
         await _require_job(scene, request)
         await _wait(scene, request, tell)
-    except JobFailedError:
+    except JobFailedError as error:
         if known := await visible(opened, request.id):
             return known
+        if not isinstance(error, HopelessJobError):
+            await opened.require_not_forgotten(request.id)
         raise
     if known := await visible(opened, request.id):
         return known

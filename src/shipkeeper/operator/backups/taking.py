@@ -258,7 +258,8 @@ class BackupReconciler:
         self, found: CustomObject, spec: BackupSpec, status: BackupStatus, error: ShipkeeperError
     ) -> timedelta | None:
         now, generation = datetime.now(UTC), found.metadata.generation
-        may_go_on = is_in_job(status) and not isinstance(error, JobFailedError)
+        is_over = isinstance(error, JobFailedError | ForgottenError)
+        may_go_on = is_in_job(status) and not is_over
         if may_go_on or isinstance(error, NotReadyError):
             self._rests.begin(found.uid, asyncio.get_running_loop().time())
             return await self._wait(found, status, error)
