@@ -96,10 +96,13 @@ async def test_volumes_are_read_by_the_job(
     harbour: Harbour, vault: Vault, deckhand: Deckhand
 ) -> None:
     harbour.start(image=IMAGE)
-    volumes = {"only": ["claim/nowhere/*"], "image": "box:1"}
-    pod = await deckhand.pod_of(await back_up(vault, "volumes", volumes=volumes, retries=0))
+    volumes, limits = {"only": ["claim/nowhere/*"], "image": "box:1"}, {"timeLimit": "5h"}
+    pod = await deckhand.pod_of(
+        await back_up(vault, "volumes", volumes=volumes, job=limits, retries=0)
+    )
     (container,) = pod["spec"]["containers"]
-    assert {"--volume=claim/nowhere/*", "--hosts=pod", "--pod-image=box:1"} <= {*container["args"]}
+    hosts = {"--hosts=pod", "--pod-image=box:1", "--pod-lifetime=5h"}
+    assert {"--volume=claim/nowhere/*", *hosts} <= {*container["args"]}
     ran = await deckhand.run(pod)
     assert ran.returncode in (0, 3), ran.stderr
     await deckhand.ends(pod, code=ran.returncode)

@@ -125,6 +125,8 @@ def _arguments(request: JobRequest) -> Iterator[str]:
     yield from _selection(request.spec.objects)
     if request.spec.volumes:
         yield from _volumes(request.spec.volumes)
+        # A Job that is killed (for its memory) removes nothing.
+        yield f"--pod-lifetime={(request.spec.job or BackupJob()).time_limit}"
 
 
 def _selection(objects: Objects) -> Iterator[str]:
