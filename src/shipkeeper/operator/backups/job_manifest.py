@@ -14,8 +14,8 @@ from shipkeeper.operator.api.kind import CustomObject
 
 Manifest = dict[str, Any]
 
-ACCOUNT = "shipkeeper-backup"
-"""The ServiceAccount of Jobs, beside the operator."""
+ACCOUNT = "shipkeeper-backup-jobs"
+"""The ServiceAccount of Jobs, beside the operator; `backup schedule --emit` has another."""
 PART_OF = {"app.kubernetes.io/name": "shipkeeper", "app.kubernetes.io/component": "backup"}
 _KEY_FOLDER, _KEY_FILE = "/etc/shipkeeper/key", "writer.key"
 # Memory that every container has; nothing of a backup is kept where it is made.
