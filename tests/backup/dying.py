@@ -18,7 +18,7 @@ from shipkeeper.backup.restore_plan import has_work
 from shipkeeper.engine.journal import Journal, Outcome
 from shipkeeper.engine.progress import quiet
 from shipkeeper.kube.config import ConnectionOptions, load_credentials
-from shipkeeper.kube.connection import Connection
+from shipkeeper.kube.connection import NO_TIME, Connection
 
 _REQUEST_TIMEOUT = timedelta(seconds=60)
 
@@ -51,6 +51,7 @@ class DyingConnection(Connection):
         body: object = None,
         content_type: str = "application/json",
         timeout: timedelta = _REQUEST_TIMEOUT,
+        last_wait: timedelta = NO_TIME,
     ) -> bytes:
         """Send a request, or die."""
         is_write = method != "GET" and "dryRun" not in (query or {}) and "review" not in path
@@ -60,7 +61,13 @@ class DyingConnection(Connection):
         if is_last and not self.is_sent:
             os.kill(os.getpid(), signal.SIGKILL)
         answer = await super().send(
-            method, path, query=query, body=body, content_type=content_type, timeout=timeout
+            method,
+            path,
+            query=query,
+            body=body,
+            content_type=content_type,
+            timeout=timeout,
+            last_wait=last_wait,
         )
         if is_last:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -15,6 +15,7 @@ from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.errors import ForbiddenError, Status
 from shipkeeper.kube.resources import NAMESPACES, PODS
+from shipkeeper.kube.steady import SteadyConnection
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.pod import Pod
 from tests.faults.faults import Answer, Delay, Drop, LoseAnswer, over_budget, refusal, slow_down
@@ -83,6 +84,48 @@ async def test_whoever_is_stopped_meanwhile_hears_the_answer_first(world: World)
             await asking
         # A server that was hung up on would have counted it against its budget, and no more.
         assert (await world.reader.get(PODS, pod.name, world.name)).is_deleting
+
+
+class Swaying:
+    """A footing that nobody stands on before it is `firmly` there."""
+
+    def __init__(self) -> None:
+        self.asked, self.firmly = asyncio.Event(), asyncio.Event()
+
+    async def firm(self) -> None:
+        self.asked.set()
+        await self.firmly.wait()
+
+    async def proven(self) -> None:
+        await self.firmly.wait()
+
+
+async def test_whoever_is_stopped_before_it_is_sent_evicts_nothing(world: World) -> None:
+    pod = await one_pod(world)
+    version = await world.reader.eviction_version()
+    footing = Swaying()
+    writer = Writer(SteadyConnection(world.connection, footing))
+    asking = asyncio.create_task(eviction.evict(writer, pod, version=version))
+    await footing.asked.wait()
+    asking.cancel()
+    footing.firmly.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert world.accepted_evictions() == []
+
+
+async def test_whoever_is_stopped_when_it_was_put_off_evicts_nothing(world: World) -> None:
+    pod = await one_pod(world)
+    version = await world.reader.eviction_version()
+    async with through_proxy(world) as (proxy, connection):
+        put_off = proxy.inject(slow_down(1), method="POST", path=EVICTION, times=1)
+        asking = asyncio.create_task(eviction.evict(Writer(connection), pod, version=version))
+        await put_off.met()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert proxy.count("POST", EVICTION) == 1
+    assert world.accepted_evictions() == []
 
 
 async def test_rule_13_a_pod_that_is_gone_is_a_success(world: World) -> None:

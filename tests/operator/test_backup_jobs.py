@@ -1,5 +1,6 @@
 """Backups that Jobs make: begun once, awaited by whoever leads, judged by how their pods end."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from shipkeeper.backup.opening import open_repository
 from shipkeeper.operator.api.backups import BACKUP, BackupStatus
 from shipkeeper.sandbox.assets.engines import NotServedError
 from tests.nodes.world import World, audit_end
@@ -94,10 +96,13 @@ async def test_volumes_are_read_by_the_job(
     harbour: Harbour, vault: Vault, deckhand: Deckhand
 ) -> None:
     harbour.start(image=IMAGE)
-    volumes = {"only": ["claim/nowhere/*"], "image": "box:1"}
-    pod = await deckhand.pod_of(await back_up(vault, "volumes", volumes=volumes, retries=0))
+    volumes, limits = {"only": ["claim/nowhere/*"], "image": "box:1"}, {"timeLimit": "5h"}
+    pod = await deckhand.pod_of(
+        await back_up(vault, "volumes", volumes=volumes, job=limits, retries=0)
+    )
     (container,) = pod["spec"]["containers"]
-    assert {"--volume=claim/nowhere/*", "--hosts=pod", "--pod-image=box:1"} <= {*container["args"]}
+    hosts = {"--hosts=pod", "--pod-image=box:1", "--pod-lifetime=5h"}
+    assert {"--volume=claim/nowhere/*", *hosts} <= {*container["args"]}
     ran = await deckhand.run(pod)
     assert ran.returncode in (0, 3), ran.stderr
     await deckhand.ends(pod, code=ran.returncode)
@@ -122,6 +127,48 @@ async def test_whoever_leads_next_waits_for_the_same_job(
     assert (status.phase, status.attempts) == ("Completed", 1), status
     assert await deckhand.jobs() == [status.job]
     assert len(await vault.backups()) == 1
+
+
+async def test_a_job_that_cannot_be_looked_after_is_not_begun_again(
+    harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    harbour.start(image=IMAGE)
+    pod = await deckhand.pod_of(await back_up(vault, "unseen", retries=0))
+    begun = await vault.backup("unseen", has_job)
+    await harbour.retire()
+    await harbour.kubectl("delete", "secret", f"{vault.name}-key", "-n", NAMESPACE)
+    harbour.start(image=IMAGE)
+    status = await vault.backup("unseen", lambda seen: "there is no Secret" in seen.message)
+    assert (status.phase, status.job, status.attempts) == ("Running", begun.job, 1), status
+    await harbour.retire()
+    await vault.secret("key", f"--from-file=writer.key={vault.place.key}")
+    # As its own Job fills the quota, its making would be refused now.
+    quota = ("quota", "one-job", "--hard=count/jobs.batch=1", "-n", NAMESPACE)
+    await harbour.kubectl("create", *quota)
+    harbour.start(image=IMAGE)
+    assert (await deckhand.run(pod)).returncode == 0
+    await deckhand.ends(pod)
+    status = await vault.ended("unseen")
+    await harbour.kubectl("delete", "quota", "one-job", "-n", NAMESPACE)
+    assert (status.phase, status.job, status.attempts) == ("Completed", begun.job, 1), status
+    assert await deckhand.jobs() == [begun.job]
+
+
+async def test_others_are_made_beside_those_that_wait_for_their_jobs(
+    harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    harbour.start(image=IMAGE)
+    names = ("long", "longer", "third")
+    for name in names:
+        await back_up(vault, name)
+    await vault.back_up("beside", objects=SOME)
+    assert (await vault.ended("beside")).phase == "Completed"
+    async with asyncio.timeout(60):
+        while len(jobs := await deckhand.jobs()) < 2:
+            await asyncio.sleep(0.1)
+    statuses = [await vault.backup(each, lambda seen: seen.phase != "") for each in names]
+    assert sorted(each.phase for each in statuses) == ["Running", "Running", "Waiting"], statuses
+    assert sorted(each.job for each in statuses if each.job) == jobs
 
 
 async def test_a_backup_counts_that_is_visible_however_its_job_ended(
@@ -171,6 +218,22 @@ async def test_one_that_was_evicted_is_tried_again(
     assert (status.phase, status.attempts) == ("Waiting", 1)
     assert condition(status, "Progressing") == ("False", "Evicted")
     assert "EvictionByEvictionAPI" in status.message
+
+
+async def test_one_whose_name_was_forgotten_is_tried_again_under_another(
+    harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    harbour.start(image=IMAGE)
+    pod = await deckhand.pod_of(await back_up(vault, "outlived"))
+    begun = await vault.backup("outlived", has_job)
+    async with open_repository(vault.place) as opened:
+        await opened.renounce(begun.id)
+    ran = await deckhand.run(pod)
+    assert ran.returncode != 0, ran.stderr
+    await deckhand.ends(pod, code=ran.returncode, message=ran.stderr)
+    status = await vault.backup("outlived", lambda seen: seen.retry_at is not None)
+    assert (status.phase, status.attempts, status.id) == ("Waiting", 1, ""), status
+    assert condition(status, "Progressing") == ("False", "Forgotten")
 
 
 async def test_one_that_does_not_start_says_why(

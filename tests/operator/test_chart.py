@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from shipkeeper import __version__
+from shipkeeper.cli.schedule_flags import EmitFlags
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.grants import EXTRAS
@@ -17,6 +18,7 @@ from shipkeeper.operator.measures import Measures
 from shipkeeper.operator.run import LEASE
 from tests.operator.helm import CHART, helm
 
+_ACCOUNT = "ServiceAccount"
 _VERSIONS = ("1.20.2", "1.25.0", "1.37.2")
 
 
@@ -205,3 +207,11 @@ def test_the_container_runs_as_nobody_and_writes_to_its_memory_alone() -> None:
     # A volume of its own would keep its node from being drained.
     assert "volumes" not in pod
     assert {"name": "XDG_STATE_HOME", "value": "/dev/shm"} in container["env"]
+
+
+def test_jobs_have_an_account_that_no_emitted_cronjob_has() -> None:
+    accounts = {
+        name for kind, _, name in rendered("--set=permissions.backupJobs=true") if kind == _ACCOUNT
+    }
+    assert accounts == {"shipkeeper-operator", "shipkeeper-backup-jobs"}
+    assert EmitFlags().emit_name not in accounts

@@ -109,6 +109,9 @@ class HostFlags(SshFlags):
         "kube-system"
     )
     pod_timeout: Annotated[str, Parameter(help="How long the pod may take to start.")] = "2m"
+    pod_lifetime: Annotated[
+        str, Parameter(help="After which its node ends the pod, should nobody else (6h).")
+    ] = ""
 
     @property
     def opening(self) -> OpenHosts:
@@ -121,8 +124,12 @@ class HostFlags(SshFlags):
                 image=self.pod_image,
                 namespace=self.pod_namespace,
                 start_timeout=parse_duration(self.pod_timeout).total_seconds(),
+                lifetime=self._lifetime(),
             )
         return self.ssh_access()
+
+    def _lifetime(self) -> float | None:
+        return parse_duration(self.pod_lifetime).total_seconds() if self.pod_lifetime else None
 
 
 OVER_SSH = HostFlags()

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
@@ -28,6 +28,7 @@ from shipkeeper.kube.request import RequestInfo
 from shipkeeper.kube.transport import open_transport, unreachable
 
 REQUEST_TIMEOUT = timedelta(seconds=60)
+NO_TIME = timedelta(0)
 _CONNECT_SECONDS = 10
 _ATTEMPTS = 5
 _FIRST_DELAY = timedelta(milliseconds=200)
@@ -73,8 +74,12 @@ class Requests(Protocol):
         body: object = None,
         content_type: str = "application/json",
         timeout: timedelta = REQUEST_TIMEOUT,
+        last_wait: timedelta = NO_TIME,
     ) -> bytes:
-        """Send a request and return the answer's body."""
+        """Send a request and return the answer's body.
+
+        Who is cancelled while it is on its way waits for the answer that much longer.
+        """
         ...
 
     def stream(
@@ -109,6 +114,7 @@ class Connection:
         body: object = None,
         content_type: str = "application/json",
         timeout: timedelta = REQUEST_TIMEOUT,
+        last_wait: timedelta = NO_TIME,
     ) -> bytes:
         """Send a request and return the answer's body.
 
@@ -129,14 +135,19 @@ class Connection:
         attempt = 1
         while True:
             try:
-                async with self._response(request) as response:
-                    return await self._read(response)
+                if last_wait:
+                    return await _heard_out(self._exchange(request), last_wait)
+                return await self._exchange(request)
             except (ApiError, UnreachableError) as error:
                 delay = _retry_delay(error, method, attempt)
                 if delay is None or attempt == _ATTEMPTS:
                     raise
             await asyncio.sleep(delay.total_seconds())
             attempt += 1
+
+    async def _exchange(self, request: _Request) -> bytes:
+        async with self._response(request) as response:
+            return await self._read(response)
 
     @asynccontextmanager
     async def stream(
@@ -294,6 +305,20 @@ async def connect(options: ConnectionOptions) -> AsyncGenerator[Connection]:
 def is_transient(error: ApiError) -> bool:
     """Whether the server failed, or was not ready: it may answer the same request later."""
     return error.status.code in _TRANSIENT_CODES
+
+
+async def _heard_out(exchange: Coroutine[Any, Any, bytes], last_wait: timedelta) -> bytes:
+    """The answer to a request; it is on its way, and ends by itself, when we are cancelled."""
+    asking = asyncio.ensure_future(exchange)
+    try:
+        return await asyncio.shield(asking)
+    except asyncio.CancelledError:
+        try:
+            await asyncio.wait([asking], timeout=last_wait.total_seconds())
+        finally:
+            if not asking.cancel():
+                asking.exception()
+        raise
 
 
 def _retry_delay(error: ApiError | UnreachableError, method: str, attempt: int) -> timedelta | None:

@@ -3,7 +3,6 @@
 Read from pkg/registry/core/pod/storage/eviction.go of Kubernetes and checked on real servers.
 """
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +22,9 @@ from shipkeeper.model.pod import Pod
 _BUDGET_CAUSE = "DisruptionBudget"
 _TERMINATING_CAUSE = "NamespaceTerminating"
 _MANY_BUDGETS = "more than one PodDisruptionBudget"
-_LAST_WAIT = 5.0  # seconds
+# A server that is hung up on half way has counted the pod against its budget, and not deleted it:
+# until it forgets that, for two minutes, nobody gets past the budget.
+_LAST_WAIT = timedelta(seconds=5)
 _BUDGET_STATE = ("disruptions allowed is negative", "DisruptedPods map too big")
 
 
@@ -88,8 +89,8 @@ async def evict(
 ) -> Outcome:
     """Evict this very pod (by UID) through policy/`version`.
 
-    Who is cancelled meanwhile waits for the answer a moment longer. Raises ApiError for an answer
-    that says nothing about the pod (no permission, a broken server).
+    Who is cancelled while it is on its way waits for the answer a moment longer. Raises ApiError
+    for an answer that says nothing about the pod (no permission, a broken server).
     """
     eviction: dict[str, Any] = {
         "apiVersion": f"policy/{version}",
@@ -97,29 +98,13 @@ async def evict(
         "metadata": {"name": pod.name, "namespace": pod.namespace},
         "deleteOptions": delete_options(uid=pod.uid, grace_period_seconds=grace_period_seconds),
     }
-    request = writer.post_subresource(PODS, pod.name, "eviction", eviction, namespace=pod.namespace)
     try:
-        await _seen_through(asyncio.ensure_future(request))
+        await writer.post_subresource(
+            PODS, pod.name, "eviction", eviction, namespace=pod.namespace, last_wait=_LAST_WAIT
+        )
     except ApiError as error:
         return outcome_of(error)
     return Accepted()
-
-
-async def _seen_through(asking: "asyncio.Future[bytes]") -> None:
-    """Wait for an answer, a while also after we were cancelled.
-
-    A server that is hung up on half way has counted the pod against its budget, and not deleted it:
-    until it forgets that, for two minutes, nobody gets past the budget.
-    """
-    try:
-        await asyncio.shield(asking)
-    except asyncio.CancelledError:
-        try:
-            await asyncio.wait([asking], timeout=_LAST_WAIT)
-        finally:
-            if not asking.cancel():
-                asking.exception()
-        raise
 
 
 async def delete(

@@ -12,7 +12,7 @@ from typing import Protocol
 import aiohttp
 
 from shipkeeper.kube.config import Credentials
-from shipkeeper.kube.connection import REQUEST_TIMEOUT, Query, Requests, is_transient
+from shipkeeper.kube.connection import NO_TIME, REQUEST_TIMEOUT, Query, Requests, is_transient
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnauthorizedError, UnreachableError
 
 # Each of them after a renewal of the lock that succeeded: the server is there, so it is not that.
@@ -58,6 +58,7 @@ class SteadyConnection:
         body: object = None,
         content_type: str = "application/json",
         timeout: timedelta = REQUEST_TIMEOUT,
+        last_wait: timedelta = NO_TIME,
     ) -> bytes:
         """Send a request and return the answer's body, however long the server is away.
 
@@ -70,7 +71,13 @@ class SteadyConnection:
                 await self._footing.firm()
             try:
                 return await self._requests.send(
-                    method, path, query=query, body=body, content_type=content_type, timeout=timeout
+                    method,
+                    path,
+                    query=query,
+                    body=body,
+                    content_type=content_type,
+                    timeout=timeout,
+                    last_wait=last_wait,
                 )
             except (ApiError, UnreachableError) as error:
                 attempt += 1

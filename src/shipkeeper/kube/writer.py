@@ -1,10 +1,11 @@
 """Changing objects: what a step may do."""
 
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import msgspec
 
-from shipkeeper.kube.connection import Requests
+from shipkeeper.kube.connection import NO_TIME, Requests
 from shipkeeper.kube.resources import Resource
 from shipkeeper.model.meta import KubeObject
 
@@ -109,13 +110,18 @@ class Writer:
         body: dict[str, Any],
         *,
         namespace: str,
+        last_wait: timedelta = NO_TIME,
     ) -> bytes:
-        """Post to a subresource (an eviction, a binding) and return the answer's body."""
+        """Post to a subresource (an eviction, a binding) and return the answer's body.
+
+        Who is cancelled while it is on its way waits for the answer that much longer.
+        """
         return await self.connection.send(
             "POST",
             resource.path(namespace, name, subresource),
             query=self._query(),
             body=body,
+            last_wait=last_wait,
         )
 
     def _query(self, **parameters: str) -> dict[str, str]:

@@ -73,11 +73,15 @@ class SshAccess(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PodAccess(msgspec.Struct, frozen=True, kw_only=True):
-    """The privileged pod through which hosts are entered; start_timeout in seconds."""
+    """The privileged pod through which hosts are entered; times in seconds.
+
+    After its lifetime, if it has one, its kubelet ends it, whatever became of who made it.
+    """
 
     image: str = "busybox:stable"
     namespace: str = "kube-system"
     start_timeout: float = 120.0
+    lifetime: float | None = None
 
 
 class IfWorkFails(StrEnum):

@@ -201,7 +201,7 @@ class PodHost:
 
 async def create_pod(writer: Writer, run: str, node: str, access: PodAccess) -> None:
     """Create the pod of a run on a node; a refusal that is not one of permissions is explained."""
-    pod = manifest(run, node, access.namespace, access.image)
+    pod = manifest(run, node, access.namespace, access.image, access.lifetime)
     try:
         await writer.create(PODS, pod, namespace=access.namespace)
     except ForbiddenError as error:

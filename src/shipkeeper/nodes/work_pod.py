@@ -32,12 +32,16 @@ def is_work_pod(pod: Pod) -> bool:
     return RUN_LABEL in pod.metadata.labels
 
 
-def manifest(run: str, node: str, namespace: str, image: str) -> dict[str, Any]:
+def manifest(
+    run: str, node: str, namespace: str, image: str, lifetime: float | None = None
+) -> dict[str, Any]:
     """A pod that does nothing but stand on its node, from where the host can be entered.
 
     It is given to its node without the scheduler, which would not put it on a cordoned one, bears
-    every taint, comes up again with the host, and has no credentials of the cluster.
+    every taint, comes up again with the host, and has no credentials of the cluster. After its
+    lifetime, in seconds, its kubelet ends it.
     """
+    deadline = {} if lifetime is None else {"activeDeadlineSeconds": max(1, int(lifetime))}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -56,6 +60,7 @@ def manifest(run: str, node: str, namespace: str, image: str) -> dict[str, Any]:
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 2,
+            **deadline,
             "containers": [
                 {
                     "name": CONTAINER,

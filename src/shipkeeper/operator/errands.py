@@ -23,8 +23,9 @@ class _Errand(msgspec.Struct, Generic[T], frozen=True):
 class Errands(Generic[T]):
     """Pieces of work, one for each object; `changed` is called with its key when it is done.
 
-    One at a time, because each may hold a whole cluster in memory; `slots` bounds them beside those
-    of other kinds, and kinds that share a `turn` take one of these between them. What is done for
+    One at a time, because each may hold a whole cluster in memory, or as many as a `turn` has;
+    `slots` bounds them beside those of other kinds, and kinds that share a `turn` take it between
+    them. What is done for
     an object is never told to another of its name, nor, if it is `of_spec`, once that has changed.
     """
 
@@ -32,7 +33,7 @@ class Errands(Generic[T]):
         self,
         changed: Callable[[str], None],
         slots: asyncio.Semaphore | None = None,
-        turn: asyncio.Lock | None = None,
+        turn: asyncio.Lock | asyncio.Semaphore | None = None,
         *,
         of_spec: bool = False,
     ) -> None:

@@ -146,6 +146,10 @@ class Repository:
         """
         await records.forget(self.access, name)
 
+    async def require_not_forgotten(self, name: str) -> None:
+        """ForgottenError if no backup of that name will ever be visible."""
+        await records.require_not_forgotten(self.access, name)
+
     async def _records(self) -> list[records.Record]:
         found = await records.visible(self.access)
         return await records.read_records(self.access, found.values())

@@ -15,8 +15,8 @@ from shipkeeper.kube.resources import NAMESPACES, PODS, Resource
 from shipkeeper.model.meta import KubeObject
 from shipkeeper.model.pod import Pod
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions, PodAccess
-from shipkeeper.nodes.pod_host import PodRefusedError
-from shipkeeper.nodes.work_pod import RUN_LABEL
+from shipkeeper.nodes.pod_host import PodRefusedError, create_pod
+from shipkeeper.nodes.work_pod import RUN_LABEL, pod_name
 from tests.cli.run import SHIPKEEPER
 from tests.cli.user import User
 from tests.hosts.sshd import SshServer
@@ -84,6 +84,17 @@ async def test_a_script_runs_on_each_host_and_no_pod_is_left(
     assert "with •••" in everything_in(tmp_path)
     assert "open-sesame" not in everything_in(tmp_path)
     assert not (await world.node(nodes[0])).spec.unschedulable
+
+
+@pytest.mark.parametrize("lifetime", [None, 21_600.0])
+async def test_a_pod_ends_by_itself_only_if_it_is_given_a_lifetime(
+    world: World, lifetime: float | None
+) -> None:
+    (node,) = await world.add_nodes(1)
+    access = PodAccess(image="none", namespace=world.name, lifetime=lifetime)
+    await create_pod(world.writer, "some-run", node, access)
+    found = await world.reader.get_raw(PODS, pod_name("some-run", node), world.name)
+    assert found["spec"].get("activeDeadlineSeconds") == lifetime
 
 
 async def test_a_dropped_connection_neither_loses_nor_repeats_the_work(

@@ -4,33 +4,52 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from shipkeeper.kube.errors import ConflictError, ForbiddenError
+from shipkeeper.errors import UsageError
+from shipkeeper.kube.errors import ConflictError, ForbiddenError, InvalidError
 from shipkeeper.kube.resources import Resource
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.job import Job, JobPod
 from shipkeeper.operator.api.contents import BackupJob
 from shipkeeper.operator.backups.job_manifest import JobRequest, job_manifest
 from shipkeeper.operator.backups.job_verdict import (
+    HopelessJobError,
     JobFailedError,
     what_it_waits_for,
     why_it_failed,
 )
 from shipkeeper.operator.backups.opening import NotReadyError
+from shipkeeper.operator.backups.visible import Taken, visible
 from shipkeeper.operator.scene import Scene
+from shipkeeper.store.repository import Repository
 
 JOBS = Resource("batch", "v1", "jobs", "Job", Job)
 _PODS = Resource("", "v1", "pods", "Pod", JobPod)
 _LOOK_EVERY = 3.0  # seconds
 
 
-async def make_in_job(scene: Scene, request: JobRequest, tell: Callable[[str], None]) -> None:
-    """Have the Job of an attempt, made now unless a leader before us did, and wait for its end.
+async def taken_in_job(
+    scene: Scene, opened: Repository, request: JobRequest, tell: Callable[[str], None]
+) -> Taken:
+    """Have the Job of an attempt, made now unless it is there, and wait for its end.
 
-    JobFailedError with the reason if it fails: what it made may be visible all the same.
+    What is visible in the end counts, and not how the Job ended. JobFailedError with the reason if
+    it is over and nothing is, ForgottenError if nothing of that name ever will be; after any other
+    error it may go on.
     """
-    with suppress(ConflictError):
-        await scene.writer.create(JOBS, job_manifest(request), namespace=request.namespace)
-    await _wait(scene, request, tell)
+    try:
+        await _require_job(scene, request)
+        await _wait(scene, request, tell)
+    except JobFailedError as error:
+        if known := await visible(opened, request.id):
+            return known
+        if not isinstance(error, HopelessJobError):
+            await opened.require_not_forgotten(request.id)
+        raise
+    if known := await visible(opened, request.id):
+        return known
+    raise JobFailedError(
+        f"Job {request.name} succeeded, and its backup is not there", reason="NotVisible"
+    )
 
 
 async def require_may_make(scene: Scene, request: JobRequest) -> None:
@@ -54,14 +73,34 @@ async def require_may_make(scene: Scene, request: JobRequest) -> None:
         ) from error
 
 
+async def _require_job(scene: Scene, request: JobRequest) -> None:
+    """Make the Job if it is not there; JobFailedError if it is refused, as none goes on then."""
+    # One that is there is looked for first: it may fill the quota by which another is refused.
+    if await _job(scene, request) is not None:
+        return
+    try:
+        with suppress(ConflictError):
+            await scene.writer.create(JOBS, job_manifest(request), namespace=request.namespace)
+    except (ForbiddenError, InvalidError, UsageError) as error:
+        raise JobFailedError(
+            f"Job {request.name} could not be made: {error.message}",
+            reason=error.reason,
+            hint=error.hint,
+        ) from error
+
+
+async def _job(scene: Scene, request: JobRequest) -> Job | None:
+    named = f"metadata.name={request.name}"
+    found = await scene.reader.list(JOBS, namespace=request.namespace, field_selector=named)
+    return next(iter(found.items), None)
+
+
 async def _wait(scene: Scene, request: JobRequest, tell: Callable[[str], None]) -> None:
     limit = (request.spec.job or BackupJob()).memory_limit
     while True:
-        named = f"metadata.name={request.name}"
-        found = await scene.reader.list(JOBS, namespace=request.namespace, field_selector=named)
-        if not found.items:
+        job = await _job(scene, request)
+        if job is None:
             raise JobFailedError(f"Job {request.name} was deleted", reason="JobDeleted")
-        job = found.items[0]
         if job.success is not None:
             return
         of_job = f"job-name={request.name}"

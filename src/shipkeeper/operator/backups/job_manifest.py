@@ -14,8 +14,8 @@ from shipkeeper.operator.api.kind import CustomObject
 
 Manifest = dict[str, Any]
 
-ACCOUNT = "shipkeeper-backup"
-"""The ServiceAccount of Jobs, beside the operator."""
+ACCOUNT = "shipkeeper-backup-jobs"
+"""The ServiceAccount of Jobs, beside the operator; `backup schedule --emit` has another."""
 PART_OF = {"app.kubernetes.io/name": "shipkeeper", "app.kubernetes.io/component": "backup"}
 _KEY_FOLDER, _KEY_FILE = "/etc/shipkeeper/key", "writer.key"
 # Memory that every container has; nothing of a backup is kept where it is made.
@@ -125,6 +125,8 @@ def _arguments(request: JobRequest) -> Iterator[str]:
     yield from _selection(request.spec.objects)
     if request.spec.volumes:
         yield from _volumes(request.spec.volumes)
+        # A Job that is killed (for its memory) removes nothing.
+        yield f"--pod-lifetime={(request.spec.job or BackupJob()).time_limit}"
 
 
 def _selection(objects: Objects) -> Iterator[str]:

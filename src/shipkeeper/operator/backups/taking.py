@@ -25,7 +25,7 @@ from shipkeeper.operator.api.backups import (
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.hostless import no_hosts
-from shipkeeper.operator.backups.in_job import make_in_job, require_may_make
+from shipkeeper.operator.backups.in_job import require_may_make, taken_in_job
 from shipkeeper.operator.backups.job_manifest import JobRequest
 from shipkeeper.operator.backups.job_verdict import HopelessJobError, JobFailedError
 from shipkeeper.operator.backups.opening import NotReadyError, open_named, require_same
@@ -42,6 +42,7 @@ from shipkeeper.operator.backups.standing import (
     waiting,
 )
 from shipkeeper.operator.backups.told import explained
+from shipkeeper.operator.backups.turns import Turns
 from shipkeeper.operator.backups.visible import Taken, visible
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.pace import Pace, Rests
@@ -59,7 +60,7 @@ _GATHERING = timedelta(seconds=2)
 
 
 class BackupReconciler:
-    """Reconciles Backups; one is made at a time. `ended` hears of the repository of each."""
+    """Reconciles Backups; `ended` hears of the repository of each that ended."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class BackupReconciler:
         self._everything = everything
         self._repositories = repositories
         self._ended = ended
-        self._takes: Errands[Taken] = Errands(queue.add, scene.heavy)
+        self._takes = Turns(queue.add, scene.heavy)
         self._forgets: Errands[bool] = Errands(queue.add)
         self._progress: dict[str, Progress] = {}
         self._waits: dict[str, str] = {}
@@ -140,7 +141,11 @@ class BackupReconciler:
                 await claim_status(self._scene.writer, _KIND, found, status)
                 return None
         try:
-            taken = self._takes.outcome(found, lambda: guarded(self._scene, self._take(found)))
+            taken = self._takes.outcome(
+                found,
+                lambda: guarded(self._scene, self._take(found)),
+                in_job=spec.is_in_job,
+            )
         except (ConflictError, NotFoundError):
             raise  # The object is another by now: it is looked at again.
         except ShipkeeperError as error:
@@ -219,25 +224,15 @@ class BackupReconciler:
     async def _await_job(
         self, opened: Repository, found: CustomObject, spec: BackupSpec, status: BackupStatus
     ) -> Taken:
-        """Make it in a Job; what is visible in the end counts, and not how the Job ended."""
-
         def tell(message: str) -> None:
             self._waits[found.uid] = message
             self._queue.add(found.key)
 
+        request = self._request(found, spec, status)
         try:
-            await make_in_job(self._scene, self._request(found, spec, status), tell)
-        except JobFailedError:
-            if known := await visible(opened, status.id):
-                return known
-            raise
+            return await taken_in_job(self._scene, opened, request, tell)
         finally:
             self._waits.pop(found.uid, None)
-        if known := await visible(opened, status.id):
-            return known
-        raise JobFailedError(
-            f"Job {status.job} succeeded, and its backup is not there", reason="NotVisible"
-        )
 
     async def _store(
         self, opened: Repository, found: CustomObject, id_: str, spec: BackupSpec
@@ -263,7 +258,9 @@ class BackupReconciler:
         self, found: CustomObject, spec: BackupSpec, status: BackupStatus, error: ShipkeeperError
     ) -> timedelta | None:
         now, generation = datetime.now(UTC), found.metadata.generation
-        if isinstance(error, NotReadyError):
+        is_over = isinstance(error, JobFailedError | ForgottenError)
+        may_go_on = is_in_job(status) and not is_over
+        if may_go_on or isinstance(error, NotReadyError):
             self._rests.begin(found.uid, asyncio.get_running_loop().time())
             return await self._wait(found, status, error)
         if isinstance(error, OutlivedError | ForgottenError):
@@ -282,10 +279,13 @@ class BackupReconciler:
     async def _wait(
         self, found: CustomObject, status: BackupStatus, error: ShipkeeperError
     ) -> timedelta:
-        """It cannot be begun as things are, which may change."""
+        """It cannot be begun, or its Job not be looked at, as things are, which may change."""
         generation, now = found.metadata.generation, datetime.now(UTC)
         judged = waiting(status, generation, error.reason, explained(error), now)
-        if has_ended(status):
+        if is_in_job(status):
+            # Its Job may go on, and another attempt would be a second one beside it.
+            judged = msgspec.structs.replace(status, message=explained(error))
+        elif has_ended(status):
             # What it came to stays; what is asked for since cannot be heeded, which is told once.
             judged = msgspec.structs.replace(status, observed_generation=generation)
         if await write_status(self._scene.writer, _KIND, found, judged):
