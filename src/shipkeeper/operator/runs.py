@@ -68,12 +68,6 @@ class Runs:
         """Have something called whenever the turn is free again."""
         self._waiting.append(wake)
 
-    def has_ended(self, asked: Asked) -> bool:
-        """Whether this process has just brought a run to its end."""
-        driver = self._drivers.get(asked.uid)
-        is_written = asked.ledger.record.finished_at is not None
-        return is_written and driver is not None and driver.has_ended
-
     def advance(
         self, asked: Asked, *, is_approved: bool, is_paused: bool, is_changed: bool
     ) -> Stand:
@@ -81,6 +75,9 @@ class Runs:
         driver = self._drivers.get(asked.uid)
         if driver is not None and driver.is_over and not driver.has_ended:
             return self._after(asked, driver)
+        if driver is None and asked.is_over:
+            # Whoever led before us wrote down how it ended, and died before that was told.
+            return _stand(Phase.WAITING, "Ended", "it came to its end")
         if resting := self._resting(asked.uid):
             return resting
         if driver is not None:
