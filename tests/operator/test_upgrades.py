@@ -344,3 +344,22 @@ async def test_what_makes_no_sense_is_said(cloud: Cloud) -> None:
     window = {"cron": "0 0 * * *", "length": "24h"}
     await cloud.harbour.create(MAINTENANCE_WINDOW, "weekend", window)
     await cloud.reaches("windowless", "AwaitingApproval")
+
+
+async def test_a_look_that_goes_wrong_ends_nothing_and_is_made_again(cloud: Cloud) -> None:
+    await cloud.world.add_nodes(1, kubelet_version=OLD)
+    replica = cloud.harbour.start()
+    await replica.leads()
+    await cloud.declare("unread")
+    await cloud.reaches("unread", "AwaitingApproval")
+    # What no version of ours has written.
+    nonsense = {"metadata": {"name": "a"}, "status": {"lastSuccessAt": "noon"}}
+    listing = {"metadata": {"resourceVersion": "1"}, "items": [nonsense]}
+    cloud.proxy.inject(Answer(200, listing), method="GET", path="/backupschedules")
+    await cloud.patch("unread", {"checkEvery": "2h"})
+    status = await cloud.stands("unread", lambda status: conditions(status)["Checked"] == "False")
+    assert (status.phase, conditions(status)["Accepted"]) == ("Waiting", "True")
+    assert "ValidationError" in status.message
+    await cloud.patch("unread", {"checkEvery": "3h"})
+    await cloud.reaches("unread", "AwaitingApproval")
+    assert replica.process.poll() is None

@@ -15,6 +15,7 @@ from shipkeeper.operator.api.upgrades import (
     ClusterUpgradeSpec,
     ClusterUpgradeStatus,
 )
+from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.declared import DeclaredRuns
 from shipkeeper.operator.errands import Errands
@@ -111,7 +112,9 @@ class UpgradeReconciler:
         if pause and not self._looks.is_under_way(found):
             return pause
         try:
-            look = self._looks.outcome(found, lambda: self._look_at(found, spec))
+            look = self._looks.outcome(
+                found, lambda: guarded(self._scene, self._look_at(found, spec))
+            )
         except (UsageError, ConflictError, NotFoundError):
             raise
         except ShipkeeperError as error:
