@@ -177,6 +177,15 @@ def test_clusters_that_others_upgrade_are_waited_for() -> None:
     assert not outlook.commands
 
 
+@pytest.mark.parametrize("there", ["v1.37.0-eks-1a2b", "v1.37.4-eks-1a2b"])
+def test_of_clusters_that_others_upgrade_the_minor_alone_counts(there: str) -> None:
+    plan, _ = planned(
+        *(cluster(there, "w1", managed=True), "v1.37.2", node("w1")),
+        ssh=False,
+    )
+    assert (steps(plan), plan.verdicts) == ([], ())
+
+
 def test_a_control_plane_that_is_seen_may_be_upgraded_by_others_too() -> None:
     versions = cluster("v1.36.1", "cp1", "cp2", "w1")
     plan, outlook = planned(*(versions, "v1.37.2", node("cp1"), node("cp2"), node("w1")), ssh=False)

@@ -111,7 +111,9 @@ class _Planning:
 
     def _refusals(self, shape: Shape) -> Iterator[Verdict]:
         """What forbids any order, and what is to be said beforehand."""
-        if shape.newest > self._target.minor or self._versions.server_version > self._target:
+        # Who else upgrades the control plane chooses its patch.
+        is_newer = not self._is_awaited and self._versions.server_version > self._target
+        if is_newer or shape.newest > self._target.minor:
             message = f"the cluster runs {self._versions.server} already"
             yield _verdict(NO_WAY_DOWN.name, message, "restore a backup into an older cluster")
         for each in violations(self._versions, shared=not self._options.pinned):
@@ -147,7 +149,9 @@ class _Planning:
         return wanted or self._catalog.latest(minor) or Version(1, minor, 0)
 
     def _outdated(self) -> frozenset[str]:
-        """Nodes whose kubelet is of the target's minor, but of an older patch."""
+        """Nodes whose kubelet is of the target's minor, but of an older patch that we replace."""
+        if self._options.nodes.ssh is None:
+            return frozenset()
         return frozenset(
             each.node
             for each in self._versions.of(Name.KUBELET)

@@ -220,7 +220,7 @@ class UpgradeWorks(Works):
         if not self._hosts.has(step):
             seen = _kubelet_of(node)
             # Its provider may have been quicker than our first look at the drained node.
-            if seen is not None and not seen < self._versions[step]:
+            if seen is not None and seen.minor >= self._versions[step].minor:
                 return Finished()
             return await super().do(node, before, say)
         await self._hosts.run(step, node)
