@@ -134,15 +134,13 @@ async def test_what_ended_is_told_by_whoever_leads_next(world: World, harbour: H
     assert ledger is not None
     await ledger.finish(ledger.record.id, Outcome.FAILED)
     await harbour.patch("ended", {"approved": True})
-    harbour.start()
-    status = await harbour.stands("ended", lambda status: status.finished_at is not None)
-    assert status.phase == "Failed"
-    heir = await load_ledger(world.reader, world.writer, home)
-    assert heir is not None
-    assert heir.record.outcome is Outcome.FAILED
-    assert not heir.entries(ledger.record.id)
-    assert not any([(await world.node(name)).spec.unschedulable for name in nodes])
+    heir = harbour.start()
+    await heir.says("NodeMaintenance ended: Failed")
+    assert "Started" not in heir.said
+    status = await harbour.reaches("ended", "Failed")
+    assert status.finished_at is not None
     await harbour.delete("ended")
+    assert not any([(await world.node(name)).spec.unschedulable for name in nodes])
 
 
 async def test_one_that_ends_in_order_is_followed_at_once(world: World, harbour: Harbour) -> None:
