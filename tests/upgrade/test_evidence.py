@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -75,11 +76,11 @@ async def test_helm_releases_are_read_wherever_that_is_allowed(
 
 
 def test_custom_resources_may_be_called_as_those_that_make_pods() -> None:
-    pod = {"spec": {"volumes": [{"name": "code", "gitRepo": {}}]}}
-    ours = {"metadata": {"name": "a", "namespace": "n"}, "spec": {"template": pod}}
+    pod: dict[str, Any] = {"spec": {"volumes": [{"name": "code", "gitRepo": {}}]}}
+    ours: dict[str, Any] = {"metadata": {"name": "a", "namespace": "n"}, "spec": {"template": pod}}
     body = msgspec.json.encode(ours)
     assert {each.target for each in traits_of(body, "batch/v1", "Job")} == {"Job n/a"}
-    theirs = {**ours, "spec": {"template": "a text", "gitRepo": {}}}
+    theirs: dict[str, Any] = {**ours, "spec": {"template": "a text", "gitRepo": {}}}
     for kind in ("Job", "Deployment", "Pod"):
         assert not [*traits_of(msgspec.json.encode(theirs), "example.com/v1", kind)]
 
