@@ -174,6 +174,8 @@ def test_clusters_that_others_upgrade_are_waited_for() -> None:
     )
     assert outlook is not None
     assert steps(plan)[0] == "cluster/await-1"
+    last = plan.steps[-1]
+    assert (last.id, last.action, last.after) == ("cluster/verify", "kubelets", ("w1/uncordon",))
     assert not outlook.commands
 
 

@@ -290,7 +290,7 @@ class _Planning:
         self._waves += [tuple(wave) for wave in fleet.outlook["waves"]]
         for step in fleet.steps:
             yield self._of_fleet(step, version, last, suffix)
-        if not suffix and not self._is_awaited and fleet.steps:
+        if not suffix and fleet.steps:
             yield self._end(fleet.steps, version)
         planned = {step.target for step in fleet.steps}
         behind = sorted(name for name in names if f"node/{name}" not in planned)
@@ -298,12 +298,18 @@ class _Planning:
             self._verdicts.append(_left_behind(behind, stage))
 
     def _end(self, steps: Sequence[Step], version: Version) -> Step:
-        """A new kubelet starts its static pods again: the control plane goes down a last time."""
+        """A last look at everything, with nodes that came meanwhile or were left out.
+
+        A new kubelet starts its static pods again: our own control plane goes down a last time.
+        """
+        effect = f"everything is {version}, and the control plane has come to rest"
+        if self._is_awaited:
+            effect = f"every kubelet is of 1.{version.minor}"
         found = Step(
             id=f"{CLUSTER}/verify",
-            action="verify",
+            action="kubelets" if self._is_awaited else "verify",
             target=CLUSTER,
-            effect=f"everything is {version}, and the control plane has come to rest",
+            effect=effect,
             after=tuple(step.id for step in steps if step.action == "uncordon"),
         )
         self._draft.versions[found.id] = str(version)
