@@ -15,7 +15,7 @@ from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.driver import Driver, Procedure
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.scene import Scene
-from shipkeeper.operator.situation import CHANGED, Phase, Situation
+from shipkeeper.operator.situation import CHANGED, Phase, Situation, other
 
 # Progress is written no more often than this.
 _GATHERING = timedelta(seconds=1)
@@ -90,9 +90,8 @@ class Runs:
             return _stand(Phase.AWAITING_APPROVAL, "AwaitingApproval", message)
         if is_paused and not asked.ledger.entries(asked.ledger.record.id):
             return _stand(Phase.PAUSED, "Paused", "spec.paused is true")
-        if busy := self._busy():
-            message = f"{busy} is under way; one run goes on at a time"
-            return _stand(Phase.WAITING, "OtherMaintenance", message)
+        if busy := self.busy:
+            return Stand(situation=other(busy))
         driver = self._drive(asked, is_given_up=False)
         driver.pause(is_paused=is_paused)
         driver.start()
@@ -143,7 +142,8 @@ class Runs:
         for driver in tuple(self._drivers.values()):
             await driver.stop()
 
-    def _busy(self) -> str:
+    @property
+    def busy(self) -> str:
         """The name of the object whose run is carried out now; empty if there is none."""
         going = (uid for uid, driver in self._drivers.items() if not driver.is_over)
         return next((self._names[uid] for uid in going), "")
