@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from shipkeeper.engine.journal import Outcome
 from shipkeeper.engine.report import Format, render
 from shipkeeper.kube.resources import NODES
 from shipkeeper.nodes.cordon import OWNER_ANNOTATION
@@ -119,6 +120,27 @@ async def test_another_takes_over_within_15_seconds(world: World, harbour: Harbo
     await harbour.reaches("handed", "Succeeded", within=AFTER_DEATH)
     evicted = world.accepted_evictions()
     assert len(evicted) == len(set(evicted))
+
+
+async def test_what_ended_is_told_by_whoever_leads_next(world: World, harbour: Harbour) -> None:
+    nodes = await world.add_nodes(2)
+    harbour.start()
+    found = await harbour.maintain("ended", nodes, approved=False)
+    await harbour.reaches("ended", "AwaitingApproval")
+    await harbour.retire()
+    # As if it had led until the run failed, and died before that was told.
+    home = Home(namespace=NAMESPACE, name=f"nodemaintenance-{found.uid}", owner={})
+    ledger = await load_ledger(world.reader, world.writer, home)
+    assert ledger is not None
+    await ledger.finish(ledger.record.id, Outcome.FAILED)
+    await harbour.patch("ended", {"approved": True})
+    heir = harbour.start()
+    await heir.says("NodeMaintenance ended: Failed")
+    assert "Started" not in heir.said
+    status = await harbour.reaches("ended", "Failed")
+    assert status.finished_at is not None
+    await harbour.delete("ended")
+    assert not any([(await world.node(name)).spec.unschedulable for name in nodes])
 
 
 async def test_one_that_ends_in_order_is_followed_at_once(world: World, harbour: Harbour) -> None:

@@ -39,6 +39,7 @@ def stands(
     *steps: Step,
     verdicts: tuple[Verdict, ...] = (),
     findings: Findings = NOTHING,
+    busy: str = "",
     **spec: Any,
 ) -> ClusterUpgradeStatus:
     """The status after a look."""
@@ -49,6 +50,7 @@ def stands(
         findings=findings,
         plan=Plan(procedure="upgrade", request={}, steps=steps, verdicts=verdicts),
         agreed=AGREED,
+        busy=busy,
     )
     asked = msgspec.convert({"to": "v1.37", **spec}, ClusterUpgradeSpec)
     return looked(ClusterUpgradeStatus(), "up", 2, asked, look, ShownPlan(), (), NOON)
@@ -62,6 +64,8 @@ def stands(
         (stands(AWAIT, wait={}), "AwaitingApproval", APPROVAL),
         (stands(AWAIT, wait={}, approvedPlan="f" * 32), "AwaitingApproval", "another by now"),
         (stands(AWAIT, wait={}, approvedPlan=AGREED), "Waiting", "about to begin"),
+        (stands(AWAIT, wait={}, approvedPlan=AGREED, paused=True), "Paused", "spec.paused"),
+        (stands(AWAIT, busy="a", wait={}, approvedPlan=AGREED), "Waiting", "a is under way"),
         (stands(verdicts=(SKEW,), wait={}), "Blocked", "too old (upgrade it first)"),
         (stands(AWAIT, findings=FOUND, wait={}), "Blocked", "1 finding of severity high or worse"),
         (stands(AWAIT, findings=FOUND, wait={}, failOn="critical"), "AwaitingApproval", "kubectl"),

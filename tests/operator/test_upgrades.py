@@ -205,15 +205,35 @@ async def test_paused_and_resumed(cloud: Cloud) -> None:
     cloud.harbour.start()
     await cloud.declare("paused", approvedPlan=await cloud.agreed(), paused=True)
     status = await cloud.reaches("paused", "Paused")
-    assert status.run
-    assert not status.under_way
+    assert not status.run
+    # Nothing is begun of a plan that is old by the time that it may go on.
+    await cloud.world.add_nodes(1, kubelet_version=OLD)
     await cloud.patch("paused", {"paused": False})
+    await cloud.approve("paused", await cloud.reaches("paused", "AwaitingApproval"))
     await cloud.stands("paused", lambda status: "waits until" in status.message)
     await cloud.patch("paused", {"paused": True})
     await cloud.reaches("paused", "Paused")
     cloud.upgrade()
     await cloud.patch("paused", {"paused": False})
     await cloud.reaches("paused", "Succeeded")
+
+
+async def test_it_is_looked_at_again_when_its_turn_comes(cloud: Cloud) -> None:
+    world, harbour = cloud.world, cloud.harbour
+    (other,) = await world.add_nodes(1, kubelet_version=OLD)
+    harbour.start()
+    await harbour.maintain("before", (other,), action={"wait": "10h"})
+    await harbour.stands("before", lambda status: bool(status.under_way))
+    await cloud.declare("after")
+    await cloud.approve("after", await cloud.reaches("after", "AwaitingApproval"))
+    status = await cloud.stands("after", lambda status: "before is under way" in status.message)
+    assert (status.phase, status.run) == ("Waiting", "")
+    await world.add_nodes(1, kubelet_version=OLD)
+    await harbour.delete("before")
+    changed = await cloud.reaches("after", "AwaitingApproval")
+    assert not changed.run
+    await cloud.approve("after", changed)
+    await cloud.reaches("after", "Running")
 
 
 async def test_deleting_it_stops_it_safely(cloud: Cloud) -> None:
@@ -344,3 +364,22 @@ async def test_what_makes_no_sense_is_said(cloud: Cloud) -> None:
     window = {"cron": "0 0 * * *", "length": "24h"}
     await cloud.harbour.create(MAINTENANCE_WINDOW, "weekend", window)
     await cloud.reaches("windowless", "AwaitingApproval")
+
+
+async def test_a_look_that_goes_wrong_ends_nothing_and_is_made_again(cloud: Cloud) -> None:
+    await cloud.world.add_nodes(1, kubelet_version=OLD)
+    replica = cloud.harbour.start()
+    await replica.leads()
+    await cloud.declare("unread")
+    await cloud.reaches("unread", "AwaitingApproval")
+    # What no version of ours has written.
+    nonsense = {"metadata": {"name": "a"}, "status": {"lastSuccessAt": "noon"}}
+    listing = {"metadata": {"resourceVersion": "1"}, "items": [nonsense]}
+    cloud.proxy.inject(Answer(200, listing), method="GET", path="/backupschedules")
+    await cloud.patch("unread", {"checkEvery": "2h"})
+    status = await cloud.stands("unread", lambda status: conditions(status)["Checked"] == "False")
+    assert (status.phase, conditions(status)["Accepted"]) == ("Waiting", "True")
+    assert "ValidationError" in status.message
+    await cloud.patch("unread", {"checkEvery": "3h"})
+    await cloud.reaches("unread", "AwaitingApproval")
+    assert replica.process.poll() is None

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from shipkeeper.kube.config import ConnectionOptions
@@ -12,6 +14,7 @@ from shipkeeper.upgrade.catalog import catalog
 from shipkeeper.upgrade.check.cluster import judge_cluster
 from shipkeeper.upgrade.check.evidence import Evidence, PodTrait, Seen
 from shipkeeper.upgrade.check.observe import Wanted, gather_evidence
+from shipkeeper.upgrade.check.traits import traits_of
 from shipkeeper.upgrade.versions import ClusterVersions
 from tests.faults.faults import refusal
 from tests.faults.proxy import FaultProxy
@@ -70,6 +73,16 @@ async def test_helm_releases_are_read_wherever_that_is_allowed(
                 proxy.heal()
     finally:
         await clear_away(newest, seeds)
+
+
+def test_custom_resources_may_be_called_as_those_that_make_pods() -> None:
+    pod: dict[str, Any] = {"spec": {"volumes": [{"name": "code", "gitRepo": {}}]}}
+    ours: dict[str, Any] = {"metadata": {"name": "a", "namespace": "n"}, "spec": {"template": pod}}
+    body = msgspec.json.encode(ours)
+    assert {each.target for each in traits_of(body, "batch/v1", "Job")} == {"Job n/a"}
+    theirs: dict[str, Any] = {**ours, "spec": {"template": "a text", "gitRepo": {}}}
+    for kind in ("Job", "Deployment", "Pod"):
+        assert not [*traits_of(msgspec.json.encode(theirs), "example.com/v1", kind)]
 
 
 def releases(evidence: Evidence) -> set[str]:

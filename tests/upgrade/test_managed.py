@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from shipkeeper.engine.journal import Journal, Outcome
+from shipkeeper.engine.journal import Journal, Outcome, Phase
 from shipkeeper.engine.plan import Step
 from shipkeeper.engine.run import RunResult
 from shipkeeper.kube.config import ConnectionOptions
@@ -40,6 +40,11 @@ OPTIONS = UpgradeOptions(
 )
 
 
+IMPATIENT = msgspec.structs.replace(
+    OPTIONS, nodes=msgspec.structs.replace(OPTIONS.nodes, ready_timeout=5.0)
+)
+
+
 class Cloud:
     """A world whose API server is seen through a proxy, as an old one until it is upgraded."""
 
@@ -49,9 +54,9 @@ class Cloud:
         self.seen = seen
         self.old = proxy.inject(Answer(200, {"gitVersion": OLD}), path="^/version", times=None)
 
-    async def begin(self) -> "asyncio.Task[RunResult]":
+    async def begin(self, options: UpgradeOptions = OPTIONS) -> "asyncio.Task[RunResult]":
         """An upgrade that waits for the control plane."""
-        planned = await procedure.prepare(self.seen, OPTIONS, catalog())
+        planned = await procedure.prepare(self.seen, options, catalog())
         assert {each.action for each in planned.steps} >= {"await", "update"}
         running = asyncio.create_task(
             procedure.execute(self.seen, self.world.journal, planned, self.world.events.append)
@@ -92,13 +97,32 @@ async def test_the_provider_is_waited_for(cloud: Cloud) -> None:
 
 async def test_nodes_that_the_provider_replaces_are_done(cloud: Cloud) -> None:
     drained, early = await cloud.world.add_nodes(2, kubelet_version=OLD)
-    running = await cloud.begin()
+    running = await cloud.begin(IMPATIENT)
     cloud.proxy.heal()
     await worked_on(cloud.world, running, drained)
     await asyncio.to_thread(cloud.world.sandbox.hollow.remove_nodes, (drained, early))
     cloud.world.nodes = ()
     result = await running
     assert result.outcome is Outcome.SUCCEEDED, result.failures
+    assert said(cloud.world, f"no node has come in the place of {drained}")
+
+
+async def test_the_next_node_waits_for_the_replacement_of_the_last(cloud: Cloud) -> None:
+    first, second = await cloud.world.add_nodes(2, kubelet_version=OLD)
+    running = await cloud.begin()
+    cloud.proxy.heal()
+    await worked_on(cloud.world, running, first)
+    await asyncio.to_thread(cloud.world.sandbox.hollow.remove_nodes, (first,))
+    async with asyncio.timeout(60):
+        while not said(cloud.world, f"waits for another node in the place of {first}"):
+            assert not running.done(), running.result()
+            await asyncio.sleep(0.05)
+    assert f"{first}/ready" not in ended(cloud.world.journal)
+    assert not (await cloud.world.node(second)).spec.unschedulable
+    cloud.world.nodes = (second,)
+    await cloud.world.add_nodes(1, kubelet_version=NEW)
+    await cloud.upgrade(running, second)
+    assert not said(cloud.world, "no node has come")
 
 
 class Watched:
@@ -117,7 +141,7 @@ async def test_a_gate_asks_for_the_nodes_that_are_there(cloud: Cloud) -> None:
     watch: Any = Watched()
     none: Any = None
     tell = cloud.world.events.append
-    gates = unless_replaced({"gate": Gate(watch, none, tell)}, cloud.world.reader, tell)
+    gates = unless_replaced({"gate": Gate(watch, none, tell)}, cloud.world.reader, tell, none)
     # Between two stages of an upgrade steps have a number.
     after = (f"{node}/uncordon-1", "gone/uncordon-1")
     step = Step(id="gate-1", action="gate", target="fleet", effect="", after=after)
@@ -134,6 +158,34 @@ async def test_a_provider_chooses_the_patch(cloud: Cloud) -> None:
     await cloud.world.writer.patch(NODES, node, info, subresource="status")
     result = await running
     assert result.outcome is Outcome.SUCCEEDED, result.failures
+
+
+async def test_a_provider_may_be_quicker_than_the_drain(cloud: Cloud) -> None:
+    (node,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
+    running = await cloud.begin()
+    # An older patch than was asked for: of the minor all are as good.
+    info = {"status": {"nodeInfo": {"kubeletVersion": "v1.37.0-eks-1a2b3c"}}}
+    await cloud.world.writer.patch(NODES, node, info, subresource="status")
+    cloud.proxy.heal()
+    async with asyncio.timeout(120):
+        result = await running
+    assert result.outcome is Outcome.SUCCEEDED, result.failures
+
+
+async def test_nodes_that_stay_old_are_named(cloud: Cloud) -> None:
+    (node,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
+    running = await cloud.begin(IMPATIENT)
+    # It comes after everything was planned.
+    (late,) = await cloud.world.add_nodes(1, kubelet_version=OLD)
+    cloud.proxy.heal()
+    await worked_on(cloud.world, running, node)
+    info = {"status": {"nodeInfo": {"kubeletVersion": NEW}}}
+    await cloud.world.writer.patch(NODES, node, info, subresource="status")
+    result = await running
+    assert result.outcome is Outcome.FAILED
+    (failure,) = result.failures
+    assert failure.reason == "OldKubelets"
+    assert f"the kubelets of {late} are older" in failure.message
 
 
 async def test_a_control_plane_that_stays_old_is_said_to(cloud: Cloud) -> None:
@@ -159,7 +211,7 @@ async def test_it_is_gone_on_with_while_the_api_server_is_away(cloud: Cloud) -> 
     tell = cloud.world.events.append
     running = asyncio.create_task(procedure.resume(cloud.seen, cloud.world.journal, record, tell))
     async with asyncio.timeout(60):
-        while not any("trying again" in str(each) for each in cloud.world.events):
+        while not said(cloud.world, "trying again"):
             assert not running.done(), running.exception()
             await asyncio.sleep(0.05)
     assert away.count
@@ -170,6 +222,17 @@ async def test_it_is_gone_on_with_while_the_api_server_is_away(cloud: Cloud) -> 
     )
     await denied.met(2)
     await cloud.upgrade(running, node)
+
+
+def said(world: World, text: str) -> bool:
+    """Whether the run told something."""
+    return any(text in str(each) for each in world.events)
+
+
+def ended(journal: Journal) -> list[str]:
+    """The steps that came to their end."""
+    (run,) = journal.runs()
+    return [each.step for each in journal.entries(run.id) if each.phase is Phase.AFTER]
 
 
 def written(journal: Journal) -> list[str]:

@@ -174,7 +174,18 @@ def test_clusters_that_others_upgrade_are_waited_for() -> None:
     )
     assert outlook is not None
     assert steps(plan)[0] == "cluster/await-1"
+    last = plan.steps[-1]
+    assert (last.id, last.action, last.after) == ("cluster/verify", "kubelets", ("w1/uncordon",))
     assert not outlook.commands
+
+
+@pytest.mark.parametrize("there", ["v1.37.0-eks-1a2b", "v1.37.4-eks-1a2b"])
+def test_of_clusters_that_others_upgrade_the_minor_alone_counts(there: str) -> None:
+    plan, _ = planned(
+        *(cluster(there, "w1", managed=True), "v1.37.2", node("w1")),
+        ssh=False,
+    )
+    assert (steps(plan), plan.verdicts) == ([], ())
 
 
 def test_a_control_plane_that_is_seen_may_be_upgraded_by_others_too() -> None:

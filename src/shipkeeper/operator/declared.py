@@ -105,7 +105,7 @@ class DeclaredRuns:
         await self._teller.tell(found, ledger, situation)
         if stand.has_started:
             await self._teller.started(found, ledger)
-        if self._runs.has_ended(asked):
+        if asked.is_over:
             self._forget(found.uid)
             outcome = str(ledger.record.outcome)
             await self._teller.say(found, outcome, f"run {ledger.record.id} ended")

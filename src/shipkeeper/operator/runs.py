@@ -15,7 +15,7 @@ from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.driver import Driver, Procedure
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.scene import Scene
-from shipkeeper.operator.situation import CHANGED, Phase, Situation
+from shipkeeper.operator.situation import CHANGED, Phase, Situation, other
 
 # Progress is written no more often than this.
 _GATHERING = timedelta(seconds=1)
@@ -68,12 +68,6 @@ class Runs:
         """Have something called whenever the turn is free again."""
         self._waiting.append(wake)
 
-    def has_ended(self, asked: Asked) -> bool:
-        """Whether this process has just brought a run to its end."""
-        driver = self._drivers.get(asked.uid)
-        is_written = asked.ledger.record.finished_at is not None
-        return is_written and driver is not None and driver.has_ended
-
     def advance(
         self, asked: Asked, *, is_approved: bool, is_paused: bool, is_changed: bool
     ) -> Stand:
@@ -81,6 +75,9 @@ class Runs:
         driver = self._drivers.get(asked.uid)
         if driver is not None and driver.is_over and not driver.has_ended:
             return self._after(asked, driver)
+        if driver is None and asked.is_over:
+            # Whoever led before us wrote down how it ended, and died before that was told.
+            return _stand(Phase.WAITING, "Ended", "it came to its end")
         if resting := self._resting(asked.uid):
             return resting
         if driver is not None:
@@ -93,9 +90,8 @@ class Runs:
             return _stand(Phase.AWAITING_APPROVAL, "AwaitingApproval", message)
         if is_paused and not asked.ledger.entries(asked.ledger.record.id):
             return _stand(Phase.PAUSED, "Paused", "spec.paused is true")
-        if busy := self._busy():
-            message = f"{busy} is under way; one run goes on at a time"
-            return _stand(Phase.WAITING, "OtherMaintenance", message)
+        if busy := self.busy:
+            return Stand(situation=other(busy))
         driver = self._drive(asked, is_given_up=False)
         driver.pause(is_paused=is_paused)
         driver.start()
@@ -146,7 +142,8 @@ class Runs:
         for driver in tuple(self._drivers.values()):
             await driver.stop()
 
-    def _busy(self) -> str:
+    @property
+    def busy(self) -> str:
         """The name of the object whose run is carried out now; empty if there is none."""
         going = (uid for uid, driver in self._drivers.items() if not driver.is_over)
         return next((self._names[uid] for uid in going), "")

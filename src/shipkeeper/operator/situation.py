@@ -12,6 +12,9 @@ CHANGED = (
     "change it back, or delete it and create another"
 )
 
+OTHER = "OtherMaintenance"
+"""The reason while another run has the turn."""
+
 
 class Phase(StrEnum):
     """Where it stands; the last five are final."""
@@ -49,3 +52,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     message: str = ""
     is_spec_ignored: bool = False
+
+
+def other(busy: str) -> Situation:
+    """It waits for the run of another object, whose name that is."""
+    message = f"{busy} is under way; one run goes on at a time"
+    return Situation(phase=Phase.WAITING, reason=OTHER, message=message)

@@ -111,7 +111,9 @@ class _Planning:
 
     def _refusals(self, shape: Shape) -> Iterator[Verdict]:
         """What forbids any order, and what is to be said beforehand."""
-        if shape.newest > self._target.minor or self._versions.server_version > self._target:
+        # Who else upgrades the control plane chooses its patch.
+        is_newer = not self._is_awaited and self._versions.server_version > self._target
+        if is_newer or shape.newest > self._target.minor:
             message = f"the cluster runs {self._versions.server} already"
             yield _verdict(NO_WAY_DOWN.name, message, "restore a backup into an older cluster")
         for each in violations(self._versions, shared=not self._options.pinned):
@@ -147,7 +149,9 @@ class _Planning:
         return wanted or self._catalog.latest(minor) or Version(1, minor, 0)
 
     def _outdated(self) -> frozenset[str]:
-        """Nodes whose kubelet is of the target's minor, but of an older patch."""
+        """Nodes whose kubelet is of the target's minor, but of an older patch that we replace."""
+        if self._options.nodes.ssh is None:
+            return frozenset()
         return frozenset(
             each.node
             for each in self._versions.of(Name.KUBELET)
@@ -286,7 +290,7 @@ class _Planning:
         self._waves += [tuple(wave) for wave in fleet.outlook["waves"]]
         for step in fleet.steps:
             yield self._of_fleet(step, version, last, suffix)
-        if not suffix and not self._is_awaited and fleet.steps:
+        if not suffix and fleet.steps:
             yield self._end(fleet.steps, version)
         planned = {step.target for step in fleet.steps}
         behind = sorted(name for name in names if f"node/{name}" not in planned)
@@ -294,12 +298,18 @@ class _Planning:
             self._verdicts.append(_left_behind(behind, stage))
 
     def _end(self, steps: Sequence[Step], version: Version) -> Step:
-        """A new kubelet starts its static pods again: the control plane goes down a last time."""
+        """A last look at everything, with nodes that came meanwhile or were left out.
+
+        A new kubelet starts its static pods again: our own control plane goes down a last time.
+        """
+        effect = f"everything is {version}, and the control plane has come to rest"
+        if self._is_awaited:
+            effect = f"every kubelet is of 1.{version.minor}"
         found = Step(
             id=f"{CLUSTER}/verify",
-            action="verify",
+            action="kubelets" if self._is_awaited else "verify",
             target=CLUSTER,
-            effect=f"everything is {version}, and the control plane has come to rest",
+            effect=effect,
             after=tuple(step.id for step in steps if step.action == "uncordon"),
         )
         self._draft.versions[found.id] = str(version)

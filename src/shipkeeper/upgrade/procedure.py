@@ -43,6 +43,7 @@ from shipkeeper.upgrade.observe import observe_system_maps, observe_versions
 from shipkeeper.upgrade.options import UpgradeOptions, options_of
 from shipkeeper.upgrade.plan import plan_upgrade
 from shipkeeper.upgrade.replaced import unless_replaced
+from shipkeeper.upgrade.replacements import Replacements
 from shipkeeper.upgrade.starting import not_checked, refused_settings
 from shipkeeper.upgrade.steps import upgrade_actions
 from shipkeeper.upgrade.versions import ClusterVersions
@@ -144,7 +145,7 @@ async def abort(connection: Connection, journal: Journal, run: RunRecord, tell: 
 
 async def take_back(connection: Connection, journal: Ledger, session: Session, tell: Sink) -> None:
     """Give up the run of a session that is open already."""
-    more = _actions(session.run.plan, session.directory)
+    more = _actions(session.run, session.directory)
     heard = overheard(session.directory, tell)
     async with assembled(
         connection, journal, session, heard, is_aborted=True, more=more
@@ -156,7 +157,7 @@ async def carry_out(
     connection: Connection, journal: Ledger, session: Session, tell: Sink
 ) -> RunResult:
     """Execute the run of a session that is open already, and tell of it by Events."""
-    more = _actions(session.run.plan, session.directory)
+    more = _actions(session.run, session.directory)
     async with (
         announcing(
             Writer(connection), session.run.id, overheard(session.directory, tell)
@@ -179,12 +180,14 @@ async def _begin_anew_while_away(
         await asyncio.sleep(_LOOK_EVERY)
 
 
-def _actions(plan: Plan, directory: Path) -> Actions:
+def _actions(run: RunRecord, directory: Path) -> Actions:
     def complete(
         reader: Reader, writer: Writer, tell: Sink, of_nodes: Mapping[str, Action]
     ) -> Mapping[str, Action]:
-        found = {**of_nodes, **upgrade_actions(reader, writer, plan, directory, tell)}
-        is_by_others = options_of(plan.request).nodes.ssh is None
-        return unless_replaced(found, reader, tell) if is_by_others else found
+        found = {**of_nodes, **upgrade_actions(reader, writer, run.plan, directory, tell)}
+        options = options_of(run.plan.request).nodes
+        if options.ssh is not None:
+            return found
+        return unless_replaced(found, reader, tell, Replacements(reader, run, options, tell))
 
     return complete

@@ -14,6 +14,7 @@ from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
 from shipkeeper.nodes.steps import node_of
+from shipkeeper.upgrade.replacements import Replacements
 
 _LOOK_EVERY = 2.0  # seconds
 # What is done to a node from its cordon to its return.
@@ -21,13 +22,15 @@ _OF_NODES = ("cordon", "drain", "daemons", "detach", "update", "ready", "uncordo
 
 
 def unless_replaced(
-    actions: Mapping[str, Action], reader: Reader, tell: Sink
+    actions: Mapping[str, Action], reader: Reader, tell: Sink, replacements: Replacements
 ) -> Mapping[str, Action]:
-    """The same actions, but that nothing is left to do on a node that is gone."""
+    """The same actions, but that of a node that is gone only its replacement is waited for."""
     found = {
         name: _UnlessReplaced(each, reader, tell) if name in _OF_NODES else each
         for name, each in actions.items()
     }
+    if "ready" in found:
+        found["ready"] = _ReadyUnlessReplaced(actions["ready"], reader, tell, replacements)
     if "gate" in found:
         found["gate"] = _GateOfTheRest(found["gate"], reader)
     return found
@@ -88,6 +91,21 @@ class _UnlessReplaced:
         except ShipkeeperError:
             return False
         return False
+
+
+class _ReadyUnlessReplaced(_UnlessReplaced):
+    """The return of a node, or of another in its place: its cordon's claim is held until then."""
+
+    def __init__(
+        self, action: Action, reader: Reader, tell: Sink, replacements: Replacements
+    ) -> None:
+        super().__init__(action, reader, tell)
+        self._replacements = replacements
+
+    async def perform(self, step: Step, record: StepRecord) -> None:
+        await super().perform(step, record)
+        if step.id in self._over:
+            await self._replacements.wait(node_of(step))
 
 
 class _GateOfTheRest:

@@ -196,6 +196,33 @@ class Await(SelfEvident):
         return oldest >= minor
 
 
+class EveryKubelet(SelfEvident):
+    """See that no node is left old, where somebody else upgrades them."""
+
+    def __init__(self, reader: Reader, hop: Mapping[str, Version], limit: float) -> None:
+        self._reader = reader
+        self._hop = hop
+        self._limit = limit
+
+    async def perform(self, step: Step, record: StepRecord) -> None:
+        """There is nothing to do but to look."""
+
+    async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
+        """See every kubelet of the minor, or a newer one; that may take as long as a node may."""
+        minor = self._hop[step.id].minor
+
+        def old(versions: ClusterVersions) -> list[str]:
+            kubelets = versions.of(Name.KUBELET)
+            return [each.node for each in kubelets if each.version and each.version.minor < minor]
+
+        seen = await wait_for_versions(self._reader, lambda seen: not old(seen), self._limit)
+        if not (left := old(seen)):
+            return None
+        more = f" and {len(left) - 5} more" if len(left) > 5 else ""
+        message = f"the kubelets of {', '.join(left[:5])}{more} are older than 1.{minor}"
+        return step_verdict(step, "OldKubelets", message)
+
+
 class UpgradeWorks(Works):
     """The work on a drained node: its packages, or waiting for the provider to replace them."""
 
@@ -220,7 +247,7 @@ class UpgradeWorks(Works):
         if not self._hosts.has(step):
             seen = _kubelet_of(node)
             # Its provider may have been quicker than our first look at the drained node.
-            if seen is not None and not seen < self._versions[step]:
+            if seen is not None and seen.minor >= self._versions[step].minor:
                 return Finished()
             return await super().do(node, before, say)
         await self._hosts.run(step, node)
@@ -338,6 +365,7 @@ def upgrade_actions(
         "control-plane": ControlPlane(reader, hosts, hops),
         "verify": Verify(reader, hops),
         "await": Await(reader, hops, options.nodes.wait_limit),
+        "kubelets": EveryKubelet(reader, hops, options.nodes.ready_timeout),
         "update": Kubelet(
             reader,
             writer,

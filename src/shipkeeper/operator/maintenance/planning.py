@@ -6,7 +6,7 @@ from contextlib import suppress
 import msgspec
 
 from shipkeeper.engine.plan import Plan
-from shipkeeper.errors import UsageError
+from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.nodes.options import MaintenanceOptions
 from shipkeeper.nodes.procedure import prepare
 from shipkeeper.operator.api.kind import CustomObject
@@ -17,13 +17,11 @@ from shipkeeper.operator.maintenance.standing import blockers_of
 from shipkeeper.operator.scene import Scene
 
 
-class NothingCanBeDoneError(Exception):
+class NothingCanBeDoneError(ShipkeeperError):
     """Nothing of what is asked for can be done now; the world may change."""
 
     def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
+        super().__init__(message, reason=reason)
 
 
 async def plan_maintenance(

@@ -13,6 +13,7 @@ from shipkeeper.operator.api.maintenance import (
     NodeMaintenanceSpec,
     NodeMaintenanceStatus,
 )
+from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.declared import DeclaredRuns
 from shipkeeper.operator.errands import Errands
@@ -93,7 +94,7 @@ class MaintenanceReconciler:
 
     def _planned(self, found: CustomObject, spec: NodeMaintenanceSpec) -> ClusterLedger | None:
         """The journal with the plan, once it is made; None while it is being made."""
-        return self._plans.outcome(found, lambda: self._plan(found, spec))
+        return self._plans.outcome(found, lambda: guarded(self._scene, self._plan(found, spec)))
 
     async def _plan(self, found: CustomObject, spec: NodeMaintenanceSpec) -> ClusterLedger:
         """Make a plan and write it down, if that is what is asked for still."""

@@ -24,6 +24,7 @@ from shipkeeper.operator.api.reports import (
     CertificateReportSpec,
     ReportStatus,
 )
+from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.standing import (
@@ -118,7 +119,9 @@ class ReportReconciler:
             if resting:
                 return resting
         try:
-            findings = self._looks.outcome(found, lambda: self._look_at(self._scene, spec))
+            findings = self._looks.outcome(
+                found, lambda: guarded(self._scene, self._look_at(self._scene, spec))
+            )
         except ShipkeeperError as error:
             self._failed_at[found.uid] = asyncio.get_running_loop().time()
             await self._tell_failure(found, before, error, now, "Checked")

@@ -18,7 +18,10 @@ _NEVER = "never"
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found; `agreed` is what approves the plan, whichever node the operator runs on."""
+    """What was found; `agreed` is what approves the plan, whichever node the operator runs on.
+
+    `busy` names the object whose run was under way at the end of the look, empty if there was none.
+    """
 
     at: datetime
     target: Version
@@ -26,6 +29,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     findings: Findings
     plan: Plan
     agreed: str
+    busy: str = ""
 
     def blockers(self, spec: ClusterUpgradeSpec) -> tuple[Verdict, ...]:
         """Everything that forbids the upgrade as it is declared, or a part of it."""
@@ -36,9 +40,13 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
         return 0 if fail_on == _NEVER else len(self.findings.at_least(Severity(fail_on)))
 
     def may_begin(self, spec: ClusterUpgradeSpec) -> bool:
-        """Whether this very plan was approved, and nothing forbids it."""
+        """Whether this very plan was approved, nothing forbids it, and it would go on at once.
+
+        What was written down is carried out however long it waited: it must not be old by then.
+        """
         is_agreed = bool(self.plan.steps) and spec.approved_plan == self.agreed
-        return is_agreed and not self.blockers(spec)
+        is_held = spec.paused or bool(self.busy)
+        return is_agreed and not is_held and not self.blockers(spec)
 
 
 def _refused(look: Look, spec: ClusterUpgradeSpec) -> Iterator[Verdict]:

@@ -15,6 +15,7 @@ from shipkeeper.operator.api.upgrades import (
     ClusterUpgradeSpec,
     ClusterUpgradeStatus,
 )
+from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.declared import DeclaredRuns
 from shipkeeper.operator.errands import Errands
@@ -29,7 +30,7 @@ from shipkeeper.operator.upgrades.look import Look
 from shipkeeper.operator.upgrades.looking import look_at
 from shipkeeper.operator.upgrades.options import asks_for_else
 from shipkeeper.operator.upgrades.run_standing import APPROVED
-from shipkeeper.operator.upgrades.standing import has_ended, looked_at
+from shipkeeper.operator.upgrades.standing import has_ended, looked_at, waits_for_turn
 from shipkeeper.operator.upgrades.telling import Teller, status_of
 from shipkeeper.upgrade import procedure
 
@@ -53,6 +54,7 @@ class UpgradeReconciler:
     ) -> None:
         self._scene = scene
         self._windows = windows
+        self._runs = runs
         self._teller = Teller(scene)
         self._declared = DeclaredRuns(
             scene, _KIND, queue, runs, everything, procedure, self._teller
@@ -111,7 +113,9 @@ class UpgradeReconciler:
         if pause and not self._looks.is_under_way(found):
             return pause
         try:
-            look = self._looks.outcome(found, lambda: self._look_at(found, spec))
+            look = self._looks.outcome(
+                found, lambda: guarded(self._scene, self._look_at(found, spec))
+            )
         except (UsageError, ConflictError, NotFoundError):
             raise
         except ShipkeeperError as error:
@@ -132,6 +136,8 @@ class UpgradeReconciler:
         last = looked_at(status, found.metadata.generation, now)
         if rest or last is None:
             return rest
+        if waits_for_turn(status) and not self._runs.busy:
+            return _AT_ONCE
         every = max(parse_duration(spec.check_every), _SHORTEST)
         return max(last + every - now, _AT_ONCE)
 
@@ -139,6 +145,7 @@ class UpgradeReconciler:
         """Look, and write the run down if this very plan was approved."""
         await as_it_is(self._scene.reader, _KIND, found)
         look = await look_at(self._scene, spec, window_specs(self._windows))
+        look = msgspec.structs.replace(look, busy=self._runs.busy)
         if look.may_begin(spec):
             await hold(self._scene.writer, _KIND, await as_it_is(self._scene.reader, _KIND, found))
             request = {**look.plan.request, APPROVED: look.agreed}

@@ -22,7 +22,7 @@ from shipkeeper.operator.api.upgrades import (
 from shipkeeper.operator.backups.told import accepted, condition, explained, whole
 from shipkeeper.operator.reports.standing import counts_of, worst_of
 from shipkeeper.operator.shown import ShownPlan
-from shipkeeper.operator.situation import Phase, Situation
+from shipkeeper.operator.situation import OTHER, Phase, Situation, other
 from shipkeeper.operator.upgrades.look import Look
 from shipkeeper.upgrade.component import Name
 from shipkeeper.upgrade.outlook import outlook_of
@@ -48,6 +48,11 @@ def looked_at(status: ClusterUpgradeStatus, generation: int, now: datetime) -> d
     is_of_this = status.observed_generation == generation and is_seen
     at = status.checked_at
     return at if is_of_this and at is not None and at <= now else None
+
+
+def waits_for_turn(status: ClusterUpgradeStatus) -> bool:
+    """Whether the last look found all well, but for another run that was under way."""
+    return any((each.type, each.reason) == ("Progressing", OTHER) for each in status.conditions)
 
 
 def plan_text(plan: Plan, at: datetime) -> str:
@@ -139,13 +144,21 @@ def _situation(
         message = f"carry it out with: shipkeeper upgrade run --to {look.target}"
         return _stands(Phase.PLANNED, "Planned", message)
     if spec.approved_plan == look.agreed:
-        return _stands(Phase.WAITING, "Approved", "it is about to begin")
+        return _approved(spec, look)
     patch = f'{{"spec":{{"approvedPlan":"{look.agreed}"}}}}'
     how = f"see status.plan, then: kubectl patch cu {name} --type merge -p '{patch}'"
     if spec.approved_plan is None:
         return _stands(Phase.AWAITING_APPROVAL, "AwaitingApproval", how)
     message = f"the plan is another by now than the one that was approved; {how}"
     return _stands(Phase.AWAITING_APPROVAL, "PlanChanged", message)
+
+
+def _approved(spec: ClusterUpgradeSpec, look: Look) -> Situation:
+    if spec.paused:
+        return _stands(Phase.PAUSED, "Paused", "spec.paused is true")
+    if look.busy:
+        return other(look.busy)
+    return _stands(Phase.WAITING, "Approved", "it is about to begin")
 
 
 def _stands(phase: Phase, reason: str, message: str) -> Situation:

@@ -196,7 +196,7 @@ class _Gathering(Looking):
         async for page in one_ahead(pages(self._connection, kind)):
             for each in page.objects:
                 self._uses += uses_of(each.body, kind.kind, known)
-                self._traits += traits_of(each.body, kind.kind)
+                self._traits += traits_of(each.body, kind.api_version, kind.kind)
                 if is_lost:
                     self._uses.append(
                         Use(

@@ -26,12 +26,18 @@ _TEMPLATES = {
         ("spec", "template"),
     ),
 }
-KINDS = frozenset({*_TEMPLATES, "PersistentVolume"})
+# Custom resources may have the same names, and anything in them.
+_GROUPS = {
+    **dict.fromkeys(("Pod", "ReplicationController", "PersistentVolume"), ""),
+    **dict.fromkeys(("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet"), "apps"),
+    **dict.fromkeys(("CronJob", "Job"), "batch"),
+}
 
 
-def traits_of(body: bytes | memoryview, kind: str) -> Iterator[PodTrait]:
+def traits_of(body: bytes | memoryview, api_version: str, kind: str) -> Iterator[PodTrait]:
     """The traits of an object, if it is a pod, makes pods or is a volume; its owner tells of it."""
-    if kind not in KINDS or not _HINT.search(body):
+    group = api_version.rpartition("/")[0]
+    if _GROUPS.get(kind) != group or not _HINT.search(body):
         return
     found: dict[str, Any] = msgspec.json.decode(body)
     metadata = found["metadata"]
