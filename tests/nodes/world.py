@@ -77,7 +77,8 @@ def audit_lines(sandbox: Sandbox, since: int = 0) -> list[AuditLine]:
     with sandbox.audit_log.open("rb") as lines:
         # One that grew too large was begun anew.
         lines.seek(since if since <= audit_end(sandbox) else 0)
-        return [_AUDIT_LINES.decode(line) for line in lines]
+        # The last one may not be written to its end.
+        return [_AUDIT_LINES.decode(line) for line in lines if line.endswith(b"\n")]
 
 
 def audit_end(sandbox: Sandbox) -> int:
