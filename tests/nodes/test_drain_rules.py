@@ -435,6 +435,10 @@ async def test_the_disruption_controller_runs_and_a_naive_delete_breaks_a_budget
         await asyncio.gather(
             *(world.writer.delete(PODS, pod.name, namespace=world.name) for pod in pods)
         )
+        # The watchman ends with this block, whatever it has heard of by then.
+        async with asyncio.timeout(60):
+            while {each.uid for each in pods} & {each.uid for each in await world.pods()}:
+                await asyncio.sleep(0.1)
     assert watch.report is not None
     assert watch.report.violations > 0
     assert name

@@ -207,9 +207,13 @@ async def test_a_node_whose_work_still_runs_is_not_given_up(newest_world: World)
     world = newest_world
     (node,) = await world.add_nodes(1)
     go, over = world.directory / "go", world.directory / "over"
-    command = f"until [ -e {go} ]; do sleep 0.05; done; touch {over}"
+    started = world.directory / "started"
+    command = f"touch {started}; until [ -e {go} ]; do sleep 0.05; done; touch {over}"
     running = asyncio.create_task(world.maintain(node, options=maintenance(command=command)))
     await begun(world, running, node)
+    async with asyncio.timeout(60):
+        while not await asyncio.to_thread(started.exists):
+            await asyncio.sleep(0.05)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

@@ -56,7 +56,9 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def planned(found: HostLook, *names: str) -> Plan:
-    return plan_renewal([seen(found)], Request(hosts=("cp1",), names=names), NOW)
+    # Not that of the import: what ends in half an hour is made later, too.
+    now = datetime.now(UTC)
+    return plan_renewal([seen(found)], Request(hosts=("cp1",), names=names), now)
 
 
 async def test_all_is_made_like_the_old_put_in_place_and_taken_back(
