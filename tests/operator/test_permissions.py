@@ -211,7 +211,7 @@ async def test_what_upgrades_may_is_used_and_nothing_is_missing(
     await harbour.set_up(allowed=(_CHECKS,))
     await harbour.kubectl("create", "service", "clusterip", "hook", "--tcp=443", "-n", world.name)
     await add_webhook(harbour, "asked", world.name, "hook")
-    (node,) = await world.add_nodes(1, kubelet_version="v1.37.0")
+    (node,) = await world.add_nodes(1, kubelet_version="v1.36.3")
     since = audit_end(world.sandbox)
     try:
         replica = harbour.start_command("--namespace", OPERATOR)
