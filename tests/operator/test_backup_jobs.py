@@ -10,7 +10,6 @@ import pytest
 
 from shipkeeper.backup.opening import open_repository
 from shipkeeper.operator.api.backups import BACKUP, BackupStatus
-from shipkeeper.sandbox.assets.engines import NotServedError
 from tests.nodes.world import World, audit_end
 from tests.operator.deckhand import Deckhand
 from tests.operator.harbour import IMAGE, NAMESPACE, Harbour
@@ -26,15 +25,8 @@ SOME = {"kinds": ["configmaps", "namespaces"]}
 @pytest.fixture(scope="module")
 def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real S3 server; where none can be built the test is skipped, but in CI it fails."""
-    try:
-        s3.server_binary()
-    except NotServedError as error:
-        s3.skip(error)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", s3.ACCESS)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", s3.SECRET)
-        with s3.serving(tmp_path_factory.mktemp("s3")) as endpoint:
-            yield endpoint
+    with s3.offered(tmp_path_factory.mktemp("s3")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from shipkeeper.sandbox.assets.engines import NotServedError
 from shipkeeper.store.blobs import Blobs
 from shipkeeper.store.location import open_location
 from tests.store import s3
@@ -15,15 +14,8 @@ from tests.store import s3
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real S3 server; where none can be built the test is skipped, but in CI it fails."""
-    try:
-        s3.server_binary()
-    except NotServedError as error:
-        s3.skip(error)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ACCESS_KEY_ID", s3.ACCESS)
-        patch.setenv("AWS_SECRET_ACCESS_KEY", s3.SECRET)
-        with s3.serving(tmp_path_factory.mktemp("s3")) as endpoint:
-            yield endpoint
+    with s3.offered(tmp_path_factory.mktemp("s3")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(params=["memory", "folder", "s3"])

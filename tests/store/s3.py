@@ -45,6 +45,20 @@ def skip(error: NotServedError) -> NoReturn:
     pytest.skip(f"no S3 server: {error}")
 
 
+@contextmanager
+def offered(folder: Path) -> Generator[str]:
+    """The same as `serving`, with its credentials in the environment; skips where it cannot be."""
+    try:
+        server_binary()
+    except NotServedError as error:
+        skip(error)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", ACCESS)
+        patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+        with serving(folder) as endpoint:
+            yield endpoint
+
+
 def build(scratch: Path) -> Path:
     subprocess.run(
         [find_go(), "install", "-trimpath", "-ldflags=-s -w", f"{PACKAGE}@{VERSION}"],
