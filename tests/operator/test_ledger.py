@@ -141,3 +141,22 @@ async def test_a_journal_that_is_gone_is_an_error(world: World, home: Home) -> N
     await world.writer.delete(CONFIG_MAPS, home.name, namespace=home.namespace)
     with pytest.raises(JournalError, match="is gone"):
         await ledger.write(entry(0))
+
+
+@pytest.mark.parametrize(
+    ("page", "spoilt"),
+    [
+        ("run", {"data": {"run": None}}),
+        ("run", {"data": {"run": "{}"}}),
+        ("run", {"data": {"e00000001": "[{"}}),
+        ("run-plan-0", {"binaryData": {"plan": None}}),
+        ("run-plan-0", {"binaryData": {"plan": "AAAA"}}),
+    ],
+)
+async def test_a_journal_that_somebody_changed_is_an_error(
+    world: World, home: Home, page: str, spoilt: dict[str, Any]
+) -> None:
+    await begun(world, home, plan())
+    await world.writer.patch(CONFIG_MAPS, page, spoilt, namespace=home.namespace)
+    with pytest.raises(JournalError, match="somebody changed it"):
+        await load_ledger(world.reader, world.writer, home)

@@ -30,6 +30,7 @@ _PAGE_BYTES = 65_536
 _BLOB_BYTES = 700_000
 _ATTEMPTS = 5
 _MARK = "e"
+_NO_WAY_ON = "nobody can go on with the run: delete what asked for it, and create another"
 
 
 class Home(msgspec.Struct, frozen=True, kw_only=True):
@@ -253,13 +254,16 @@ class ClusterLedger:
 
 
 async def load_ledger(reader: Reader, writer: Writer, home: Home) -> ClusterLedger | None:
-    """The journal that was begun there; None if none was."""
+    """The journal that was begun there; None if none was. JournalError if it cannot be read."""
     maps = {each.name: each for each in await _maps_of(reader, home)}
     found = maps.get(home.name)
     if found is None:
         return None
-    head = msgspec.json.decode(found.data["run"], type=_Head)
-    return ClusterLedger(reader, writer, home, head, maps)
+    try:
+        head = msgspec.json.decode(found.data["run"], type=_Head)
+        return ClusterLedger(reader, writer, home, head, maps)
+    except (KeyError, ValueError, zlib.error) as error:
+        raise _damaged(home, repr(error)) from error
 
 
 async def begin_ledger(reader: Reader, writer: Writer, home: Home, run: RunRecord) -> ClusterLedger:
@@ -331,8 +335,8 @@ def _unwritable(
 
 
 def _gone(home: Home, name: str) -> JournalError:
-    return _unwritable(
-        home,
-        f"ConfigMap {name} is gone",
-        "nobody can go on with the run: delete what asked for it, and create another",
-    )
+    return _unwritable(home, f"ConfigMap {name} is gone", _NO_WAY_ON)
+
+
+def _damaged(home: Home, what: str) -> JournalError:
+    return _unwritable(home, f"somebody changed it ({what})", _NO_WAY_ON)

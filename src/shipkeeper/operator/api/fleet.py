@@ -1,5 +1,6 @@
-"""How nodes are taken out of service and put back: what every kind that does so may ask for."""
+"""How nodes are taken out of service and put back: what kinds that do so may ask for, and tell."""
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -10,12 +11,15 @@ from shipkeeper.operator.api.fields import (
     Count,
     Duration,
     LabelKey,
+    Name,
     Query,
     Rule,
     Seconds,
     Selector,
+    Text,
     Url,
 )
+from shipkeeper.operator.api.reference import ObjectRef
 
 
 class Deadline(KubeStruct, frozen=True, kw_only=True):
@@ -167,3 +171,68 @@ class Volumes(KubeStruct, frozen=True, kw_only=True):
         Literal["fail", "continue"],
         Meta(description="fail: put the node back in service; continue: work on it all the same."),
     ] = "fail"
+
+
+class FleetSpec(KubeStruct, frozen=True, kw_only=True):
+    """What may be asked for of every work on one node after another."""
+
+    paused: Annotated[
+        bool, Meta(description="Begin no further node; those under way are finished.")
+    ] = False
+    drain: Annotated[Drain, Meta(description="What a drain may do to pods.")] = Drain()
+    pace: Annotated[Pace, Meta(description="How many nodes at once.")] = Pace()
+    order: Annotated[Order, Meta(description="Which nodes go first.")] = Order()
+    gates: Annotated[Gates, Meta(description="What must hold between groups of nodes.")] = Gates()
+    volumes: Annotated[Volumes, Meta(description="How long volumes may take.")] = Volumes()
+    windows: Annotated[
+        tuple[Name, ...],
+        Meta(
+            description="MaintenanceWindows: nodes are begun while one of them is open.",
+            max_length=16,
+        ),
+    ] = ()
+    ready_timeout: Annotated[
+        Duration, Meta(description="How long a node may take to come back.")
+    ] = "10m"
+
+
+class NodeCount(KubeStruct, frozen=True, kw_only=True):
+    """How many nodes a maintenance is about, and how they stand."""
+
+    total: int = 0
+    done: int = 0
+    failed: int = 0
+    refused: int = 0
+
+
+class NodeTrouble(KubeStruct, frozen=True, kw_only=True):
+    """A node that failed or was refused, and why."""
+
+    node: str
+    message: Text = ""
+
+
+class FleetStatus(KubeStruct, frozen=True, kw_only=True):
+    """How a run over nodes stands."""
+
+    observed_generation: Annotated[
+        int, Meta(description="The generation of the spec that this is about.")
+    ] = 0
+    message: Annotated[str, Meta(description="Why it stands so, in a sentence.")] = ""
+    progress: Annotated[str, Meta(description="Nodes that are done, of all: 3/12.")] = ""
+    nodes: Annotated[NodeCount, Meta(description="How the nodes stand.")] = NodeCount()
+    under_way: Annotated[
+        tuple[str, ...], Meta(description="Nodes that were begun and are not done.")
+    ] = ()
+    troubles: Annotated[
+        tuple[NodeTrouble, ...], Meta(description="Nodes that failed or were refused, the first.")
+    ] = ()
+    run: Annotated[str, Meta(description="The name of the run, as it stands on nodes.")] = ""
+    plan_in: Annotated[
+        tuple[ObjectRef, ...], Meta(description="The ConfigMaps with a plan too large for here.")
+    ] = ()
+    journal: Annotated[
+        ObjectRef | None, Meta(description="The ConfigMap in which the run's journal begins.")
+    ] = None
+    started_at: Annotated[datetime | None, Meta(description="When its first step began.")] = None
+    finished_at: Annotated[datetime | None, Meta(description="When it ended.")] = None

@@ -1,16 +1,14 @@
 """NodeMaintenance: what may be asked for, and what is told of it."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.operator.api.conditions import StatusCondition
-from shipkeeper.operator.api.fields import Duration, Name, NamespaceName, Rule, Selector, Text
-from shipkeeper.operator.api.fleet import Drain, Gates, Order, Pace, Volumes
+from shipkeeper.operator.api.fields import Duration, Name, NamespaceName, Rule, Selector
+from shipkeeper.operator.api.fleet import FleetSpec, FleetStatus
 from shipkeeper.operator.api.kind import Column, Kind
-from shipkeeper.operator.api.reference import ObjectRef
 
 
 class Targets(KubeStruct, frozen=True, kw_only=True):
@@ -98,7 +96,7 @@ class Action(KubeStruct, frozen=True, kw_only=True):
     pod: Annotated[PodWork | None, Meta(description="Work on the host through a pod.")] = None
 
 
-class NodeMaintenanceSpec(KubeStruct, frozen=True, kw_only=True):
+class NodeMaintenanceSpec(FleetSpec, frozen=True, kw_only=True):
     """What is to be done to which nodes. Once a run has begun, only paused may be changed."""
 
     RULES: ClassVar = (
@@ -110,57 +108,20 @@ class NodeMaintenanceSpec(KubeStruct, frozen=True, kw_only=True):
 
     nodes: Annotated[Targets, Meta(description="Which nodes.")]
     action: Annotated[Action, Meta(description="What is done to each of them, once drained.")]
-    drain: Annotated[Drain, Meta(description="What a drain may do to pods.")] = Drain()
-    pace: Annotated[Pace, Meta(description="How many nodes at once.")] = Pace()
-    order: Annotated[Order, Meta(description="Which nodes go first.")] = Order()
-    gates: Annotated[Gates, Meta(description="What must hold between groups of nodes.")] = Gates()
-    volumes: Annotated[Volumes, Meta(description="How long volumes may take.")] = Volumes()
-    windows: Annotated[
-        tuple[Name, ...],
-        Meta(
-            description="MaintenanceWindows: nodes are begun while one of them is open.",
-            max_length=16,
-        ),
-    ] = ()
     if_work_fails: Annotated[
         Literal["cordoned", "returned"],
         Meta(description="Whether a node whose work failed stays cordoned, or takes pods again."),
     ] = "cordoned"
     expect_reboot: Annotated[bool, Meta(description="See a new boot ID afterwards.")] = False
-    ready_timeout: Annotated[
-        Duration, Meta(description="How long a node may take to come back.")
-    ] = "10m"
-    paused: Annotated[
-        bool, Meta(description="Begin no further node; those under way are finished.")
-    ] = False
     approved: Annotated[
         bool | None,
         Meta(description="false: make the plan and wait; true: carry it out. Without it: at once."),
     ] = None
 
 
-class NodeCount(KubeStruct, frozen=True, kw_only=True):
-    """How many nodes a maintenance is about, and how they stand."""
-
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    refused: int = 0
-
-
-class NodeTrouble(KubeStruct, frozen=True, kw_only=True):
-    """A node that failed or was refused, and why."""
-
-    node: str
-    message: Text = ""
-
-
-class NodeMaintenanceStatus(KubeStruct, frozen=True, kw_only=True):
+class NodeMaintenanceStatus(FleetStatus, frozen=True, kw_only=True):
     """How a maintenance stands."""
 
-    observed_generation: Annotated[
-        int, Meta(description="The generation of the spec that this is about.")
-    ] = 0
     phase: Annotated[
         str,
         Meta(
@@ -168,27 +129,9 @@ class NodeMaintenanceStatus(KubeStruct, frozen=True, kw_only=True):
             "Incomplete, Blocked, Failed or Aborted."
         ),
     ] = ""
-    message: Annotated[str, Meta(description="Why it stands so, in a sentence.")] = ""
-    progress: Annotated[str, Meta(description="Nodes that are done, of all: 3/12.")] = ""
-    nodes: Annotated[NodeCount, Meta(description="How the nodes stand.")] = NodeCount()
-    under_way: Annotated[
-        tuple[str, ...], Meta(description="Nodes that were begun and are not done.")
-    ] = ()
-    troubles: Annotated[
-        tuple[NodeTrouble, ...], Meta(description="Nodes that failed or were refused, the first.")
-    ] = ()
-    run: Annotated[str, Meta(description="The name of the run, as it stands on nodes.")] = ""
     plan: Annotated[str, Meta(description="The plan, as `shipkeeper maintain plan` prints it.")] = (
         ""
     )
-    plan_in: Annotated[
-        tuple[ObjectRef, ...], Meta(description="The ConfigMaps with a plan too large for here.")
-    ] = ()
-    journal: Annotated[
-        ObjectRef | None, Meta(description="The ConfigMap in which the run's journal begins.")
-    ] = None
-    started_at: Annotated[datetime | None, Meta(description="When its first step began.")] = None
-    finished_at: Annotated[datetime | None, Meta(description="When it ended.")] = None
     conditions: Annotated[
         tuple[StatusCondition, ...],
         Meta(description="Accepted, Planned, Progressing and Succeeded."),

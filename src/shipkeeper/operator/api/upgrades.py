@@ -7,10 +7,9 @@ from msgspec import Meta
 
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.operator.api.conditions import StatusCondition
-from shipkeeper.operator.api.fields import Duration, Name, Rule, Text, unchanged
-from shipkeeper.operator.api.fleet import Drain, Gates, Order, Pace, Volumes
+from shipkeeper.operator.api.fields import Duration, Rule, Text, unchanged
+from shipkeeper.operator.api.fleet import FleetSpec, FleetStatus
 from shipkeeper.operator.api.kind import Column, Kind
-from shipkeeper.operator.api.maintenance import NodeCount, NodeTrouble
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.reports import FailOn, FindingCount, FoundThing
 
@@ -49,7 +48,7 @@ class ByProvider(KubeStruct, frozen=True, kw_only=True):
     ] = "1h"
 
 
-class ClusterUpgradeSpec(KubeStruct, frozen=True, kw_only=True):
+class ClusterUpgradeSpec(FleetSpec, frozen=True, kw_only=True):
     """Where to, and who does it. Once a run has begun, only paused may be changed."""
 
     RULES: ClassVar = (
@@ -79,9 +78,6 @@ class ClusterUpgradeSpec(KubeStruct, frozen=True, kw_only=True):
         PlanHash | None,
         Meta(description="The plan that may be carried out, by its hash (status.planHash)."),
     ] = None
-    paused: Annotated[
-        bool, Meta(description="Begin no further node; those under way are finished.")
-    ] = False
     fail_on: FailOn = "high"
     check_every: Annotated[
         Duration, Meta(description="How often it is checked and planned anew until it begins.")
@@ -89,21 +85,6 @@ class ClusterUpgradeSpec(KubeStruct, frozen=True, kw_only=True):
     no_backup: Annotated[
         bool, Meta(description="Resources need not be backed up first; do not warn of it.")
     ] = False
-    drain: Annotated[Drain, Meta(description="What a drain may do to pods.")] = Drain()
-    pace: Annotated[Pace, Meta(description="How many nodes at once.")] = Pace()
-    order: Annotated[Order, Meta(description="Which nodes go first.")] = Order()
-    gates: Annotated[Gates, Meta(description="What must hold between groups of nodes.")] = Gates()
-    volumes: Annotated[Volumes, Meta(description="How long volumes may take.")] = Volumes()
-    windows: Annotated[
-        tuple[Name, ...],
-        Meta(
-            description="MaintenanceWindows: nodes are begun while one of them is open.",
-            max_length=16,
-        ),
-    ] = ()
-    ready_timeout: Annotated[
-        Duration, Meta(description="How long a node may take to come back.")
-    ] = "10m"
 
 
 class RunningVersion(KubeStruct, frozen=True, kw_only=True):
@@ -123,12 +104,9 @@ class Blocker(KubeStruct, frozen=True, kw_only=True):
     remedy: Text = ""
 
 
-class ClusterUpgradeStatus(KubeStruct, frozen=True, kw_only=True):
+class ClusterUpgradeStatus(FleetStatus, frozen=True, kw_only=True):
     """What was found at the last look, the plan, and how its run stands."""
 
-    observed_generation: Annotated[
-        int, Meta(description="The generation of the spec that this is about.")
-    ] = 0
     phase: Annotated[
         str,
         Meta(
@@ -136,7 +114,6 @@ class ClusterUpgradeStatus(KubeStruct, frozen=True, kw_only=True):
             "Succeeded, Incomplete, Blocked, Failed or Aborted."
         ),
     ] = ""
-    message: Annotated[str, Meta(description="Why it stands so, in a sentence.")] = ""
     server_version: Annotated[
         str, Meta(description="What the API server ran at the last look.")
     ] = ""
@@ -161,25 +138,8 @@ class ClusterUpgradeStatus(KubeStruct, frozen=True, kw_only=True):
         tuple[ObjectRef, ...], Meta(description="The ConfigMaps with the whole report.")
     ] = ()
     plan: Annotated[str, Meta(description="The plan, as `shipkeeper upgrade plan` prints it.")] = ""
-    plan_in: Annotated[
-        tuple[ObjectRef, ...], Meta(description="The ConfigMaps with a plan too large for here.")
-    ] = ()
     plan_hash: Annotated[str, Meta(description="What approves exactly this plan.")] = ""
     checked_at: Annotated[datetime | None, Meta(description="When the last look was.")] = None
-    progress: Annotated[str, Meta(description="Nodes that are done, of all: 3/12.")] = ""
-    nodes: Annotated[NodeCount, Meta(description="How the nodes stand.")] = NodeCount()
-    under_way: Annotated[
-        tuple[str, ...], Meta(description="Nodes that were begun and are not done.")
-    ] = ()
-    troubles: Annotated[
-        tuple[NodeTrouble, ...], Meta(description="Nodes that failed or were refused, the first.")
-    ] = ()
-    run: Annotated[str, Meta(description="The name of the run, as it stands on nodes.")] = ""
-    journal: Annotated[
-        ObjectRef | None, Meta(description="The ConfigMap in which the run's journal begins.")
-    ] = None
-    started_at: Annotated[datetime | None, Meta(description="When its first step began.")] = None
-    finished_at: Annotated[datetime | None, Meta(description="When it ended.")] = None
     conditions: Annotated[
         tuple[StatusCondition, ...],
         Meta(description="Accepted, Checked, Clean, Planned, Progressing and Succeeded."),

@@ -65,7 +65,7 @@ class Teller(Voice):
             datetime.now(UTC),
             reason=reason,
             message=message,
-            condition=condition,
+            failing=condition,
         )
         if await write_status(self._scene.writer, _KIND, found, judged):
             await self.say(found, reason, message, is_warning=True)

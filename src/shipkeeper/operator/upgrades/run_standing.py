@@ -9,11 +9,18 @@ from shipkeeper.engine.history import RunHistory, StepState, read_history
 from shipkeeper.engine.journal import Entry, Outcome, RunRecord
 from shipkeeper.nodes.report import plan_line
 from shipkeeper.nodes.summary import summarise
-from shipkeeper.operator.api.conditions import StatusCondition, settled
+from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.upgrades import ClusterUpgradeStatus
 from shipkeeper.operator.backups.told import accepted, condition, whole
-from shipkeeper.operator.maintenance.standing import counted_nodes, spec_ignored, troubles_of
+from shipkeeper.operator.over_nodes import (
+    LONGEST,
+    counted_nodes,
+    progress,
+    spec_ignored,
+    troubles_of,
+    under_way,
+)
 from shipkeeper.operator.shown import ShownPlan
 from shipkeeper.operator.situation import ENDS, Phase, Situation
 from shipkeeper.upgrade.outlook import outlook_of
@@ -21,8 +28,6 @@ from shipkeeper.upgrade.outlook import outlook_of
 APPROVED = "approved"
 """The key of a plan's request with what it was approved by."""
 _OF_LOOKS = ("Checked", "Clean")
-_NAMED = 20
-_LONGEST = 1024
 
 
 def standing(
@@ -48,13 +53,13 @@ def standing(
         spec_ignored() if situation.is_spec_ignored else accepted(),
         *kept,
         condition("Planned", True, "Planned", plan_line(record.plan)),
-        *_progress(phase, situation, message, ended=ended),
+        *progress(phase, situation, message),
     )
     return msgspec.structs.replace(
         before,
         observed_generation=generation,
         phase=phase,
-        message=message[:_LONGEST],
+        message=message[:LONGEST],
         hops=outlook.hops if outlook else (),
         blockers=(),
         plan=shown.text,
@@ -62,29 +67,13 @@ def standing(
         plan_hash=str(record.began_with.request[APPROVED]),
         progress=f"{count.done}/{count.total}",
         nodes=count,
-        under_way=tuple(each.node for each in nodes if each.state == StepState.BEGUN)[:_NAMED],
+        under_way=under_way(nodes),
         troubles=troubles_of(nodes),
         run=record.id,
         journal=home,
         started_at=whole(entries[0].written_at) if entries and entries[0].written_at else None,
         finished_at=whole(record.finished_at) if ended and record.finished_at else None,
         conditions=settled(before.conditions, conditions, generation, now),
-    )
-
-
-def _progress(
-    phase: Phase, situation: Situation, message: str, *, ended: bool
-) -> tuple[StatusCondition, StatusCondition]:
-    is_going = not ended and situation.phase in (Phase.RUNNING, Phase.STOPPING)
-    succeeded = phase is Phase.SUCCEEDED if ended else "Unknown"
-    return (
-        condition("Progressing", is_going, "Ended" if ended else situation.reason, message),
-        condition(
-            "Succeeded",
-            succeeded,
-            str(phase) if ended else "NotEnded",
-            message if ended else "",
-        ),
     )
 
 
