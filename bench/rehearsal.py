@@ -33,8 +33,9 @@ BOUND = 0.15
 # Seconds that the work of a fleet takes at least; caps are drawn so that no run takes minutes.
 WORK_IN_ALL = 10
 # A cluster tells in whole seconds when a pod had a place and when it was Ready. Of pods that start
-# all at once each tells the same wrong number; those of a real fleet did not.
-PARTS = 4
+# at the same part of a second each tells the same wrong number; those of a real fleet started at
+# any. So a fleet comes up in parts, which begin evenly spread over the second.
+PARTS = 6
 
 
 class App(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,8 +187,8 @@ def bring_fleet_up(sandbox: Sandbox, fleet: Draw) -> tuple[str, ...]:
     names = sandbox.hollow.add_nodes(nodes)
     for part in range(1, PARTS + 1):
         manifests = list(_manifests(fleet, home, part / PARTS))
+        time.sleep((part / PARTS - time.time()) % 1)
         bring_up(sandbox, fleet.name, manifests, within=timedelta(minutes=3))
-        time.sleep(0.3)
     spare = NodeGroup(
         prefix=f"{fleet.name}-spare", labels=home, cpu="16", stops_after=fleet.stops_after
     )
