@@ -137,9 +137,10 @@ async def test_a_context_that_is_not_there_is_answered_with_those_that_are(files
         (b"clusters:\n- name: a\n  : {", "not YAML"),
         (b"just words", "Expected `object`"),
         (b"", "no current context is set"),
-        (b"\xff\xfe\x00binary", "decode"),
+        (b"\xff\xfe\x00binary", "not YAML"),
+        (b"[" * 100_000, "not YAML: nested deeper than 200 levels"),
     ],
-    ids=["broken", "words", "empty", "binary"],
+    ids=["broken", "words", "empty", "binary", "deep"],
 )
 async def test_a_file_that_is_no_kubeconfig_is_explained(
     tmp_path: Path, content: bytes, why: str

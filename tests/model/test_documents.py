@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipkeeper.model.documents import documents, objects_of
+from shipkeeper.model.documents import document, documents, objects_of
 
 ODD = {
     "deep": ("a: " + "[" * 1_000_000, "nested deeper than 200 levels in line 1"),
@@ -103,6 +103,15 @@ def test_other_encodings_are_read() -> None:
     assert found.value == {"a": "é"}
     (broken,) = documents(b"a: \xff\xfe\n")
     assert broken.error
+
+
+def test_a_text_of_one_document_has_one_value() -> None:
+    assert document("a: 1\n") == {"a": 1}
+    assert document("") is None
+    with pytest.raises(ValueError, match="a second document begins in line 3"):
+        document("a: 1\n---\nb: 1\n")
+    with pytest.raises(ValueError, match="node content in line 2"):
+        document("a: [")
 
 
 def test_lists_are_opened_however_they_hold_each_other() -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import yaml
 
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.impersonation import Impersonation
+from shipkeeper.model.documents import document
 
 _PATHS = frozenset({"certificate-authority", "client-certificate", "client-key", "tokenFile"})
 _DATA = frozenset({"certificate-authority-data", "client-certificate-data", "client-key-data"})
@@ -129,12 +129,14 @@ def _existing(path: Path, named_by: str) -> Path:
 
 def _read(path: Path) -> _File:
     try:
-        document = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
-        read = msgspec.convert(document or {}, _File)
-    except yaml.MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise _invalid([path], f"not YAML: {error.problem}{line}") from error
-    except (OSError, ValueError, yaml.YAMLError) as error:
+        value = document(path.read_bytes())
+    except OSError as error:
+        raise _invalid([path], str(error)) from error
+    except ValueError as error:
+        raise _invalid([path], f"not YAML: {error}") from error
+    try:
+        read = msgspec.convert(value or {}, _File)
+    except msgspec.ValidationError as error:
         raise _invalid([path], str(error).splitlines()[0]) from error
     for named in (*(read.clusters or ()), *(read.users or ())):
         _settle(named.settings or {}, named.name, path)

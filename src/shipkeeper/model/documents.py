@@ -1,6 +1,7 @@
 """The documents of a YAML stream, however odd: each is read, or it is told why it cannot be."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, cast
 
 import msgspec
@@ -109,6 +110,16 @@ def documents(text: str | bytes) -> Iterator[Document]:
             loader.dispose()
     except (yaml.YAMLError, UnicodeError) as error:
         yield Document(number=number, line=line, error=_words(error))
+
+
+def document(text: str | bytes) -> Any:
+    """The value of the only document, None without one; ValueError says why it cannot be read."""
+    found = list(islice(documents(text), 2))
+    if unreadable := next((each for each in found if each.error), None):
+        raise ValueError(unreadable.error)
+    if len(found) > 1:
+        raise ValueError(f"a second document begins in line {found[1].line}")
+    return found[0].value if found else None
 
 
 def _document(loader: Any, node: Any, number: int, line: int) -> Document:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import msgspec
-import yaml
 
+from shipkeeper.model.documents import document
 from shipkeeper.upgrade.check.evidence import ProgramArguments
 from shipkeeper.upgrade.component import Name
 from shipkeeper.upgrade.observe import ImagePod, component_of
@@ -17,8 +17,6 @@ _ONE_KUBELET_MAP = 24
 """The first minor whose kubeadm keeps the kubelets' settings without a minor in the name."""
 _Document = dict[str, Any]
 _Reader = Callable[[_Document, str], Iterable[ProgramArguments]]
-# Besides its own errors, the loader lets through those of values: of an impossible date, say.
-_NOT_YAML = (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError)
 _CONTROL_PLANE = {
     "apiServer": Name.API_SERVER,
     "controllerManager": Name.CONTROLLER_MANAGER,
@@ -184,8 +182,8 @@ def _gates(value: object) -> dict[str, bool]:
 def _mapping(text: str) -> _Document | None:
     """A YAML mapping, empty where nothing is given; None if it is no such thing."""
     try:
-        found: object = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
-    except _NOT_YAML:
+        found: object = document(text)
+    except ValueError:
         return None
     if found is None:
         return {}
