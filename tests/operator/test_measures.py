@@ -2,7 +2,6 @@
 
 import pytest
 
-from shipkeeper.operator import measures as module
 from shipkeeper.operator.measures import Measures
 
 
@@ -10,7 +9,7 @@ def test_a_kind_with_many_quick_reconciles_hides_no_slow_kind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = 0.0
-    monkeypatch.setattr(module.time, "perf_counter", lambda: now)
+    monkeypatch.setattr("shipkeeper.operator.measures.time.perf_counter", lambda: now)
     measures = Measures()
     for kind, seconds in [*[("MaintenanceWindow", 0.25)] * 200, ("Restore", 8.0)]:
         with measures.reconciling(kind):
