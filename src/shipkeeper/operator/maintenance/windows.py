@@ -28,13 +28,14 @@ class WindowReconciler:
     def __init__(self, scene: Scene, changed: Callable[[], None]) -> None:
         self._scene = scene
         self._changed = changed
+        self._known: dict[str, tuple[str, int]] = {}
 
     async def stop(self) -> None:
         """Nothing goes on beside."""
 
     async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
         """Tell whether a window is open, and look again when that changes."""
-        self._changed()
+        self._note(key, found)
         if found is None or found.metadata.deletion_timestamp is not None:
             return None
         before = msgspec.json.decode(found.status, type=MaintenanceWindowStatus)
@@ -44,6 +45,18 @@ class WindowReconciler:
         changes = [each for each in (status.opens_at, status.closes_at) if each and each > now]
         # Clocks are set, and a year is long for a timer.
         return min((*(each - now for each in changes), _A_DAY))
+
+    def _note(self, key: str, found: CustomObject | None) -> None:
+        """Tell that a window is not as it was; each status that is written comes back by the watch.
+
+        Only its spec is planned with: whether it is open is seen by the run itself.
+        """
+        before = self._known.pop(key, None)
+        now = (found.uid, found.metadata.generation) if found is not None else None
+        if now is not None:
+            self._known[key] = now
+        if now != before:
+            self._changed()
 
 
 def judge(
