@@ -3,21 +3,29 @@
 
     python bench/in_cluster.py [--json] [--nodes 2000] [--pods 20000] [--objects 500]
 
-Two replicas run as the ServiceAccount of the emitted manifests. A fifth of the resources are
-NodeMaintenances that wait for approval (each of them is planned on the whole cluster), the others
-are MaintenanceWindows. Then nothing changes for a while, and the requests of both replicas are
-counted in the audit log; at last the leader is killed with SIGKILL. (A script named operator.py
-would stand in the place of Python's own module of that name.)
+Two replicas run as the ServiceAccount of the emitted manifests, and are given objects of each kind
+(operator_mix.py): all that these ask for is done, and some maintenances drain their nodes. All the
+while a MaintenanceWindow is created every second, and an onlooker sees how long it takes until its
+status is there. Then nothing changes for a while, and the requests of both replicas are counted in
+the audit log. At last the leader is killed with SIGKILL as yet another window is created.
+
+`memory_mb` is the most that was resident in one replica, as the kernel tells it (VmHWM);
+`reconcile_p99_seconds` is that of the slowest kind, by the operator's own metric;
+`answer_p99_seconds` and `failover_seconds` are from outside, until the status is there.
+(A script named operator.py would stand in the place of Python's own module of that name.)
 """
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,26 +33,37 @@ from typing import Any
 import msgspec
 import yaml
 
+import operator_mix as mix
+from shipkeeper.backup.opening import Place, create_repository
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reflector import Reflector
+from shipkeeper.kube.resources import REPLICA_SETS
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.version import Version
-from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE, NodeMaintenanceStatus
+from shipkeeper.operator.api.backups import BACKUP, BACKUP_REPOSITORY
+from shipkeeper.operator.api.kind import CustomObject, Kind
 from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from shipkeeper.operator.manifests import ManifestOptions, as_text, manifests
 from shipkeeper.operator.run import LEASE
 from shipkeeper.sandbox import workloads
 from shipkeeper.sandbox.assets import NEWEST
 from shipkeeper.sandbox.hollow import NodeGroup
+from shipkeeper.sandbox.rollout import apply, wait_ready
 from shipkeeper.sandbox.sandbox import Sandbox
-from world import KUBECTL, SHIPKEEPER, bench_sandbox, bring_up, count_requests, print_figures, say
+from world import KUBECTL, SHIPKEEPER, bench_sandbox, print_figures, say
 
 NAMESPACE = "shipkeeper-system"
 ACCOUNT = "shipkeeper-operator"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
-_REST = 60.0
+ALLOWED = ("backups", "restores", "access-reports", "certificate-reports")
+_APPS = 20
+_REST = 120.0
+_PROBE_EVERY = 1.0
+_TOLD_EVERY = 10.0
 _PORTS = (19_464, 19_465)
+_P99 = 'shipkeeper_operator_reconcile_seconds{kind="'
 
 
 class Replica:
@@ -75,20 +94,101 @@ class Replica:
                 raise SystemExit(f"never said {text!r}:\n{self._log.read_text()}")
             time.sleep(0.02)
 
+    def tail(self) -> str:
+        """The last that it said."""
+        return "\n".join(self._log.read_text().splitlines()[-20:])
+
     @property
-    def peak_mib(self) -> float:
-        """The most memory that was resident at a time."""
+    def peak_mb(self) -> float:
+        """The most memory that was resident at a time, in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         line = next(each for each in status.splitlines() if each.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
+        return int(line.split()[1]) * 1024 / 1e6
 
-    def quantile(self, share: str) -> float:
-        """A quantile of its reconciles' times."""
+    def p99(self) -> dict[str, float]:
+        """Within how many seconds 99 in 100 of its last reconciles of each kind were done."""
         command = ["curl", "-s", "--noproxy", "*", f"http://127.0.0.1:{self._port}/metrics"]
         answer = subprocess.run(command, capture_output=True, text=True, check=True)
-        start = f'shipkeeper_operator_reconcile_seconds{{quantile="{share}"}} '
-        line = next(each for each in answer.stdout.splitlines() if each.startswith(start))
-        return float(line.removeprefix(start))
+        lines = (each for each in answer.stdout.splitlines() if each.startswith(_P99))
+        found = (each.removeprefix(_P99) for each in lines if 'quantile="0.99"' in each)
+        return {each.split('"')[0]: float(each.split()[-1]) for each in found}
+
+
+class Onlooker:
+    """What somebody outside sees of all objects; its context follows them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._writer = Writer(connection)
+        self._following = {
+            kind.kind: Reflector(Reader(connection), kind.resource)
+            for kind in (*(each for each, _ in mix.MIX), BACKUP_REPOSITORY)
+        }
+
+    @asynccontextmanager
+    async def looking_on(self) -> AsyncGenerator[None]:
+        """Follow every kind."""
+        async with AsyncExitStack() as stack:
+            for each in self._following.values():
+                await stack.enter_async_context(each)
+            yield
+
+    async def create(self, wanted: Iterable[tuple[Kind[Any], str, dict[str, Any]]]) -> None:
+        """Ask for objects."""
+        for kind, name, spec in wanted:
+            body = {
+                "apiVersion": kind.api_version,
+                "kind": kind.kind,
+                "metadata": {"name": name},
+                "spec": spec,
+            }
+            await self._writer.create(kind.resource, body)
+
+    async def probe(self, name: str) -> float:
+        """How many seconds it takes until a new window is judged."""
+        began = time.monotonic()
+        spec = {"cron": "0 0 * * *", "length": "1h"}
+        await self.create([(MAINTENANCE_WINDOW, name, spec)])
+
+        def is_judged(objects: Mapping[str, CustomObject]) -> bool:
+            return name in objects and mix.standing(objects[name]).observed_generation > 0
+
+        await self._following[MAINTENANCE_WINDOW.kind].wait_for(is_judged)
+        took = time.monotonic() - began
+        await self._writer.delete(MAINTENANCE_WINDOW.resource, name)
+        return took
+
+    async def keep_probing(self, took: list[float]) -> None:
+        """Probe every second until cancelled."""
+        while True:
+            took.append(await self.probe(f"probe-{len(took)}"))
+            await asyncio.sleep(_PROBE_EVERY)
+
+    async def settled(self, count: int, replica: Replica) -> None:
+        """Return once so many objects are there, and all that they ask for is done."""
+        said_at = 0.0
+        while True:
+            now = Counter(
+                (kind, mix.is_settled(kind, each))
+                for kind, following in self._following.items()
+                for each in following.objects.values()
+                if not each.name.startswith("probe-")
+            )
+            done = sum(number for (_, is_settled), number in now.items() if is_settled)
+            if done >= count:
+                return
+            if replica.process.poll() is not None:
+                raise SystemExit(f"the leader ended:\n{replica.tail()}")
+            if time.monotonic() - said_at > _TOLD_EVERY:
+                said_at = time.monotonic()
+                left = ", ".join(
+                    f"{number} {kind}" for (kind, is_), number in now.items() if not is_
+                )
+                say(f"  {done} of {count} done, {replica.peak_mb:.0f} MB; left: {left}")
+            await asyncio.sleep(0.5)
+
+    def backup_of_everything(self) -> str:
+        """The id of the first Backup."""
+        return mix.standing(self._following[BACKUP.kind].objects["bench-0"]).id
 
 
 def main() -> None:
@@ -100,12 +200,8 @@ def main() -> None:
     parser.add_argument("--objects", type=int, default=500)
     arguments = parser.parse_args()
     with bench_sandbox(NEWEST) as sandbox, tempfile.TemporaryDirectory() as folder:
-        directory = Path(folder)
-        bring_cluster_up(sandbox, arguments.nodes, arguments.pods)
-        kubeconfig = asyncio.run(install(sandbox, directory))
-        found = asyncio.run(
-            observe(sandbox, kubeconfig, directory, arguments.nodes, arguments.objects)
-        )
+        asyncio.run(bring_cluster_up(sandbox, arguments.nodes, arguments.pods))
+        found = asyncio.run(measure(sandbox, Path(folder), arguments.nodes, arguments.objects))
     print_figures(
         {
             "kubernetes_version": NEWEST,
@@ -118,37 +214,136 @@ def main() -> None:
     )
 
 
-def bring_cluster_up(sandbox: Sandbox, nodes: int, pods: int) -> None:
+def to(sandbox: Sandbox) -> ConnectionOptions:
+    """The administrator's connection."""
+    return ConnectionOptions(kubeconfig=str(sandbox.kubeconfig))
+
+
+async def bring_cluster_up(sandbox: Sandbox, nodes: int, pods: int) -> None:
     """Nodes with pods on them."""
     say(f"{pods} pods on {nodes} nodes")
-    sandbox.hollow.add_nodes(NodeGroup(count=nodes, prefix="n", zones=3, cpu="4"))
+    began = time.monotonic()
+    group = NodeGroup(count=nodes, prefix="n", zones=3, cpu="4")
+    await asyncio.to_thread(sandbox.hollow.add_nodes, group)
+    say(f"  the nodes are there after {time.monotonic() - began:.0f} s")
     shape = workloads.PodShape(ready_after="1s", cpu="100m")
-    found = [workloads.namespace("fleet")]
-    for number in range(20):
+    wanted = [workloads.namespace("fleet")]
+    for number in range(_APPS):
         name = f"app-{number}"
-        found += [
-            workloads.replica_set(name, "fleet", replicas=pods // 20, shape=shape),
-            workloads.budget(
-                name, "fleet", {workloads.APP_LABEL: name}, max_unavailable=pods // 200
-            ),
+        labels = {workloads.APP_LABEL: name}
+        wanted += [
+            workloads.replica_set(name, "fleet", replicas=pods // _APPS, shape=shape),
+            workloads.budget(name, "fleet", labels, max_unavailable=max(pods // _APPS // 10, 1)),
         ]
-    bring_up(sandbox, "fleet", found, within=timedelta(minutes=30))
+    async with connect(to(sandbox)) as connection:
+        reader = Reader(connection)
+        await apply(reader, Writer(connection), wanted)
+        ready = 0
+        while ready < pods // _APPS * _APPS:
+            await asyncio.sleep(_TOLD_EVERY)
+            sets = (await reader.list(REPLICA_SETS, namespace="fleet")).items
+            ready = sum(each.status.ready_replicas for each in sets)
+            say(f"  {ready} pods are ready after {time.monotonic() - began:.0f} s")
+        await wait_ready(reader, "fleet", timeout=timedelta(minutes=10))
+
+
+async def measure(sandbox: Sandbox, directory: Path, nodes: int, objects: int) -> dict[str, Any]:
+    """Let two replicas work, rest, and hand over."""
+    kubeconfig = await install(sandbox, directory)
+    replicas = [Replica(kubeconfig, directory, _PORTS[0])]
+    try:
+        replicas[0].wait_for("leads")
+        replicas.append(Replica(kubeconfig, directory, _PORTS[1]))
+        replicas[1].wait_for("standing by")
+        async with connect(to(sandbox)) as connection:
+            onlooker = Onlooker(connection)
+            async with onlooker.looking_on():
+                return await observe(sandbox, onlooker, replicas, nodes, objects)
+    except BaseException:
+        for each in replicas:
+            say(each.tail())
+        raise
+    finally:
+        for each in replicas:
+            with suppress(ProcessLookupError):
+                each.process.kill()
+            each.process.wait()
+
+
+async def observe(
+    sandbox: Sandbox, onlooker: Onlooker, replicas: list[Replica], nodes: int, objects: int
+) -> dict[str, Any]:
+    """Every figure."""
+    leader, other = replicas
+    took = await work(onlooker, leader, nodes, objects)
+    p99 = leader.p99()
+    say(f"p99 of reconciles by kind: {json.dumps(p99)}")
+    rest = await requests_at_rest(sandbox)
+    killed = time.monotonic()
+    leader_peak = leader.peak_mb
+    leader.process.send_signal(signal.SIGKILL)
+    await onlooker.probe("after-death")
+    failover = time.monotonic() - killed
+    # The new leader reads all that the old one knew.
+    await asyncio.sleep(_REST / 4)
+    say(f"most resident: {leader_peak:.0f} MB, after the hand-over {other.peak_mb:.0f} MB")
+    return {
+        "memory_mb": round(max(leader_peak, other.peak_mb), 1),
+        "reconcile_p99_seconds": round(max(p99.values()), 3),
+        "answer_p99_seconds": round(took[int(len(took) * 0.99)], 3),
+        "answer_p50_seconds": round(took[len(took) // 2], 3),
+        "requests_per_second_at_rest": round(rest, 2),
+        "failover_seconds": round(failover, 1),
+    }
+
+
+async def work(onlooker: Onlooker, leader: Replica, nodes: int, objects: int) -> list[float]:
+    """Have everything done; how long the probes took meanwhile, sorted."""
+    began, took = time.monotonic(), list[float]()
+    probing = asyncio.create_task(onlooker.keep_probing(took))
+    first = list(mix.first(objects, nodes))
+    await onlooker.create(first)
+    await onlooker.settled(len(first) + 1, leader)
+    restores = list(mix.restores(objects, onlooker.backup_of_everything()))
+    await onlooker.create(restores)
+    await onlooker.settled(len(first) + 1 + len(restores), leader)
+    probing.cancel()
+    with suppress(asyncio.CancelledError):
+        await probing
+    say(f"everything is done after {time.monotonic() - began:.0f} s, {len(took)} probes")
+    return sorted(took)
+
+
+async def requests_at_rest(sandbox: Sandbox) -> float:
+    """How many requests a second both replicas send while nothing changes."""
+    with sandbox.audit_log.open("rb") as log:
+        # What was just told comes back by the watches.
+        await asyncio.sleep(_PROBE_EVERY * 5)
+        log.seek(0, os.SEEK_END)
+        await asyncio.sleep(_REST)
+        lines = [json.loads(each) for each in log if each.endswith(b"\n")]
+    sent = Counter(
+        f"{each['verb']} {each['requestURI'].split('?')[0]}"
+        for each in lines
+        if each["user"]["username"] == USER
+    )
+    for what, count in sent.most_common():
+        say(f"  at rest: {count:4} {what}")
+    return sent.total() / _REST
 
 
 async def install(sandbox: Sandbox, directory: Path) -> Path:
-    """Apply the manifests, without pods, and log in as the ServiceAccount."""
+    """Apply the manifests, without pods, and a repository; log in as the ServiceAccount."""
     options = ManifestOptions(
-        version=Version.parse(sandbox.version), image="shipkeeper:bench", lease=LEASE, replicas=0
+        version=Version.parse(sandbox.version),
+        image="shipkeeper:bench",
+        lease=LEASE,
+        replicas=0,
+        allowed=ALLOWED,
     )
-    await asyncio.to_thread(
-        subprocess.run,
-        [KUBECTL, f"--kubeconfig={sandbox.kubeconfig}", "apply", "--server-side", "-f", "-"],
-        input=as_text(manifests(options)),
-        text=True,
-        capture_output=True,
-        check=True,
-    )
-    async with connect(ConnectionOptions(kubeconfig=str(sandbox.kubeconfig))) as connection:
+    await kubectl(sandbox, as_text(manifests(options)))
+    await kubectl(sandbox, "\n---\n".join(map(json.dumps, await repository(directory))))
+    async with connect(to(sandbox)) as connection:
         path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
         body: dict[str, Any] = {
             "apiVersion": "authentication.k8s.io/v1",
@@ -165,75 +360,47 @@ async def install(sandbox: Sandbox, directory: Path) -> Path:
     return kubeconfig
 
 
-async def observe(
-    sandbox: Sandbox, kubeconfig: Path, directory: Path, nodes: int, objects: int
-) -> dict[str, Any]:
-    """Let two replicas work, rest, and hand over."""
-    leader = Replica(kubeconfig, directory, _PORTS[0])
-    leader.wait_for("leads")
-    other = Replica(kubeconfig, directory, _PORTS[1])
-    other.wait_for("standing by")
-    try:
-        began = time.monotonic()
-        async with connect(ConnectionOptions(kubeconfig=str(sandbox.kubeconfig))) as connection:
-            await create(connection, nodes, objects)
-            await settled(connection, objects // 5)
-        say(f"everything is planned after {time.monotonic() - began:.0f}s")
-        p99 = leader.quantile("0.99")
-        before = count_requests(sandbox.audit_log, USER)
-        await asyncio.sleep(_REST)
-        rest = (count_requests(sandbox.audit_log, USER) - before) / _REST
-        peak = max(leader.peak_mib, other.peak_mib)
-        killed = time.monotonic()
-        leader.process.send_signal(signal.SIGKILL)
-        other.wait_for("leads")
-        failover = time.monotonic() - killed
-    finally:
-        for each in (leader, other):
-            with suppress(ProcessLookupError):
-                each.process.kill()
-            each.process.wait()
-    return {
-        "memory_mb": round(peak * 1.048576, 1),
-        "reconcile_p99_seconds": round(p99, 3),
-        "requests_per_second_at_rest": round(rest, 2),
-        "failover_seconds": round(failover, 1),
-    }
-
-
-async def create(connection: Connection, nodes: int, objects: int) -> None:
-    """Create every resource."""
-    writer = Writer(connection)
-    for number in range(objects):
-        is_maintenance = number % 5 == 0
-        kind = NODE_MAINTENANCE if is_maintenance else MAINTENANCE_WINDOW
-        first = number % max(nodes - 20, 1) + 1
-        names = [f"n-{each}" for each in range(first, min(first + 20, nodes + 1))]
-        maintenance = {"nodes": {"names": names}, "action": {"wait": "1s"}, "approved": False}
-        window = {"cron": f"{number % 60} {number % 24} * * *", "length": "1h"}
-        await writer.create(
-            kind.resource,
-            {
-                "apiVersion": kind.api_version,
-                "kind": kind.kind,
-                "metadata": {"name": f"bench-{number}"},
-                "spec": maintenance if is_maintenance else window,
-            },
+async def kubectl(sandbox: Sandbox, manifests: str) -> None:
+    """Apply manifests; those of kinds that are just defined are tried again."""
+    command = [KUBECTL, f"--kubeconfig={sandbox.kubeconfig}", "apply", "--server-side", "-f", "-"]
+    for is_last in (False, False, False, True):
+        done = await asyncio.to_thread(
+            subprocess.run, command, input=manifests, text=True, capture_output=True, check=is_last
         )
-
-
-async def settled(connection: Connection, maintenances: int) -> None:
-    """Return once every maintenance waits for approval."""
-    reader = Reader(connection)
-    while True:
-        listing = await reader.list(NODE_MAINTENANCE.resource)
-        waiting = sum(
-            msgspec.json.decode(each.status, type=NodeMaintenanceStatus).phase == "AwaitingApproval"
-            for each in listing.items
-        )
-        if waiting == maintenances:
+        if done.returncode == 0:
             return
-        await asyncio.sleep(1)
+        await asyncio.sleep(2)
+
+
+async def repository(directory: Path) -> list[dict[str, Any]]:
+    """A repository in a folder: its keys in Secrets, and what declares it."""
+    place = Place(
+        url=str(directory / "repository"),
+        key=str(directory / "writer.key"),
+        identity=str(directory / "reader.age"),
+    )
+    await create_repository(place, ())
+    secrets = {
+        name: {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": NAMESPACE},
+            "stringData": {file: (directory / file).read_text()},
+        }
+        for name, file in (("writer", "writer.key"), ("reader", "reader.age"))
+    }
+    spec = {
+        "url": place.url,
+        "keySecret": {"name": "writer"},
+        "identitySecret": {"name": "reader"},
+    }
+    declared = {
+        "apiVersion": BACKUP_REPOSITORY.api_version,
+        "kind": BACKUP_REPOSITORY.kind,
+        "metadata": {"name": mix.REPOSITORY},
+        "spec": spec,
+    }
+    return [*secrets.values(), declared]
 
 
 if __name__ == "__main__":

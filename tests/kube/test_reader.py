@@ -85,6 +85,14 @@ async def test_lists_page_by_page_at_one_revision(
     assert int(listing.resource_version) >= newest
 
 
+async def test_keeps_only_what_is_wanted_of_each_page(reader: Reader, crowd: str) -> None:
+    wanted = {CROWD[0], CROWD[499], CROWD[500], CROWD[-1]}
+    listing = await reader.list(
+        CONFIG_MAPS, namespace=crowd, label_selector=MINE, keep=lambda each: each.name in wanted
+    )
+    assert {each.name for each in listing.items} == wanted
+
+
 @pytest.mark.parametrize("page", [2, 3])
 async def test_an_expired_page_starts_the_list_over(
     reader: Reader, crowd: str, proxy: FaultProxy, page: int

@@ -1,7 +1,8 @@
 """A policy put together from objects, wherever they were read. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import lru_cache
+from typing import Any, cast
 
 import msgspec
 
@@ -16,11 +17,63 @@ from shipkeeper.model.rbac import Binding, Role
 from shipkeeper.model.version import Version
 
 Manifest = dict[str, Any]
+# All of a pod's status that anybody here asks for, and of its spec what nobody does.
+_OF_STATUS = ("resourceClaimStatuses", "extendedResourceClaimStatus")
+_NOT_OF_SPEC = frozenset({"affinity", "tolerations", "topologySpreadConstraints"})
+_NOT_OF_CONTAINERS = frozenset(
+    {"livenessProbe", "readinessProbe", "resources", "startupProbe", "volumeMounts"}
+)
+_CONTAINERS = frozenset({"initContainers", "containers", "ephemeralContainers"})
+
+
+class _Pod(LooseObject, frozen=True, kw_only=True):
+    """A pod without what nobody asks for; what is equal in many pods is there once.
+
+    A large cluster has tens of thousands of pods, and those of one workload are nearly the same.
+    """
+
+    def __post_init__(self) -> None:
+        status = {key: self.status[key] for key in _OF_STATUS if key in self.status}
+        spec = {
+            key: _thin(key, value) for key, value in self.spec.items() if key not in _NOT_OF_SPEC
+        }
+        msgspec.structs.force_setattr(self, "status", status)
+        msgspec.structs.force_setattr(self, "spec", spec)
+
+
+def _thin(key: str, value: Any) -> Any:
+    """A part of a pod's spec."""
+    if key in _CONTAINERS and isinstance(value, list):
+        return [_without(_NOT_OF_CONTAINERS, each) for each in cast("list[Any]", value)]
+    if key == "volumes" and isinstance(value, list):
+        # Their names differ from pod to pod.
+        return [_without(frozenset(), each) for each in cast("list[Any]", value)]
+    return _shared(value)
+
+
+def _without(keys: frozenset[str], part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    found = cast("dict[str, Any]", part)
+    return {key: _shared(value) for key, value in found.items() if key not in keys}
+
+
+def _shared(value: Any) -> Any:
+    """A value; equal ones are the same object, which nobody may change."""
+    return _decoded(msgspec.json.encode(value)) if isinstance(value, dict | list) else value
+
+
+@lru_cache(maxsize=1024)
+def _decoded(text: bytes) -> Any:
+    return msgspec.json.decode(text)
+
+
 _TYPES: dict[str, type[KubeObject]] = {
     "Role": Role,
     "ClusterRole": Role,
     "RoleBinding": Binding,
     "ClusterRoleBinding": Binding,
+    "Pod": _Pod,
 }
 _BY_KIND = {(each.group, each.kind): each for each in EVERY_KIND}
 _USUAL = ("Node", "RBAC")
@@ -119,9 +172,7 @@ def with_hosts(policy: Policy, pods: Iterable[Manifest], files: Mapping[str, str
     """The policy with the static pods of hosts, and the chain that the API server's files give."""
     kind = kinds.POD
     added = tuple(
-        msgspec.convert(_in_kube_system(pod), type=LooseObject)
-        for pod in pods
-        if kind_of(pod) is kind
+        msgspec.convert(_in_kube_system(pod), type=_Pod) for pod in pods if kind_of(pod) is kind
     )
     servers = api_server_pods(added)
     known = msgspec.structs.replace(policy, pods=(*policy.pods, *added))

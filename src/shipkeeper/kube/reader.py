@@ -1,6 +1,6 @@
 """Reading objects: what an observer may do, and nothing else."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -71,9 +71,11 @@ class Reader:
         label_selector: str = "",
         field_selector: str = "",
         at_hand: bool = False,
+        keep: Callable[[T], bool] | None = None,
     ) -> Listing[T]:
         """Every object that the selectors match, page by page, at one revision.
 
+        Those that are not to be kept are let go of with their page.
         With `at_hand` it may be a revision of a moment ago, which the server need not ask etcd for.
         When the server no longer keeps the revision of the first page (410), it starts over and
         asks for everything in one piece, which cannot expire half way.
@@ -82,11 +84,12 @@ class Reader:
         page_type: type[ObjectList[T]] = ObjectList[resource.type]
         if at_hand:
             query["resourceVersion"] = "0"
-            return _joined([await self._fetch(path, page_type, query)])
+            return _joined([_kept(await self._fetch(path, page_type, query), keep)])
         try:
-            return _joined([page async for page in self._pages(path, query, page_type)])
+            pages = self._pages(path, query, page_type)
+            return _joined([_kept(page, keep) async for page in pages])
         except ExpiredError:
-            return _joined([await self._fetch(path, page_type, query)])
+            return _joined([_kept(await self._fetch(path, page_type, query), keep)])
 
     async def revision(
         self,
@@ -150,6 +153,12 @@ class Reader:
             return _decoder(type_).decode(body)
         except msgspec.DecodeError as error:
             raise MalformedAnswerError(RequestInfo.of("GET", path), error) from error
+
+
+def _kept(page: ObjectList[T], keep: Callable[[T], bool] | None) -> ObjectList[T]:
+    if keep is None:
+        return page
+    return msgspec.structs.replace(page, items=list(filter(keep, page.items or ())))
 
 
 def _joined(pages: Sequence[ObjectList[T]]) -> Listing[T]:

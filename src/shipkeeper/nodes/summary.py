@@ -1,5 +1,6 @@
 """The closing report of a drain or a maintenance: what became of each node."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -44,11 +45,11 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 def summarise(history: RunHistory) -> RunSummary:
     """Fold the steps of a run into a line for each node, in the plan's order."""
-    steps = [step for step in history.steps if step.target.startswith("node/")]
-    targets = dict.fromkeys(step.target for step in steps)
-    worked_on = tuple(
-        _node(target, [step for step in steps if step.target == target]) for target in targets
-    )
+    steps: defaultdict[str, list[StepHistory]] = defaultdict(list)
+    for step in history.steps:
+        if step.target.startswith("node/"):
+            steps[step.target].append(step)
+    worked_on = tuple(_node(target, own) for target, own in steps.items())
     refused = tuple(_refused(each) for each in history.verdicts if each.target.startswith("node/"))
     return RunSummary(
         run=history.id,

@@ -13,7 +13,11 @@ from shipkeeper.operator.scene import Scene
 
 
 class Journals:
-    """The journals of the objects of one kind, by UID."""
+    """The journals of the objects of one kind, by UID.
+
+    Of each there is one in this process: what a second one does not hear of is not on record to it,
+    and it may be asked for while it is being begun.
+    """
 
     def __init__(self, scene: Scene, kind: Kind[Any]) -> None:
         self._scene = scene
@@ -22,13 +26,11 @@ class Journals:
 
     async def find(self, found: CustomObject) -> ClusterLedger | None:
         """The journal of an object; None if none was begun."""
-        if found.uid not in self._known:
-            home = self.home(found)
-            loaded = await load_ledger(self._scene.reader, self._scene.writer, home)
-            if loaded is None:
-                return None
-            self._known[found.uid] = loaded
-        return self._known[found.uid]
+        known = self._known.get(found.uid)
+        if known is not None:
+            return known
+        loaded = await load_ledger(self._scene.reader, self._scene.writer, self.home(found))
+        return loaded and self._known.setdefault(found.uid, loaded)
 
     async def begin(self, found: CustomObject, plan: Plan) -> ClusterLedger:
         """Write down that a plan is to be carried out; ConflictError if there is one already."""
@@ -38,11 +40,11 @@ class Journals:
             cluster=await cluster_identity(self._scene.reader),
             plan=plan,
             started_at=datetime.now(UTC),
+            door="operator",
         )
         home = self.home(found)
         ledger = await begin_ledger(self._scene.reader, self._scene.writer, home, run)
-        self._known[found.uid] = ledger
-        return ledger
+        return self._known.setdefault(found.uid, ledger)
 
     def forget(self, uid: str) -> None:
         """Have it read anew, if it is asked for again."""

@@ -11,6 +11,7 @@ from shipkeeper.engine.exposition import Metric, Series, by_label, expose
 from shipkeeper.operator.api.kind import CustomObject
 
 _KEPT = 10_000
+_QUANTILES = (0.5, 0.9, 0.99)
 
 
 class _PhaseOnly(msgspec.Struct, frozen=True):
@@ -72,11 +73,6 @@ class Measures:
         """How many keys of a kind wait."""
         self._depths[kind] = depth
 
-    def quantile(self, share: float) -> float:
-        """The time, in seconds, within which this share of the last reconciles was done."""
-        took = sorted(each for kind in self._took.values() for each in kind)
-        return took[min(int(len(took) * share), len(took) - 1)] if took else 0.0
-
     def count(self, kind: str, objects: Mapping[str, CustomObject]) -> None:
         """Count the objects of a kind, whenever somebody asks, by their phases."""
         self._objects[kind] = objects
@@ -123,11 +119,7 @@ class Measures:
         )
 
     def _of_reconciling(self) -> tuple[Metric, ...]:
-        took = (
-            *(Series(self.quantile(share), {"quantile": str(share)}) for share in (0.5, 0.9, 0.99)),
-            Series(sum(self._spent.values()), suffix="_sum"),
-            Series(sum(self._reconciles.values()), suffix="_count"),
-        )
+        took = tuple(each for kind in sorted(self._took) for each in self._times(kind))
         return (
             _gauge(
                 "shipkeeper_operator_queue_depth",
@@ -146,9 +138,24 @@ class Measures:
             Metric(
                 name="shipkeeper_operator_reconcile_seconds",
                 type="summary",
-                help="How long reconciles took.",
+                help="How long reconciles took, by kind.",
                 series=took,
             ),
+        )
+
+    def _times(self, kind: str) -> tuple[Series, ...]:
+        """How long the reconciles of a kind took: quantiles of the last ones, and of all the sum.
+
+        Each kind by itself: a kind with many quick ones would hide that those of another are slow.
+        """
+        took, labels = sorted(self._took[kind]), {"kind": kind}
+        return (
+            *(
+                Series(took[int(len(took) * share)], {**labels, "quantile": str(share)})
+                for share in _QUANTILES
+            ),
+            Series(self._spent[kind], labels, suffix="_sum"),
+            Series(self._reconciles[kind], labels, suffix="_count"),
         )
 
 

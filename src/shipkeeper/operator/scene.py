@@ -30,7 +30,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     runs from (empty if unknown). `directory` is what its runs keep on this machine: nothing of that
     is needed by the next leader.
     `driven` are runs that this process carries out now, and whose lock is theirs. `heavy` has the
-    slots for pieces of work each of which may hold a whole cluster in memory.
+    slots for pieces of work each of which may take long and much memory; `whole` is held for the
+    seconds in which all pods of the cluster are in it.
     """
 
     connection: Connection
@@ -45,6 +46,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     say: Callable[[str], None]
     driven: set[str] = msgspec.field(default_factory=set[str])
     identities: Identities = msgspec.field(default_factory=Identities)
+    whole: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
     heavy: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(_HEAVY))
 
     @property

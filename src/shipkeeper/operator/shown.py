@@ -1,5 +1,6 @@
 """The text of a plan as an object's status shows it, or says where it is if it is long."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -48,7 +49,7 @@ class ShownPlans:
         known = self._known.get(uid)
         if known is not None and known[0] is record.plan:
             return known[1]
-        text = self._text(record.plan, record.started_at)
+        text = await asyncio.to_thread(self._text, record.plan, record.started_at)
         shown = await show(self._writer(), ledger.home, text)
         self._known[uid] = (record.plan, shown)
         return shown

@@ -11,7 +11,7 @@ from shipkeeper.backup.manifest import part, parts
 from shipkeeper.backup.selection import Selection
 from shipkeeper.backup.volumes.programs import Root
 from shipkeeper.backup.volumes.record import Volume, Way
-from shipkeeper.backup.volumes.world import KeptVolume, UsingPod, World
+from shipkeeper.backup.volumes.world import NO_DATA, KeptVolume, UsingPod, World, source_type
 from shipkeeper.model.node import Node
 
 KUBELET = "/var/lib/kubelet"
@@ -35,8 +35,6 @@ _COMMON = frozenset(
         "volumeMode",
     }
 )
-# What comes out of objects, or out of an image, and is made anew for each pod.
-_NO_DATA = frozenset({"configMap", "secret", "downwardAPI", "projected", "image"})
 _CLAIMS = frozenset({"persistentVolumeClaim", "ephemeral"})
 _NO_DIRECTORY = frozenset({"File", "FileOrCreate", "Socket", "CharDevice", "BlockDevice"})
 
@@ -172,8 +170,8 @@ class _Finder:
 
     def _inline(self, pod: UsingPod, spec: dict[str, Any]) -> Volume | None:
         name = spec["name"]
-        type_ = next((key for key in spec if key != "name"), "emptyDir")
-        if type_ in _NO_DATA | _CLAIMS:
+        type_ = source_type(spec)
+        if type_ in NO_DATA | _CLAIMS:
             return None
         is_named = _names_any([pod], ASKED, name)
         base = Volume(

@@ -1,7 +1,7 @@
 """What of a cluster tells which volumes it has and where they are."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +15,14 @@ from shipkeeper.model.base import KubeStruct
 from shipkeeper.model.meta import KubeObject
 from shipkeeper.model.node import Node
 from shipkeeper.model.storage import PersistentVolumeClaim
+
+# What comes out of objects, or out of an image, and is made anew for each pod.
+NO_DATA = frozenset({"configMap", "secret", "downwardAPI", "projected", "image"})
+
+
+def source_type(volume: Mapping[str, Any]) -> str:
+    """What a volume of a pod is made of."""
+    return next((key for key in volume if key != "name"), "emptyDir")
 
 
 class ContainerName(KubeStruct, frozen=True, kw_only=True):
@@ -47,6 +55,11 @@ class UsingPod(KubeObject, frozen=True, kw_only=True):
     def runs(self) -> bool:
         """Whether its volumes are mounted on its node."""
         return self.status.phase == "Running" and self.metadata.deletion_timestamp is None
+
+    @property
+    def has_data(self) -> bool:
+        """Whether any of its volumes may hold data of its own."""
+        return any(source_type(each) not in NO_DATA for each in self.spec.volumes)
 
     @property
     def claims(self) -> tuple[str, ...]:
@@ -86,7 +99,7 @@ SNAPSHOT_VERSIONS = ("v1", "v1beta1")
 
 
 class World(msgspec.Struct, frozen=True, kw_only=True):
-    """Pods, claims, volumes and nodes; `snapshot_classes` are by driver.
+    """Pods that have data, claims, volumes and nodes; `snapshot_classes` are by driver.
 
     `denied` are kinds that may not be read, `snapshot_version` is the version of the snapshot API
     that is served, empty for none.
@@ -109,16 +122,23 @@ class _Observer:
         self._reader = Reader(connection)
         self.denied: list[str] = []
 
-    async def those(self, resource: Resource[T], namespaces: Sequence[str]) -> list[T]:
+    async def those(
+        self,
+        resource: Resource[T],
+        namespaces: Sequence[str],
+        keep: Callable[[T], bool] | None = None,
+    ) -> list[T]:
         """Everything in some namespaces, or all; nothing where it may not be listed."""
         found: list[T] = []
         for namespace in namespaces or ("",):
             try:
-                found += (await self._reader.list(resource, namespace=namespace)).items
+                listed = await self._reader.list(resource, namespace=namespace, keep=keep)
             except ForbiddenError:
                 self.denied.append(resource.plural)
             except NotFoundError:
                 continue
+            else:
+                found += listed.items
         return found
 
     async def snapshot_classes(self) -> tuple[str, list[SnapshotClass]]:
@@ -141,7 +161,7 @@ async def observe(connection: Requests, selection: Selection) -> World:
     observer = _Observer(connection)
     places = selection.namespaces
     pods, claims, volumes, nodes, (version, classes) = await asyncio.gather(
-        observer.those(PODS, places),
+        observer.those(PODS, places, lambda pod: pod.has_data),
         observer.those(PERSISTENT_VOLUME_CLAIMS, places),
         observer.those(VOLUMES, ()),
         observer.those(NODES, ()),

@@ -1,7 +1,6 @@
 """Reconciling Restores: plan, wait for approval, run, and stop safely when deleted."""
 
 import asyncio
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -11,9 +10,8 @@ import msgspec
 from shipkeeper.backup.archive import open_archive
 from shipkeeper.backup.restore import permissions_of, prepare
 from shipkeeper.backup.selection import require_known_kinds
-from shipkeeper.engine.journal import JournalError, RunRecord
+from shipkeeper.engine.journal import JournalError
 from shipkeeper.engine.plan import Plan
-from shipkeeper.engine.session import cluster_identity
 from shipkeeper.errors import LockHeldError, ShipkeeperError, UsageError
 from shipkeeper.kube.access import require_permissions
 from shipkeeper.kube.errors import ConflictError, NotFoundError
@@ -37,7 +35,8 @@ from shipkeeper.operator.backups.restore_standing import (
 from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
-from shipkeeper.operator.ledger import ClusterLedger, Home, begin_ledger, load_ledger
+from shipkeeper.operator.journals import Journals
+from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.pace import Pace, Rests
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
@@ -64,7 +63,7 @@ class RestoreReconciler:
         self._queue = queue
         self._repositories = repositories
         self._plans: Errands[ClusterLedger] = Errands(queue.add, scene.heavy)
-        self._ledgers: dict[str, ClusterLedger] = {}
+        self._journals = Journals(scene, _KIND)
         self._drivers: dict[str, RestoreDriver] = {}
         self._rests: dict[str, tuple[float, Situation]] = {}
         self._shown: dict[str, tuple[Plan, Shown]] = {}
@@ -100,7 +99,7 @@ class RestoreReconciler:
             refused = UsageError(str(error), reason="Malformed", hint="mend spec")
             return await self._refuse(found, status, refused)
         try:
-            ledger = await self._ledger(found)
+            ledger = await self._begun(found)
             if ledger is None:
                 if left := self._refused_lately(found):
                     return left
@@ -119,13 +118,9 @@ class RestoreReconciler:
             return timedelta(0)
         return self._refused.left(_asked(found), asyncio.get_running_loop().time())
 
-    async def _ledger(self, found: CustomObject) -> ClusterLedger | None:
-        if found.uid not in self._ledgers:
-            loaded = await load_ledger(self._scene.reader, self._scene.writer, self._home(found))
-            if loaded is None:
-                return None
-            self._ledgers[found.uid] = loaded
-        return self._ledgers[found.uid]
+    async def _begun(self, found: CustomObject) -> ClusterLedger | None:
+        """The journal of a restore; nothing is asked for while its plan is being made."""
+        return None if self._plans.is_under_way(found) else await self._journals.find(found)
 
     async def _plan(self, found: CustomObject, spec: RestoreSpec) -> ClusterLedger:
         """Make a plan and write it down, if that is what is asked for still."""
@@ -137,17 +132,8 @@ class RestoreReconciler:
         prepared = await prepare(scene.connection, archive, opened.id, options)
         await require_permissions(scene.steady, permissions_of(prepared))
         await hold(scene.writer, _KIND, await as_it_is(scene.reader, _KIND, found))
-        run = RunRecord(
-            id=f"{prepared.plan.procedure}-{secrets.token_hex(4)}",
-            procedure=prepared.plan.procedure,
-            cluster=await cluster_identity(scene.reader),
-            plan=prepared.plan,
-            started_at=datetime.now(UTC),
-            door="operator",
-        )
-        ledger = await begin_ledger(scene.reader, scene.writer, self._home(found), run)
-        self._ledgers[found.uid] = ledger
-        await self._say(found, "Planned", f"run {run.id}")
+        ledger = await self._journals.begin(found, prepared.plan)
+        await self._say(found, "Planned", f"run {ledger.record.id}")
         return ledger
 
     async def _go_on(
@@ -231,7 +217,7 @@ class RestoreReconciler:
         del self._drivers[found.uid]
         error = driver.error
         if error is None or isinstance(error, JournalError):
-            self._ledgers.pop(found.uid, None)
+            self._journals.forget(found.uid)
             return Situation("Waiting", "Interrupted"), _GATHERING
         self._scene.complain(f"run {driver.ledger.record.id}", error)
         pause = _LOCK_AGAIN if isinstance(error, LockHeldError) else _LOOK_AGAIN
@@ -258,7 +244,7 @@ class RestoreReconciler:
             del self._drivers[found.uid]
             driver = None
         try:
-            ledger = None if status.finished_at else await self._ledger(found)
+            ledger = None if status.finished_at else await self._journals.find(found)
         except JournalError as error:
             return await self._say_stuck(found, status, error)
         if ledger is None or not ledger.record.is_unfinished or ledger.is_untouched:
@@ -350,23 +336,11 @@ class RestoreReconciler:
         return shown
 
     def _forget(self, uid: str) -> None:
-        self._ledgers.pop(uid, None)
+        self._journals.forget(uid)
         self._drivers.pop(uid, None)
         self._rests.pop(uid, None)
         self._shown.pop(uid, None)
         self._pace.forget(uid)
-
-    def _home(self, found: CustomObject) -> Home:
-        return Home(
-            namespace=self._scene.namespace,
-            name=f"restore-{found.uid}",
-            owner={
-                "apiVersion": _KIND.api_version,
-                "kind": _KIND.kind,
-                "name": found.name,
-                "uid": found.uid,
-            },
-        )
 
     async def _say(
         self, found: CustomObject, reason: str, message: str, *, is_warning: bool = False

@@ -34,11 +34,20 @@ async def plan_maintenance(
     names, selector = targets_of(spec)
     own = (scene.node,) if scene.node else ()
     options = options_of(spec, windows, own)
-    state, plan = await prepare(scene.connection, names, selector, options)
-    if not state.nodes:
+    async with scene.whole:
+        count, plan = await _prepared(scene, names, selector, options)
+    if not count:
         raise NothingCanBeDoneError("NoNodes", "no node is selected")
     if not plan.steps:
         raise NothingCanBeDoneError(*blockers_of(plan.verdicts))
+    return count, plan
+
+
+async def _prepared(
+    scene: Scene, names: tuple[str, ...], selector: str, options: MaintenanceOptions
+) -> tuple[int, Plan]:
+    """How many nodes there are, and their plan; the state that it was made from is let go of."""
+    state, plan = await prepare(scene.connection, names, selector, options)
     return len(state.nodes), plan
 
 

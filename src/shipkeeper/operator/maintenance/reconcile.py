@@ -74,7 +74,7 @@ class MaintenanceReconciler:
             return await self._declared.release(found)
         try:
             spec = _KIND.read(found)
-            ledger = await self._declared.journals.find(found) or self._planned(found, spec)
+            ledger = await self._begun(found) or self._planned(found, spec)
         except (UsageError, msgspec.DecodeError) as error:
             # Nothing comes of it until it, or a window, is another.
             await self._teller.reject(found, error)
@@ -91,6 +91,12 @@ class MaintenanceReconciler:
             is_paused=spec.paused,
             is_changed=asks_for_more(spec, ledger.record.began_with),
         )
+
+    async def _begun(self, found: CustomObject) -> ClusterLedger | None:
+        """The journal of a maintenance; nothing is asked for while its plan is being made."""
+        if self._plans.is_under_way(found):
+            return None
+        return await self._declared.journals.find(found)
 
     def _planned(self, found: CustomObject, spec: NodeMaintenanceSpec) -> ClusterLedger | None:
         """The journal with the plan, once it is made; None while it is being made."""

@@ -1,5 +1,6 @@
 """Telling how a NodeMaintenance stands: in its status, and in figures."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import msgspec
@@ -32,7 +33,9 @@ class Teller(Voice):
     async def tell(self, found: CustomObject, ledger: ClusterLedger, situation: Situation) -> None:
         """Tell how one stands that has a run."""
         record = ledger.record
-        judged = standing(
+        # In a thread: for thousands of nodes it takes a while, and others are to be looked at.
+        judged = await asyncio.to_thread(
+            standing,
             _status(found),
             found.metadata.generation,
             record,

@@ -28,22 +28,32 @@ class WindowReconciler:
     def __init__(self, scene: Scene, changed: Callable[[], None]) -> None:
         self._scene = scene
         self._changed = changed
+        self._known: dict[str, tuple[str, int, bool]] = {}
 
     async def stop(self) -> None:
         """Nothing goes on beside."""
 
     async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
         """Tell whether a window is open, and look again when that changes."""
-        self._changed()
         if found is None or found.metadata.deletion_timestamp is not None:
+            self._known.pop(key, None)
+            self._changed()
             return None
         before = msgspec.json.decode(found.status, type=MaintenanceWindowStatus)
         now = datetime.now(UTC)
         status = judge(found, before, now)
+        self._note(found, status)
         await write_status(self._scene.writer, _KIND, found, status)
         changes = [each for each in (status.opens_at, status.closes_at) if each and each > now]
         # Clocks are set, and a year is long for a timer.
         return min((*(each - now for each in changes), _A_DAY))
+
+    def _note(self, found: CustomObject, status: MaintenanceWindowStatus) -> None:
+        """Tell that a window is not as it was; a status that is written comes back by the watch."""
+        now = (found.uid, found.metadata.generation, status.is_open)
+        if self._known.get(found.key) != now:
+            self._known[found.key] = now
+            self._changed()
 
 
 def judge(

@@ -48,8 +48,9 @@ _AFTER_FAILURE = timedelta(minutes=5)
 
 async def look_at_access(scene: Scene, spec: AccessReportSpec) -> Findings:
     """Audit access as it is now; what may not be read is told as not checked."""
-    policy = await observe(scene.steady, EVERY_KIND)
-    return await asyncio.to_thread(audit, policy, with_system=spec.include_system)
+    async with scene.whole:
+        policy = await observe(scene.steady, EVERY_KIND)
+        return await asyncio.to_thread(audit, policy, with_system=spec.include_system)
 
 
 async def look_at_certificates(scene: Scene, spec: CertificateReportSpec) -> Findings:
