@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
+
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.kind import CEL_SINCE
 from shipkeeper.operator.grants import EXTRAS
@@ -40,8 +42,9 @@ def templates() -> dict[str, str]:
     options = ManifestOptions(
         version=CEL_SINCE, image="", lease=LEASE, namespace=_NAMESPACE, host_pods=_HOST_PODS
     )
+    looking = msgspec.structs.replace(options, host_pods="", read_only=True)
     usual = [each for each in permissions(options) if not _is_of_host_pods(each)]
-    rbac = _documents(usual)
+    rbac = _either(".Values.readOnly", _documents(permissions(looking)), _documents(usual))
     for name in EXTRAS:
         rbac += _when(f".Values.permissions.{camel(name)}", _documents(extra(options, name)))
     rbac += _when(".Values.hostPods.namespace", _documents(host_pods(options)))
@@ -69,6 +72,10 @@ def _documents(found: Iterable[Manifest]) -> str:
 
 def _when(value: str, text: str) -> str:
     return f"{{{{- if {value} }}}}\n{text}{{{{- end }}}}\n"
+
+
+def _either(value: str, text: str, otherwise: str) -> str:
+    return f"{{{{- if {value} }}}}\n{text}{{{{- else }}}}\n{otherwise}{{{{- end }}}}\n"
 
 
 def _kept(text: str) -> str:

@@ -4,15 +4,13 @@ import asyncio
 import base64
 import os
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from shipkeeper.backup.skip import OF_BACKUP_LABEL
 from shipkeeper.kube.reader import Reader
-from shipkeeper.kube.resources import NAMESPACES, Resource
+from shipkeeper.kube.resources import Resource
 from shipkeeper.model.meta import KubeObject
 from tests.cli.run import SHIPKEEPER
 from tests.operator.harbour import NAMESPACE, Harbour
@@ -58,8 +56,9 @@ class Deckhand:
             file = folder / "key" / name
             file.write_bytes(content)
             file.chmod(volume["secret"]["defaultMode"])
-        kubeconfig = await self._log_in(pod["spec"]["serviceAccountName"], folder / "kubeconfig")
-        environment = {"PATH": os.defpath, "KUBECONFIG": kubeconfig}
+        kubeconfig = folder / "kubeconfig"
+        await self._harbour.log_in(pod["spec"]["serviceAccountName"], kubeconfig)
+        environment = {"PATH": os.defpath, "KUBECONFIG": str(kubeconfig)}
         environment |= {each["name"]: str(folder) for each in container["env"]}
         for each in container.get("envFrom", ()):
             values = await self._secret(each["secretRef"]["name"])
@@ -116,21 +115,3 @@ class Deckhand:
     async def _secret(self, name: str) -> dict[str, bytes]:
         found = await self._reader.get_raw(_SECRETS, name, NAMESPACE)
         return {key: base64.b64decode(value) for key, value in found["data"].items()}
-
-    async def _log_in(self, account: str, path: Path) -> str:
-        answer = await self._harbour.connection.send(
-            "POST",
-            f"{NAMESPACES.path('', NAMESPACE)}/serviceaccounts/{account}/token",
-            body={"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}},
-        )
-        config = yaml.safe_load(self._harbour.sandbox.kubeconfig.read_text())
-        token = msgspec.json.decode(answer)["status"]["token"]
-        config["users"] = [{"name": account, "user": {"token": token}}]
-        for context in config["contexts"]:
-            context["context"]["user"] = account
-        return _write(path, yaml.safe_dump(config))
-
-
-def _write(path: Path, text: str) -> str:
-    path.write_text(text)
-    return str(path)

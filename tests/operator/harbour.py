@@ -124,7 +124,11 @@ class Harbour:
             found = tuple(each for each in found if each["kind"] != _DEFINITION)
         await self.kubectl("apply", "--server-side", "-f", "-", given=as_text(found))
         _defined[self.sandbox.name] = definitions
-        path = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{ACCOUNT}/token"
+        await self.log_in(ACCOUNT, self.kubeconfig)
+
+    async def log_in(self, account: str, kubeconfig: Path, namespace: str = NAMESPACE) -> None:
+        """Write a kubeconfig of a ServiceAccount, with a token of its own."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         body: dict[str, Any] = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
@@ -132,10 +136,10 @@ class Harbour:
         }
         answer = msgspec.json.decode(await self.connection.send("POST", path, body=body))
         config = yaml.safe_load(self.sandbox.kubeconfig.read_text())
-        config["users"] = [{"name": "operator", "user": {"token": answer["status"]["token"]}}]
+        config["users"] = [{"name": account, "user": {"token": answer["status"]["token"]}}]
         for context in config["contexts"]:
-            context["context"]["user"] = "operator"
-        self.kubeconfig.write_text(yaml.safe_dump(config))
+            context["context"]["user"] = account
+        await asyncio.to_thread(kubeconfig.write_text, yaml.safe_dump(config))
 
     def go_through(self, kubeconfig: Path) -> None:
         """Have replicas that start from now on reach the API server as a kubeconfig does."""

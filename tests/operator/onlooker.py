@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 Seen = dict[str, Any]
-_EVICTED = 'resource="pods",scope="resource",subresource="eviction"'
+_EVICTED = ('resource="pods"', 'subresource="eviction"', 'code="201"')
 
 
 class Onlooker:
@@ -53,8 +53,23 @@ def cordons(nodes: Iterator[Seen]) -> list[str]:
     return found
 
 
+def holders(leases: Iterator[Seen], name: str) -> list[str]:
+    """Who held the Lease of that name, one after the other; nobody is left out."""
+    found: list[str] = []
+    for lease in leases:
+        holder = lease["spec"].get("holderIdentity", "")
+        if lease["metadata"]["name"] == name and holder and holder not in found[-1:]:
+            found.append(holder)
+    return found
+
+
+def ended(pods: Iterator[Seen]) -> set[str]:
+    """The UIDs of the pods that were told to end, by an eviction or otherwise."""
+    return {pod["metadata"]["uid"] for pod in pods if "deletionTimestamp" in pod["metadata"]}
+
+
 def evicted(pods: Iterator[Seen]) -> set[str]:
-    """The UIDs of the pods that the eviction API ended."""
+    """The UIDs of the pods that the eviction API ended; API servers say so since v1.26."""
     return {
         pod["metadata"]["uid"]
         for pod in pods
@@ -68,5 +83,5 @@ def evictions(metrics: str) -> int:
     return sum(
         int(float(line.rpartition(" ")[2]))
         for line in metrics.splitlines()
-        if line.startswith("apiserver_request_total{") and _EVICTED in line and 'code="201"' in line
+        if line.startswith("apiserver_request_total{") and all(each in line for each in _EVICTED)
     )

@@ -12,8 +12,8 @@ from shipkeeper import __version__
 from shipkeeper.cli.schedule_flags import EmitFlags
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.kind import CustomObject
-from shipkeeper.operator.grants import EXTRAS
-from shipkeeper.operator.manifests import ManifestOptions, manifests
+from shipkeeper.operator.grants import EXTRAS, only_looks
+from shipkeeper.operator.manifests import ManifestOptions, manifests, permissions
 from shipkeeper.operator.measures import Measures
 from shipkeeper.operator.run import LEASE
 from tests.operator.helm import CHART, helm
@@ -81,6 +81,22 @@ def test_the_chart_and_the_command_say_the_same(version: str) -> None:
         assert found[key] == manifest, key
 
 
+def test_the_chart_and_the_command_say_the_same_of_one_that_only_looks() -> None:
+    looks = tuple(each for each in EXTRAS if only_looks(each))
+    options = ManifestOptions(
+        version=Version(1, 37, 2), image="", lease=LEASE, allowed=looks, read_only=True
+    )
+    expected = {each["metadata"]["name"]: each for each in permissions(options) if "rules" in each}
+    switches = [f"--set=permissions.{camel(each)}=true" for each in looks]
+    found = rendered("--set=readOnly=true", *switches).values()
+    assert {each["metadata"]["name"]: each for each in found if "rules" in each} == expected
+
+
+def camel(name: str) -> str:
+    first, *rest = name.split("-")
+    return first + "".join(map(str.capitalize, rest))
+
+
 def _values(section: str) -> list[str]:
     return list(yaml.safe_load((CHART / "values.yaml").read_text())[section])
 
@@ -124,6 +140,8 @@ def test_definitions_outlive_the_release_unless_told_otherwise() -> None:
         ("replicas=many", "replicas"),
         ("permissions.everything=true", "everything"),
         ("hostPods.namespace=Kube_System", "namespace"),
+        ("readOnly=true,permissions.restores=true", "restores"),
+        ("readOnly=true,hostPods.namespace=kube-system", "namespace"),
         ("image.repository=", "repository"),
         ("traces.endpoint=collector:4318", "endpoint"),
         ("traces.endpoint=https://me:secret@collector", "endpoint"),

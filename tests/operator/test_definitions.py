@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from shipkeeper.operator.api.contents import BackupJob
 from shipkeeper.operator.api.kind import GROUP, CustomObject, Kind
 from shipkeeper.operator.api.kinds import KINDS
 from shipkeeper.operator.backups.job_manifest import JobRequest, job_manifest
+from shipkeeper.operator.grants import EXTRAS
 from shipkeeper.operator.manifests import ManifestOptions, as_text, manifests
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import options_of
@@ -73,8 +75,10 @@ async def test_every_manifest_is_taken_by_both_ends_of_the_range(sandbox: Sandbo
         version=version,
         image="shipkeeper:test",
         lease="x",
-        allowed=("delete-pods", "surge", "other-tools"),
+        allowed=tuple(EXTRAS),
         host_pods="kube-system",
+        traces="http://collector.observability:4318",
+        trace_headers="collector-key",
         namespace="dry",
     )
     async with connect(options_of(sandbox)) as connection:
@@ -101,7 +105,9 @@ async def test_old_servers_take_objects_and_refuse_nonsense(oldest: Sandbox) -> 
                 assert await _refusal(writer, kind, good) == ""
             bads = list(spoilt(kind, GOOD[kind.kind]))
             said = await asyncio.gather(*(_refusal(writer, kind, bad.spec) for bad in bads))
-            assert sum(map(bool, said)) >= LEAST
+            refused = [each for each in zip(bads, said, strict=True) if each[1]]
+            assert len(refused) >= LEAST
+            assert [(bad, text) for bad, text in refused if not _is_helpful(bad, text)] == []
 
 
 def test_definitions_of_old_servers_hold_nothing_that_they_do_not_know() -> None:
@@ -109,6 +115,22 @@ def test_definitions_of_old_servers_hold_nothing_that_they_do_not_know() -> None
         assert b"x-kubernetes-validations" not in msgspec.json.encode(
             kind.definition(Version(1, 20, 2))
         )
+
+
+def test_every_field_says_what_it_is() -> None:
+    """As `kubectl explain` shows it; what every object has is explained by the API server."""
+    usual = {"apiVersion", "kind", "metadata"}
+    for kind in KINDS:
+        version = kind.definition(Version(1, 37, 2))["spec"]["versions"][0]
+        silent = set(_undescribed(version["schema"]["openAPIV3Schema"], ""))
+        assert silent == usual, kind.kind
+
+
+def _undescribed(schema: dict[str, Any], path: str) -> Iterator[str]:
+    for name, field in schema.get("items", schema).get("properties", {}).items():
+        if "description" not in field:
+            yield f"{path}{name}"
+        yield from _undescribed(field, f"{path}{name}.")
 
 
 def test_a_status_is_kept_as_it_was_written() -> None:

@@ -1,4 +1,7 @@
-"""The operator as pods of a real cluster: its image, its manifests, real kubelets and evictions."""
+"""The operator as pods of a real cluster: its image, its manifests, real kubelets and evictions.
+
+With SHIPKEEPER_EXHAUSTIVE=1 on the oldest version, too.
+"""
 
 import json
 import os
@@ -10,17 +13,18 @@ from typing import Any
 
 import pytest
 
-from shipkeeper.sandbox.assets import NEWEST
-from shipkeeper.sandbox.lab import Lab
+from shipkeeper.sandbox.assets import NEWEST, OLDEST
+from shipkeeper.sandbox.lab import Host, Lab
 from shipkeeper.sandbox.lab.images import BUSYBOX
+from shipkeeper.sandbox.lab.network import Switch
 from tests.cli.run import SHIPKEEPER
 from tests.lab import require_lab
 from tests.nodes.fleet.lab_user import eventually
 from tests.nodes.fleet.test_lab_maintenance import BUDGET, REPLICAS, Asker, boots, serving
 from tests.operator.harbour import KUBECTL, NAMESPACE
 from tests.operator.lab_bucket import ENDPOINT, URL, bucket_in
-from tests.operator.onlooker import Onlooker, cordons, evicted, evictions
-from tests.sandbox.lab.trace import Kubectl
+from tests.operator.onlooker import Onlooker, cordons, ended, evicted, evictions, holders
+from tests.sandbox.lab.trace import Kubectl, node
 from tests.store import s3
 
 pytestmark = pytest.mark.usefixtures("operator")
@@ -28,6 +32,8 @@ pytestmark = pytest.mark.usefixtures("operator")
 NAME = "shipkeeper-operator"
 USER = 65532
 WORK = "kube-system"
+REBOOT = {"pod": {"work": "reboot-always", "image": BUSYBOX, "namespace": WORK}}
+VERSIONS = (NEWEST, OLDEST) if os.environ.get("SHIPKEEPER_EXHAUSTIVE") else (NEWEST,)
 
 
 class Ship:
@@ -61,6 +67,18 @@ class Ship:
     def node_of(self, pod: str) -> str:
         """The node of one of the operator's pods."""
         return self.get("pod", pod, "-n", NAMESPACE)["spec"]["nodeName"]
+
+    @property
+    def free_worker(self) -> str:
+        """A worker that has none of the operator's pods."""
+        taken = {pod["spec"]["nodeName"] for pod in self.pods.values()}
+        workers = (host.name for host in self.lab.hosts if host.role == "worker")
+        return next(each for each in workers if each not in taken)
+
+    def restarts(self, pod: str) -> int:
+        """How often the container of one of the operator's pods was started again."""
+        (container,) = self.pods[pod]["status"]["containerStatuses"]
+        return container["restartCount"]
 
     def pid(self, pod: str) -> int:
         """The process of one of the operator's pods, as its host numbers it."""
@@ -121,12 +139,15 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr)  # noqa: T201
 
 
-@pytest.fixture(scope="module")
-def ship() -> Iterator[Ship]:
-    """A lab of its own: the newest version, whose namespaces enforce what pods may be."""
+@pytest.fixture(scope="module", params=VERSIONS)
+def ship(request: pytest.FixtureRequest) -> Iterator[Ship]:
+    """A lab of its own: in the newest version namespaces enforce what pods may be.
+
+    One of its three workers has none of the operator's pods.
+    """
     require_lab()
     name = f"ship-lab-{os.getpid()}"
-    made = Lab.up(name, NEWEST, tell, workers=2)
+    made = Lab.up(name, request.param, tell, workers=3)
     yield Ship(made)
     made.down()
 
@@ -137,6 +158,7 @@ def operator(ship: Ship) -> None:
     image = ship.lab.provide_shipkeeper(tell)
     words = (SHIPKEEPER, "operator", "manifests", "--image", image, "--host-pods", WORK)
     words += ("--allow", "backups", "--allow", "backup-jobs")
+    words += ("--kubernetes-version", ship.lab.version)
     made = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     ship.kubectl("apply", "--server-side", "-f", "-", stdin=made)
     try:
@@ -194,7 +216,8 @@ def test_a_leader_that_drains_itself_carries_on_elsewhere(ship: Ship, tmp_path: 
     assert ship.leader in ship.pods
     # The API server granted one eviction for each pod that went by one, and no other.
     granted = evictions(ship.kubectl("get", "--raw", "/metrics")) - before
-    assert granted == len(evicted(pods.seen)) >= REPLICAS
+    went = ended(pods.seen) if ship.lab.version == OLDEST else evicted(pods.seen)
+    assert granted == len(went) >= REPLICAS
     assert asker.fewest >= BUDGET
     assert not any(node["spec"].get("unschedulable") for node in ship.get("nodes")["items"])
 
@@ -202,11 +225,9 @@ def test_a_leader_that_drains_itself_carries_on_elsewhere(ship: Ship, tmp_path: 
 def test_the_other_goes_on_when_the_leader_is_killed(ship: Ship, tmp_path: Path) -> None:
     leader = ship.leader
     (other,) = (name for name in ship.pods if name != leader)
-    taken = {ship.node_of(leader), ship.node_of(other)}
-    (target,) = (host.name for host in ship.lab.hosts[1:] if host.name not in taken)
+    target, restarts = ship.free_worker, ship.restarts(leader)
     before, nodes = boots(ship.lab, target), Onlooker(ship.command, "nodes", tmp_path / "nodes")
-    reboot = {"work": "reboot-always", "image": BUSYBOX, "namespace": WORK}
-    ship.maintain("killed", nodes={"names": [target]}, action={"pod": reboot})
+    ship.maintain("killed", nodes={"names": [target]}, action=REBOOT)
     eventually(lambda: target in cordons(nodes.seen), ship.said)
     ship.lab.run(ship.node_of(leader), "kill", "-9", str(ship.pid(leader)))
     ship.succeeds("killed")
@@ -215,12 +236,65 @@ def test_the_other_goes_on_when_the_leader_is_killed(ship: Ship, tmp_path: Path)
     assert cordons(nodes.seen) == [target]
     assert boots(ship.lab, target) == before + 1
     # Its container was started again, and stands by.
-    eventually(lambda: has_restarted(ship.pods[leader]), ship.said)
+    eventually(lambda: ship.restarts(leader) > restarts, ship.said)
+    eventually(lambda: stands_by(ship, leader, other), ship.said)
 
 
-def has_restarted(pod: dict[str, Any]) -> bool:
-    (container,) = pod["status"]["containerStatuses"]
-    return container["restartCount"] == 1 and container["ready"]
+@pytest.mark.parametrize("what", ["power", "network"])
+def test_the_other_goes_on_when_the_leaders_host_is_gone_and_comes_back(
+    ship: Ship, tmp_path: Path, what: str
+) -> None:
+    """Without power it is silent; without network it goes on, and comes back in the midst of it."""
+    leader = ship.leader
+    (other,) = (name for name in ship.pods if name != leader)
+    host, target = ship.lab.host(ship.node_of(leader)), ship.free_worker
+    restarts = ship.restarts(leader)
+    before, nodes = boots(ship.lab, target), Onlooker(ship.command, "nodes", tmp_path / "nodes")
+    leases = Onlooker(ship.command, "leases", tmp_path / "leases")
+    ship.maintain(f"no-{what}", nodes={"names": [target]}, action=REBOOT)
+    eventually(lambda: target in cordons(nodes.seen), ship.said)
+    take_away(ship.lab, host, what)
+    try:
+        eventually(lambda: ship.leader == other, ship.said)
+        if what == "power":
+            ship.succeeds(f"no-{what}")
+    finally:
+        give_back(ship.lab, host, what)
+    ship.succeeds(f"no-{what}")
+    eventually(lambda: node(ship.kubectl, host.name) == (host.boot_id, True), ship.said)
+    if what == "power":
+        eventually(lambda: ship.restarts(leader) > restarts, ship.said)
+    eventually(lambda: stands_by(ship, leader, other), ship.said)
+    for each in (nodes, leases):
+        each.end()
+    assert cordons(nodes.seen) == [target]
+    assert boots(ship.lab, target) == before + 1
+    # Whoever came back took nothing back: one led after the other, each once.
+    assert [each.partition("_")[0] for each in holders(leases.seen, NAME)] == [leader, other]
+    told = ship.get("events", "--field-selector", f"involvedObject.name=no-{what}")["items"]
+    assert "Resumed" in {each["reason"] for each in told}
+
+
+def take_away(lab: Lab, host: Host, what: str) -> None:
+    if what == "power":
+        lab.cut_power(host.name)
+    else:
+        Switch(lab.layout.tag).unplug(host.name)
+
+
+def give_back(lab: Lab, host: Host, what: str) -> None:
+    if what == "power":
+        lab.power_on(host.name)
+    else:
+        plug = lab.inside("ip", "link", "set", host.name, "up")
+        subprocess.run(plug, check=True, timeout=30)
+
+
+def stands_by(ship: Ship, pod: str, leader: str) -> bool:
+    """Whether the last that a pod said of leading is that another does."""
+    said = ship.kubectl("logs", "-n", NAMESPACE, pod).splitlines()
+    (*_, last) = ("", *(line for line in said if line.endswith(" leads")))
+    return last.startswith(f"standing by: {leader}_")
 
 
 def test_jobs_save_volumes_and_have_their_limits(ship: Ship, tmp_path: Path) -> None:

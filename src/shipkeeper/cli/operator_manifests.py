@@ -6,7 +6,9 @@ from cyclopts import Parameter
 
 from shipkeeper import __version__
 from shipkeeper.cli.output import write
+from shipkeeper.errors import UsageError
 from shipkeeper.model.version import Version
+from shipkeeper.operator.grants import only_looks
 from shipkeeper.operator.manifests import ManifestOptions, as_text, definitions, manifests
 from shipkeeper.operator.run import LEASE
 
@@ -51,6 +53,9 @@ async def manifests_(
     trace_headers: Annotated[
         str, Parameter(help="The Secret whose key `headers` has the headers for that.")
     ] = "",
+    read_only: Annotated[
+        bool, Parameter(help="It reports and checks for upgrades, and may change nothing.")
+    ] = False,
     crds_only: Annotated[bool, Parameter(help="Only the CustomResourceDefinitions.")] = False,
 ) -> None:
     """Print what the operator needs in a cluster, for `kubectl apply --server-side -f -`."""
@@ -68,5 +73,20 @@ async def manifests_(
         host_pods=host_pods,
         traces=traces,
         trace_headers=trace_headers,
+        read_only=read_only,
     )
+    if read_only:
+        _require_looks_only(options)
     write(as_text(manifests(options)))
+
+
+def _require_looks_only(options: ManifestOptions) -> None:
+    writing = [f"--allow {each}" for each in options.allowed if not only_looks(each)]
+    if options.host_pods:
+        writing.append("--host-pods")
+    if writing:
+        raise UsageError(
+            f"--read-only does not go with {', '.join(writing)}: it is for writing",
+            reason="Contradiction",
+            hint="leave out one or the other",
+        )

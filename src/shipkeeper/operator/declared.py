@@ -28,8 +28,8 @@ class Teller(Protocol):
 
     async def tell(
         self, found: CustomObject, ledger: ClusterLedger, situation: Situation, /
-    ) -> None:
-        """Tell how one stands that has a run."""
+    ) -> str:
+        """Tell how one stands that has a run; returns why it stands so."""
         ...
 
     async def tell_stuck(self, found: CustomObject, error: ShipkeeperError, /) -> None:
@@ -42,6 +42,10 @@ class Teller(Protocol):
 
     async def say(self, found: CustomObject, reason: str, message: str, /) -> None:
         """Tell what happens."""
+        ...
+
+    async def ended(self, found: CustomObject, ledger: ClusterLedger, why: str, /) -> None:
+        """Tell that a run came to its end, and why to this one."""
         ...
 
     def vanished(self, name: str, /) -> None:
@@ -102,13 +106,12 @@ class DeclaredRuns:
         situation = stand.situation
         if is_changed:
             situation = msgspec.structs.replace(situation, is_spec_ignored=True)
-        await self._teller.tell(found, ledger, situation)
+        why = await self._teller.tell(found, ledger, situation)
         if stand.has_started:
             await self._teller.started(found, ledger)
         if asked.is_over:
             self._forget(found.uid)
-            outcome = str(ledger.record.outcome)
-            await self._teller.say(found, outcome, f"run {ledger.record.id} ended")
+            await self._teller.ended(found, ledger, why)
             self._runs.free()
         return stand.again
 

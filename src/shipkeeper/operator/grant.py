@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+_READS = frozenset({"get", "list", "watch"})
+
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """One rule of a role, and what it is for; over resources, or over `urls` that are none."""
@@ -14,6 +16,12 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     verbs: tuple[str, ...]
     names: tuple[str, ...] = ()
     why: str
+
+    @property
+    def reading(self) -> "Grant | None":
+        """What is left of it for somebody who may only look; None if that is nothing."""
+        verbs = tuple(each for each in self.verbs if each in _READS)
+        return msgspec.structs.replace(self, verbs=verbs) if verbs else None
 
     @property
     def rule(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Pure. Roles of namespaces come first: what is allowed in one namespace is not al
 
 from shipkeeper.nodes.outside import MEDIK8S_NAMESPACE
 from shipkeeper.operator.api.kind import GROUP
-from shipkeeper.operator.backups.grants import BACKUP_EXTRAS
+from shipkeeper.operator.backups.grants import BACKUP_EXTRAS, OWN_EXTRAS
 from shipkeeper.operator.grant import Grant
 from shipkeeper.operator.upgrades.grants import UPGRADE_EXTRAS
 
@@ -62,6 +62,13 @@ def events() -> tuple[Grant, ...]:
 def everywhere(plurals: tuple[str, ...]) -> tuple[Grant, ...]:
     """What it may do in the whole cluster, one group after the other."""
     return (*own_kinds(plurals), *nodes(), *departures(), *surroundings())
+
+
+def looking_on(plurals: tuple[str, ...]) -> tuple[Grant, ...]:
+    """The same of an operator that only looks: it writes nothing but how objects of ours stand."""
+    follow, _, tell = own_kinds(plurals)
+    reading = (each.reading for each in (*nodes(), *departures(), *surroundings()))
+    return (follow, tell, *(each for each in reading if each is not None))
 
 
 def own_kinds(plurals: tuple[str, ...]) -> tuple[Grant, ...]:
@@ -166,6 +173,11 @@ def surroundings() -> tuple[Grant, ...]:
             why="see whether other tools hold a node",
         ),
     )
+
+
+def only_looks(extra: str) -> bool:
+    """Whether one of the `EXTRAS` is of use to an operator that only looks."""
+    return all(each.reading == each for each in EXTRAS[extra]) and extra not in OWN_EXTRAS
 
 
 # What only some maintenances need; whoever installs the operator says which of it is allowed.

@@ -38,6 +38,7 @@ class ManifestOptions(msgspec.Struct, frozen=True, kw_only=True):
     `allowed` names what it may do beside the usual (`grants.EXTRAS`); `host_pods` is the namespace
     in which it may start privileged pods, empty for none. `traces` is the URL of who receives its
     traces, empty for nobody, and `trace_headers` the Secret whose key `headers` lets them in.
+    One that is `read_only` reports and checks for upgrades, and may write nothing but what it says.
     """
 
     version: Version
@@ -50,6 +51,7 @@ class ManifestOptions(msgspec.Struct, frozen=True, kw_only=True):
     host_pods: str = ""
     traces: str = ""
     trace_headers: str = ""
+    read_only: bool = False
 
 
 def manifests(options: ManifestOptions) -> tuple[Manifest, ...]:
@@ -81,11 +83,13 @@ def permissions(options: ManifestOptions) -> tuple[Manifest, ...]:
 
 def _permissions(options: ManifestOptions) -> Iterator[Manifest]:
     plurals = tuple(kind.plural for kind in KINDS)
-    yield from _bound(options, "", grants.everywhere(plurals))
+    usual = grants.looking_on if options.read_only else grants.everywhere
+    yield from _bound(options, "", usual(plurals))
     for name in options.allowed:
         yield from extra(options, name)
     yield from _bound(options, options.namespace, grants.own_namespace(options.lease))
-    yield from _bound(options, NAMESPACE, grants.cluster_lock(NAME), suffix="-lock")
+    if not options.read_only:
+        yield from _bound(options, NAMESPACE, grants.cluster_lock(NAME), suffix="-lock")
     yield from _bound(options, "default", grants.events(), suffix="-events")
     if options.host_pods:
         yield from host_pods(options)

@@ -2,10 +2,21 @@
 
 from typing import Any
 
+from shipkeeper.engine.journal import Outcome
 from shipkeeper.operator.api.kind import CustomObject, Kind
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import tell_event
+
+
+def end_of(ledger: ClusterLedger, why: str) -> tuple[str, str]:
+    """How a run ended, and the same in a sentence."""
+    return str(ledger.record.outcome), f"run {ledger.record.id} ended: {why}"
+
+
+def is_bad_end(ledger: ClusterLedger) -> bool:
+    """Whether somebody should look at how a run ended."""
+    return ledger.record.outcome not in (Outcome.SUCCEEDED, Outcome.ABORTED)
 
 
 class Voice:
@@ -22,6 +33,10 @@ class Voice:
         self._scene.say(f"{self._kind.kind} {found.name}: {reason}: {message}")
         writer = self._scene.writer
         await tell_event(writer, self._kind, found, reason, message, is_warning=is_warning)
+
+    async def ended(self, found: CustomObject, ledger: ClusterLedger, why: str) -> None:
+        """Tell that a run came to its end, and why to this one."""
+        await self.say(found, *end_of(ledger, why), is_warning=is_bad_end(ledger))
 
     async def started(self, found: CustomObject, ledger: ClusterLedger) -> None:
         """Tell that a run is begun, or gone on with."""

@@ -196,20 +196,20 @@ class FleetSpec(KubeStruct, frozen=True, kw_only=True):
     ] = "10m"
 
 
-class NodeCount(KubeStruct, frozen=True, kw_only=True):
+class NodeCount(KubeStruct, frozen=True, kw_only=True, omit_defaults=False):
     """How many nodes a maintenance is about, and how they stand."""
 
-    total: int = 0
-    done: int = 0
-    failed: int = 0
-    refused: int = 0
+    total: Annotated[int, Meta(description="All of them.")] = 0
+    done: Annotated[int, Meta(description="Worked on, and back in service.")] = 0
+    failed: Annotated[int, Meta(description="Their work failed, or did not come to its end.")] = 0
+    refused: Annotated[int, Meta(description="Not to be drained; nothing was done to them.")] = 0
 
 
 class NodeTrouble(KubeStruct, frozen=True, kw_only=True):
     """A node that failed or was refused, and why."""
 
-    node: str
-    message: Text = ""
+    node: Annotated[str, Meta(description="The node.")]
+    message: Annotated[Text, Meta(description="Why it failed or was refused, and what helps.")] = ""
 
 
 class FleetStatus(KubeStruct, frozen=True, kw_only=True):

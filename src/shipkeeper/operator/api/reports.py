@@ -45,24 +45,24 @@ class CertificateReportSpec(KubeStruct, frozen=True, kw_only=True):
     suspend: Annotated[bool, Meta(description="Look no more for now.")] = False
 
 
-class FindingCount(KubeStruct, frozen=True, kw_only=True):
+class FindingCount(KubeStruct, frozen=True, kw_only=True, omit_defaults=False):
     """How many findings there are of each severity, and what was not looked at."""
 
-    critical: int = 0
-    high: int = 0
-    medium: int = 0
-    low: int = 0
-    unchecked: int = 0
+    critical: Annotated[int, Meta(description="Findings of severity critical.")] = 0
+    high: Annotated[int, Meta(description="Findings of severity high.")] = 0
+    medium: Annotated[int, Meta(description="Findings of severity medium.")] = 0
+    low: Annotated[int, Meta(description="Findings of severity low.")] = 0
+    unchecked: Annotated[int, Meta(description="What may not be read, or did not answer.")] = 0
 
 
 class FoundThing(KubeStruct, frozen=True, kw_only=True):
     """One finding."""
 
-    rule: str
-    severity: str
-    target: str = ""
-    message: Text = ""
-    remedy: Text = ""
+    rule: Annotated[str, Meta(description="The rule that found it.")]
+    severity: Annotated[str, Meta(description="critical, high, medium or low.")]
+    target: Annotated[str, Meta(description="What it is about.")] = ""
+    message: Annotated[Text, Meta(description="What is wrong.")] = ""
+    remedy: Annotated[Text, Meta(description="What helps.")] = ""
 
 
 class ReportStatus(KubeStruct, frozen=True, kw_only=True):

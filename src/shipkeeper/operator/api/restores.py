@@ -63,15 +63,19 @@ class RestoreSpec(KubeStruct, frozen=True, kw_only=True):
     ] = False
 
 
-class RestoreCount(KubeStruct, frozen=True, kw_only=True):
+class RestoreCount(KubeStruct, frozen=True, kw_only=True, omit_defaults=False):
     """How many objects, by what becomes of them."""
 
-    create: int = 0
-    update: int = 0
-    recreate: int = 0
-    delete: int = 0
-    skip: int = 0
-    refuse: int = 0
+    create: Annotated[int, Meta(description="Not there: they are created.")] = 0
+    update: Annotated[int, Meta(description="There, and another: they are changed.")] = 0
+    recreate: Annotated[
+        int, Meta(description="There, and cannot be changed: they are deleted and created.")
+    ] = 0
+    delete: Annotated[int, Meta(description="Not in the backup: they are deleted (prune).")] = 0
+    skip: Annotated[
+        int, Meta(description="There, or not to be restored: they are left as they are.")
+    ] = 0
+    refuse: Annotated[int, Meta(description="They cannot be restored: the plan says why.")] = 0
 
 
 class RestoreStatus(KubeStruct, frozen=True, kw_only=True):

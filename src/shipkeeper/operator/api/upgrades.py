@@ -90,18 +90,18 @@ class ClusterUpgradeSpec(FleetSpec, frozen=True, kw_only=True):
 class RunningVersion(KubeStruct, frozen=True, kw_only=True):
     """A version that runs, of what, and how often."""
 
-    component: str
-    version: str
-    count: int
+    component: Annotated[str, Meta(description="The component, such as kubelet.")]
+    version: Annotated[str, Meta(description="Its version.")]
+    count: Annotated[int, Meta(description="How many run it.")]
 
 
 class Blocker(KubeStruct, frozen=True, kw_only=True):
     """What forbids the upgrade, or a part of it, and what helps."""
 
-    target: str
-    reason: str
-    message: Text = ""
-    remedy: Text = ""
+    target: Annotated[str, Meta(description="What it is about.")]
+    reason: Annotated[str, Meta(description="What is wrong, in one CamelCase word.")]
+    message: Annotated[Text, Meta(description="What is wrong, in a sentence.")] = ""
+    remedy: Annotated[Text, Meta(description="What helps.")] = ""
 
 
 class ClusterUpgradeStatus(FleetStatus, frozen=True, kw_only=True):

@@ -31,7 +31,7 @@ class MaintenanceWindowStatus(KubeStruct, frozen=True, kw_only=True):
     observed_generation: Annotated[
         int, Meta(description="The generation of the spec that this is about.")
     ] = 0
-    is_open: Annotated[bool, Meta(description="Whether nodes may be begun now.")] = False
+    is_open: Annotated[bool | None, Meta(description="Whether nodes may be begun now.")] = None
     opens_at: Annotated[datetime | None, Meta(description="When it opens next.")] = None
     closes_at: Annotated[datetime | None, Meta(description="When it closes, if it is open.")] = None
     conditions: Annotated[tuple[StatusCondition, ...], Meta(description="Accepted and Open.")] = ()

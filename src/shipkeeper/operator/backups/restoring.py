@@ -42,6 +42,7 @@ from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.situation import CHANGED
 from shipkeeper.operator.status import hold, let_go, stuck, tell_event, write_status
+from shipkeeper.operator.telling import end_of, is_bad_end
 
 _KIND = RESTORE
 _GATHERING = timedelta(seconds=1)
@@ -149,10 +150,10 @@ class RestoreReconciler:
             situation = msgspec.structs.replace(situation, is_spec_ignored=True)
         if left := self._too_soon(found, status, situation):
             return left
-        await self._write(found, status, ledger, situation)
+        why = await self._write(found, status, ledger, situation)
         if driver is not None and driver.is_over and driver.has_ended:
             self._forget(found.uid)
-            await self._say(found, str(ledger.record.outcome), f"run {ledger.record.id} ended")
+            await self._say(found, *end_of(ledger, why), is_warning=is_bad_end(ledger))
         return again
 
     def _too_soon(
@@ -306,7 +307,8 @@ class RestoreReconciler:
         status: RestoreStatus,
         ledger: ClusterLedger,
         situation: Situation,
-    ) -> None:
+    ) -> str:
+        """Tell how one stands that has a run; returns why it stands so."""
         record, home = ledger.record, ledger.home
         judged = standing(
             status,
@@ -319,6 +321,7 @@ class RestoreReconciler:
             datetime.now(UTC),
         )
         await write_status(self._scene.writer, _KIND, found, judged)
+        return judged.message
 
     async def _show(self, uid: str, ledger: ClusterLedger) -> Shown:
         """The plan's text, made once for each plan: it may be long."""

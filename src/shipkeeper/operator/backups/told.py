@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.conditions import StatusCondition, Truth
 
@@ -9,6 +10,12 @@ from shipkeeper.operator.api.conditions import StatusCondition, Truth
 def explained(error: ShipkeeperError) -> str:
     """What went wrong, and what to do about it."""
     return f"{error.message} ({error.hint})" if error.hint else error.message
+
+
+def in_the_way(verdict: Verdict) -> str:
+    """What keeps something from being done, and what to do about it."""
+    found = f"{verdict.target}: {verdict.message}"
+    return f"{found} ({verdict.remedy})" if verdict.remedy else found
 
 
 def condition(type_: str, status: Truth | bool, reason: str, message: str = "") -> StatusCondition:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import msgspec
 
 from shipkeeper.errors import UsageError
+from shipkeeper.kube.errors import ForbiddenError
 from shipkeeper.nodes import procedure
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import (
@@ -14,6 +15,7 @@ from shipkeeper.operator.api.maintenance import (
     NodeMaintenanceStatus,
 )
 from shipkeeper.operator.backups.guarding import guarded
+from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.declared import DeclaredRuns
 from shipkeeper.operator.errands import Errands
@@ -80,6 +82,10 @@ class MaintenanceReconciler:
             await self._teller.reject(found, error)
             return None
         except NothingCanBeDoneError as refused:
+            await self._teller.refuse(found, refused)
+            return _LOOK_AGAIN
+        except ForbiddenError as error:
+            refused = NothingCanBeDoneError(error.reason, explained(error))
             await self._teller.refuse(found, refused)
             return _LOOK_AGAIN
         if ledger is None:

@@ -15,7 +15,7 @@ from shipkeeper.nodes.summary import NodeSummary, summarise
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.maintenance import NodeMaintenanceStatus
 from shipkeeper.operator.api.reference import ObjectRef
-from shipkeeper.operator.backups.told import accepted, condition, whole
+from shipkeeper.operator.backups.told import accepted, condition, in_the_way, whole
 from shipkeeper.operator.over_nodes import (
     LONGEST,
     counted_nodes,
@@ -120,7 +120,7 @@ def blockers_of(verdicts: Sequence[Verdict]) -> tuple[str, str]:
     """Why nothing of a plan can be done: the first reason, and all in a sentence."""
     found = [each for each in verdicts if each.blocks]
     if not found:
-        return "NothingToDo", "; ".join(f"{each.target}: {each.message}" for each in verdicts)
-    message = "; ".join(f"{each.target}: {each.message}" for each in found[:5])
+        return "NothingToDo", "; ".join(map(in_the_way, verdicts))
+    message = "; ".join(map(in_the_way, found[:5]))
     more = f" (and {len(found) - 5} more)" if len(found) > 5 else ""
     return found[0].reason, f"{message}{more}"

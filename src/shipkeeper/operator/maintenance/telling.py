@@ -9,6 +9,7 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE, NodeMaintenanceStatus
 from shipkeeper.operator.api.reference import ObjectRef
+from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.maintenance.planning import NothingCanBeDoneError
 from shipkeeper.operator.maintenance.standing import plan_text, rejected, standing
@@ -30,8 +31,8 @@ class Teller(Voice):
         super().__init__(scene, _KIND)
         self._shown = ShownPlans(lambda: scene.writer, plan_text)
 
-    async def tell(self, found: CustomObject, ledger: ClusterLedger, situation: Situation) -> None:
-        """Tell how one stands that has a run."""
+    async def tell(self, found: CustomObject, ledger: ClusterLedger, situation: Situation) -> str:
+        """Tell how one stands that has a run; returns why it stands so."""
         record = ledger.record
         # In a thread: for thousands of nodes it takes a while, and others are to be looked at.
         judged = await asyncio.to_thread(
@@ -49,12 +50,13 @@ class Teller(Voice):
         gauges = self._scene.measures.gauges
         gauges.setdefault(_DONE, {})[found.name] = judged.nodes.done
         gauges.setdefault(_TOTAL, {})[found.name] = judged.nodes.total
+        return judged.message
 
     async def reject(self, found: CustomObject, error: Exception) -> None:
         """Tell that a spec is nonsense."""
         is_ours = isinstance(error, ShipkeeperError)
         reason = error.reason if is_ours else "Malformed"
-        message = f"{error.message} ({error.hint})" if is_ours and error.hint else str(error)
+        message = explained(error) if is_ours else str(error)
         await self._refuse(found, reason, message, "Accepted")
 
     async def refuse(self, found: CustomObject, refused: NothingCanBeDoneError) -> None:

@@ -19,7 +19,7 @@ from shipkeeper.operator.api.upgrades import (
     ClusterUpgradeStatus,
     RunningVersion,
 )
-from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.operator.backups.told import accepted, condition, explained, in_the_way, whole
 from shipkeeper.operator.reports.standing import counts_of, worst_of
 from shipkeeper.operator.shown import ShownPlan
 from shipkeeper.operator.situation import OTHER, Phase, Situation, other
@@ -166,10 +166,7 @@ def _stands(phase: Phase, reason: str, message: str) -> Situation:
 
 
 def _in_words(blockers: Sequence[Verdict]) -> str:
-    told = [
-        f"{each.target}: {each.message}" + (f" ({each.remedy})" if each.remedy else "")
-        for each in blockers[:3]
-    ]
+    told = map(in_the_way, blockers[:3])
     more = f"; and {len(blockers) - 3} more" if len(blockers) > 3 else ""
     return f"{'; '.join(told)}{more}"
 

@@ -35,8 +35,8 @@ class Teller(Voice):
         super().__init__(scene, _KIND)
         self._shown = ShownPlans(lambda: scene.writer, plan_text)
 
-    async def tell(self, found: CustomObject, ledger: ClusterLedger, situation: Situation) -> None:
-        """Tell how one stands that has a run."""
+    async def tell(self, found: CustomObject, ledger: ClusterLedger, situation: Situation) -> str:
+        """Tell how one stands that has a run; returns why it stands so."""
         record = ledger.record
         judged = standing(
             status_of(found),
@@ -49,6 +49,7 @@ class Teller(Voice):
             datetime.now(UTC),
         )
         await write_status(self._scene.writer, _KIND, found, judged)
+        return judged.message
 
     async def looked(
         self, found: CustomObject, spec: ClusterUpgradeSpec, look: Look, home: Home
