@@ -119,6 +119,7 @@ const POD_LOOKS: Record<string, { state: string; word: string }> = {
   Leaving: { state: 'Begun', word: 'leaving' },
   Waiting: { state: 'waiting', word: 'waits' },
   Gone: { state: 'Done', word: 'gone' },
+  Stayed: { state: 'Undone', word: 'stayed' },
   Failed: { state: 'Failed', word: 'failed' },
 }
 
