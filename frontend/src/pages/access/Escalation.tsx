@@ -63,7 +63,7 @@ function Ways({ of }: { of: string }) {
             {found.findings.length < found.matching && `, the first ${found.findings.length} shown`}. Open one to walk
             it.
           </p>
-          <ul class="ways">
+          <ul class="escalations">
             {found.findings.map((each) => (
               <WayRow way={each} key={`${each.rule} ${each.target} ${each.goal} ${each.cut}`} />
             ))}
@@ -77,7 +77,7 @@ function Ways({ of }: { of: string }) {
 function WayRow({ way }: { way: Way }) {
   const spot = spotOf(way.target)
   return (
-    <li class="way card">
+    <li class="escalation card">
       <div class="way-head">
         <SeverityMark severity={way.severity} />
         <a class="way-who" href={at(asked('/access/escalation', { walk: writeWalk([spot]) }))}>
@@ -145,9 +145,9 @@ function Walk({ walk, of }: { walk: Spot[]; of: string }) {
           ))}
         </ol>
       </div>
-      <div class="board-frame" tabIndex={0} role="region" aria-label="The graph; choose where to go next">
-        <div class="board" ref={board}>
-          <svg class="board-lines" aria-hidden="true">
+      <div class="graph-frame" tabIndex={0} role="region" aria-label="The graph; choose where to go next">
+        <div class="graph" ref={board}>
+          <svg class="graph-lines" aria-hidden="true">
             {lines.map((each) => (
               <path d={each} />
             ))}

@@ -82,8 +82,8 @@ function Holders({ holders, q }: { holders: Holder[]; q: string }) {
               {shortName(each.kind, each.name)}
               {each.group && <span class="dim"> in {each.group}</span>}
             </th>
-            <td>{each.namespace ? `namespace ${each.namespace}` : <span class="dim">everywhere</span>}</td>
-            <td title={each.rule ? `${each.by}: ${each.rule}` : each.by}>
+            <td data-label="Where">{each.namespace ? `namespace ${each.namespace}` : <span class="dim">everywhere</span>}</td>
+            <td data-label="By" title={each.rule ? `${each.by}: ${each.rule}` : each.by}>
               <span class="dim">{each.authorizer}</span> {each.by}
             </td>
             <td class="links">
