@@ -214,6 +214,27 @@ async def test_a_run_that_waits_for_good_is_told_why(
         await look(page, "run-plan")
 
 
+async def test_a_run_that_fails_shows_its_verdict(
+    chromium: Browser, console: Served, world: World
+) -> None:
+    (name,) = await world.add_nodes(1)
+    async with page_of(chromium, console) as page:
+        await open_part(page, console, f"fleet?q={world.name}")
+        await page.get_by_label(f"Select {name}", exact=True).check()
+        await page.get_by_role("button", name="Plan a maintenance").click()
+        await page.get_by_label("At each drained node").select_option("hook")
+        await page.get_by_label("Command").fill("echo no room left; exit 3")
+        await page.get_by_label("Command").press("Tab")
+        await expect(page.locator(".plan-foot .command")).to_contain_text("--hook")
+        await look(page, "fleet-plan-hook")
+        await page.get_by_role("button", name="Start on 1 node").click()
+        await page.wait_for_url("**/run/*")
+        await expect(page.get_by_role("heading", name="What stands in the way")).to_be_visible()
+        await expect(page.locator(".run-state")).to_contain_text("Failed")
+        await expect(page.locator(".log")).to_contain_text("no room left")
+        await look(page, "run-failed")
+
+
 async def test_what_could_not_be_read_is_said(
     chromium: Browser, world: World, kept: Kept, tmp_path: Path
 ) -> None:

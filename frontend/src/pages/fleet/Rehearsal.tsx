@@ -32,6 +32,7 @@ export interface RehearsalView {
   moves: Move[]
 }
 
+const SHORTEST = 4 // seconds of a time line, whose four parts are told in whole ones
 const PLAY_SECONDS = 12
 const LISTED = 60
 const FEW = 8
@@ -39,7 +40,7 @@ const FEW = 8
 /** `plays` counts how often it was asked to be played from its beginning. */
 export function Rehearsal({ view, plan, plays }: { view: RehearsalView; plan: PlanView; plays: number }) {
   const { forecast, moves } = view
-  const total = Math.max(forecast.makespan, 1)
+  const total = Math.max(forecast.makespan, SHORTEST)
   const [at, setAt] = useState(total)
   const [isPlaying, setPlaying] = useState(false)
 

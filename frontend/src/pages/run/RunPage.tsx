@@ -227,7 +227,7 @@ function Said({ notes, revisions }: { notes: SaidNote[]; revisions: string[] }) 
         </ul>
       )}
       {notes.length === 0 ? (
-        <p class="dim">Nothing yet.</p>
+        <p class="dim">Nothing so far.</p>
       ) : (
         <ol class="log" aria-label={counted(notes.length, 'line')} tabIndex={0}>
           {notes.map((note) => (
