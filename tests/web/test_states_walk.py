@@ -206,6 +206,7 @@ async def test_a_run_that_waits_for_good_is_told_why(
         await look(page, "run-abort")
         await page.get_by_role("button", name="Give it up").click()
         await expect(page.locator(".run-state")).to_contain_text("Aborted")
+        await expect(page.locator(".node-card header")).to_contain_text("Undone")
         await look(page, "run-aborted")
         await open_part(page, console, "journal")
         await look(page, "journal-aborted")
