@@ -6,6 +6,7 @@ export interface Shortcut {
   run: () => void
 }
 
+const told = new Map<string, string>()
 const shortcuts = new Map<string, Shortcut>()
 
 /** Have a key do something for as long as the function returned is not called. */
@@ -17,8 +18,14 @@ export function onKey(key: string, does: string, run: () => void): () => void {
   }
 }
 
-export function allShortcuts(): Shortcut[] {
-  return [...shortcuts.values()]
+/** Have the help tell of keys that something on the page hears itself. */
+export function tellKey(key: string, does: string): () => void {
+  told.set(key, does)
+  return () => told.delete(key)
+}
+
+export function allShortcuts(): { key: string; does: string }[] {
+  return [...shortcuts.values(), ...[...told].map(([key, does]) => ({ key, does }))]
 }
 
 window.addEventListener('keydown', (event) => {

@@ -162,17 +162,19 @@ function Help({ onClose }: { onClose: () => void }) {
         {allShortcuts().map((each) => (
           <div>
             <dt>
-              <kbd>{each.key}</kbd>
+              <kbd>{each.key === 'Escape' ? 'Esc' : each.key}</kbd>
             </dt>
             <dd>{each.does}</dd>
           </div>
         ))}
-        <div>
-          <dt>
-            <kbd>Esc</kbd>
-          </dt>
-          <dd>close what is open</dd>
-        </div>
+        {!allShortcuts().some((each) => each.key === 'Escape') && (
+          <div>
+            <dt>
+              <kbd>Esc</kbd>
+            </dt>
+            <dd>close what is open</dd>
+          </div>
+        )}
       </dl>
       <p class="dim">
         Filters take words that must be found, <code>-word</code> for not, and keys such as{' '}
@@ -208,15 +210,16 @@ function Jump({ session, onClose }: { session: Session; onClose: () => void }) {
         />
       </form>
       <ul class="jump">
-        {session.pages.map((each) => (
+        {found().map((each, index) => (
           <li>
-            <a href={at(`/${each.name}`)} onClick={onClose}>
+            <a href={at(`/${each.name}`)} onClick={onClose} class={index === 0 && typed.value ? 'is-first' : ''}>
               {each.title}
             </a>
           </li>
         ))}
       </ul>
-      {all && (
+      {found().length + clusters.length === 0 && <p class="dim">Nothing has this name.</p>}
+      {all && clusters.length > 0 && (
         <>
           <h3>Clusters</h3>
           <ClusterList clusters={clusters} way={all.way} onward={`/${place.value.page}`} />

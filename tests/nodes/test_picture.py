@@ -4,6 +4,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,22 @@ def test_a_failure_is_told_until_the_step_is_begun_again() -> None:
     assert (verdict.reason, verdict.message, verdict.remedy) == ("Timeout", "too long", "wait")
     picture.take_entries([entry("a/drain", Phase.BEFORE, 30)])
     assert picture.nodes["a"].state == "Draining"
+
+
+def test_of_a_run_that_is_over_nothing_is_on_its_way() -> None:
+    end = NOW + timedelta(seconds=90)
+    picture = RunPicture(msgspec.structs.replace(RUN, finished_at=end))
+    picture.take_entries(ENTRIES)
+    picture.take_entries([entry("a/cordon", Phase.UNDONE, 80)])
+    picture.settle()
+    node = picture.nodes["a"]
+    assert (node.state, node.waiting, node.moved) == ("Undone", 0, 1)
+    assert node.ended_at == end
+    assert picture.nodes["b"].state == "Pending"
+    assert {uid: pod.state for uid, pod in picture.pods.items()} == {
+        "u1": PodState.GONE,
+        "u2": PodState.STAYED,
+    }
 
 
 def test_gates_and_revisions_are_told() -> None:

@@ -31,6 +31,7 @@ READS: dict[str, tuple[type, ...]] = {
     "/api/run/pause": (run.RunWish,),
     "/api/run/resume": (run.RunWish,),
     "/api/run/abort": (run.RunWish,),
+    "/api/run/{run}/plan": (),
     "/api/run/{run}/export.html": (),
     "/api/upgrade/versions": (),
     "/api/upgrade/check": (upgrade.TargetQuery,),

@@ -1,14 +1,17 @@
 """A console of several clusters: two real ones, one that is gone, and one that cannot be used."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from shipkeeper.kube.connection import connect
 from shipkeeper.sandbox.certificates import create_authority, issue_server
 from shipkeeper.sandbox.sandbox import Sandbox
+from tests.nodes.world import World, options_of
 from tests.web.served import Served, Tab, served, tab_of
 
 EAST, WEST, GONE, BROKEN = "east", "admin@west[1]", "gone", "broken"
@@ -34,6 +37,30 @@ def kubeconfig_of_all(directory: Path, east: Sandbox, west: Sandbox) -> Path:
     document = {**found, "clusters": clusters, "users": users, "contexts": contexts}
     path.write_text(yaml.safe_dump(document))
     return path
+
+
+@pytest.fixture
+async def many(newest: Sandbox, oldest: Sandbox, tmp_path: Path) -> Path:
+    return kubeconfig_of_all(tmp_path, newest, oldest)
+
+
+@pytest.fixture
+async def consoles(many: Path) -> AsyncIterator[Served]:
+    """A console of all, for who started it."""
+    async with served(many, contexts=CONTEXTS) as found:
+        yield found
+
+
+@pytest.fixture
+async def west(oldest: Sandbox, tmp_path: Path) -> AsyncIterator[World]:
+    """A corner of the western cluster; `world` is one of the eastern."""
+    folder = tmp_path / "west"
+    folder.mkdir()
+    async with (
+        connect(options_of(oldest)) as connection,
+        World(oldest, connection, folder) as found,
+    ):
+        yield found
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """The console in a real browser: from a selection to the end of a run, whatever is in a name."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -8,15 +9,7 @@ from playwright.async_api import Browser, Page, expect
 from shipkeeper.kube.resources import NODES
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World
-from tests.web.chromium import (
-    PHONE,
-    browser,
-    page_of,
-    press_until_focused,
-    require_accessible,
-    require_tidy,
-    shoot,
-)
+from tests.web.chromium import browser, look, page_of, press_until_focused, shoot
 from tests.web.served import Served, served
 from tests.web.test_runs import crowded
 
@@ -42,28 +35,28 @@ async def draw_frame(page: Page) -> None:
 
 
 async def test_from_a_selection_to_the_end_of_a_run(
-    chromium: Browser, console: Served, world: World
+    chromium: Browser, console: Served, world: World, tmp_path: Path
 ) -> None:
     names = await crowded(world)
     async with page_of(chromium, console) as page:
         for name in ("run", "journal"):
             await page.goto(f"{console.url}/{name}")
             await expect(page.get_by_text("To the fleet")).to_be_visible()
-            await shoot(page, f"{name}-empty")
+            await look(page, f"{name}-empty")
         await page.goto(f"{console.url}/fleet")
         await expect(page.locator("tbody tr").first).to_be_visible()
         await press_until_focused(page, "/", page.get_by_role("searchbox"))
         await page.keyboard.type(f"zzz-{world.name}")
         await expect(page.get_by_text("No node is found by this filter")).to_be_visible()
-        await shoot(page, "fleet-none")
+        await look(page, "fleet-none")
         await page.goto(f"{console.url}/fleet?q={world.name}")
         await expect(page.locator("tbody tr")).to_have_count(3)
         await page.get_by_role("button", name=names[0], exact=True).click()
         await expect(page.get_by_text("It can be drained.")).to_be_visible()
-        await shoot(page, "fleet-node")
+        await look(page, "fleet-node")
         await page.keyboard.press("Escape")
         await expect(page.locator(".drawer")).to_have_count(0)
-        await shoot(page, "fleet")
+        await look(page, "fleet")
         await page.locator(f"[data-node={names[0]}]").click()
         await page.get_by_role("button", name="Plan a maintenance").click()
         await expect(page.get_by_text("maintain 1 node: 3 pods to move")).to_be_visible()
@@ -72,13 +65,12 @@ async def test_from_a_selection_to_the_end_of_a_run(
         await expect(page.locator(".command")).to_contain_text("--wait=2s")
         await page.get_by_role("button", name="Rehearse").click()
         await expect(page.locator(".gantt-row")).to_have_count(1)
-        await require_tidy(page)
-        await shoot(page, "fleet-plan")
+        await look(page, "fleet-plan")
         await page.get_by_role("button", name="Start on 1 node").click()
         await expect(page.locator(".way-why")).not_to_have_count(0, timeout=WAITS)
         await expect(page.locator(".way-why").first).to_contain_text("Disruption")
         await expect(page.get_by_role("meter")).to_have_count(1)
-        await require_tidy(page)
+        # In a moment the next one goes.
         await shoot(page, "run-waiting")
         await page.get_by_role("button", name="Pause").click()
         await expect(page.get_by_text("Paused")).to_be_visible(timeout=WAITS)
@@ -86,19 +78,22 @@ async def test_from_a_selection_to_the_end_of_a_run(
         await expect(page.get_by_text("Succeeded")).to_be_visible(timeout=WAITS)
         await expect(page.get_by_text("3 of 3").first).to_be_visible()
         await expect(page.get_by_text("lowest seen 2")).to_be_visible()
-        await shoot(page, "run-done")
+        await look(page, "run-done")
         async with page.expect_download() as download:
             await page.get_by_text("Keep as HTML").click()
-        kept = await (await download.value).path()
+        kept = tmp_path / "kept.html"
+        await (await download.value).save_as(kept)
         assert names[0] in kept.read_text()
         await press_until_focused(page, ":", page.get_by_role("textbox", name="Page"))
         await page.keyboard.type("jour")
         await page.keyboard.press("Enter")
         await expect(page.locator("tbody tr")).to_have_count(1)
-        await shoot(page, "journal")
+        await look(page, "journal")
         await page.keyboard.press("?")
         await expect(page.get_by_role("dialog")).to_contain_text("filter")
-        await shoot(page, "help")
+        await look(page, "help")
+        await page.goto(kept.as_uri())
+        await look(page, "run-kept")
 
 
 async def test_a_frame_and_the_keyboard_choose(
@@ -139,29 +134,20 @@ async def test_whatever_is_in_a_name_is_text(
         assert await page.locator("img").count() == 0
 
 
-async def test_every_page_can_be_read_and_fits_a_phone(
+async def test_a_plan_that_nothing_can_be_done_by(
     chromium: Browser, console: Served, world: World
 ) -> None:
     (name,) = await world.add_nodes(1)
     await world.up(world.bare_pod("alone"))
-    async with page_of(chromium, console, audits=True) as page:
-        for path in (f"/fleet?q={world.name}&node={name}", "/run", "/journal"):
-            await page.goto(console.url + path)
-            await expect(page.locator("h1")).to_be_visible()
-            await expect(page.locator(".pill")).to_have_text("Live")
-            await require_accessible(page)
-    async with page_of(chromium, console, size=PHONE) as page:
-        await page.goto(f"{console.url}/fleet?q={world.name}")
-        await expect(page.locator("tbody tr")).to_have_count(1)
-        await require_tidy(page)
-        await shoot(page, "phone-fleet")
+    async with page_of(chromium, console) as page:
+        await page.goto(f"{console.url}/fleet?q={world.name}&node={name}")
+        await expect(page.locator(".drawer")).to_contain_text("It cannot be drained")
+        await look(page, "fleet-blocked")
+        await page.keyboard.press("Escape")
         await page.get_by_label(f"Select {name}", exact=True).check()
         await page.get_by_role("button", name="Plan a maintenance").click()
         await expect(page.get_by_text("No node can be maintained")).to_be_visible()
-        await require_tidy(page)
-        await shoot(page, "phone-plan")
-        await page.goto(f"{console.url}/journal")
-        await require_tidy(page)
+        await look(page, "fleet-refused")
 
 
 async def test_a_tab_tells_that_the_console_is_away(chromium: Browser, newest: Sandbox) -> None:
@@ -173,11 +159,11 @@ async def test_a_tab_tells_that_the_console_is_away(chromium: Browser, newest: S
         await first.__aexit__(None, None, None)
         # Its sessions ended with it: the last word was that this one is over, or nothing came.
         await expect(page.locator("main.alone, .note.bad").first).to_be_visible()
-        await shoot(page, "away")
+        await look(page, "away")
         async with served(newest.kubeconfig, port=port):
             await page.reload()
             await expect(page.get_by_text("Open the link from the terminal")).to_be_visible()
-            await shoot(page, "login-link")
+            await look(page, "login-link")
 
 
 async def test_logging_out_leaves_nothing(chromium: Browser, console: Served) -> None:

@@ -91,7 +91,7 @@ async def test_a_run_is_begun_and_watched_to_its_end(console: Served, world: Wor
     assert record.door == "console"
     assert record.person == "admin"
     # Every pod has one that came for it.
-    assert page.count("<td class=Done>Gone</td>") == 3
+    assert page.count("<td class=Gone>Gone</td>") == 3
 
 
 async def test_a_run_from_elsewhere_is_watched(console: Served, world: World) -> None:

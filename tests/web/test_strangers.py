@@ -60,6 +60,7 @@ ASKED: dict[str, Json] = {
     "/api/run/pause": RUN,
     "/api/run/resume": RUN,
     "/api/run/abort": RUN,
+    "/api/run/{run}/plan": {},
     "/api/run/{run}/export.html": {},
     "/api/upgrade/versions": {},
     "/api/upgrade/check": {"minor": "37"},

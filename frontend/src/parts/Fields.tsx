@@ -26,10 +26,14 @@ export function Text(props: { label: string; value: string; hint?: string; onTex
   )
 }
 
-export function Tick({ label, is, on }: { label: string; is: boolean; on: (is: boolean) => void }) {
+/** A box to tick; `flag` is what remedies call it, which speak of the command line. */
+export function Tick(props: { label: string; flag?: string; is: boolean; on: (is: boolean) => void }) {
   return (
     <label class="tick-label">
-      <input type="checkbox" checked={is} onChange={(event) => on(event.currentTarget.checked)} /> {label}
+      <input type="checkbox" checked={props.is} onChange={(event) => props.on(event.currentTarget.checked)} />
+      <span>
+        {props.label} {props.flag && <code>{props.flag}</code>}
+      </span>
     </label>
   )
 }

@@ -34,7 +34,7 @@ export function LiveNotes({ live }: { live: Live }) {
         <Note
           tone="bad"
           title={`The console does not answer; this is how things stood at ${clock(live.heardAt.value)}`}
-          hint="It is tried again every second. Does `shipkeeper serve` still run?"
+          hint="It is tried again every second. Does shipkeeper serve still run?"
         />
       )}
       {trouble && (

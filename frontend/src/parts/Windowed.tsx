@@ -1,8 +1,9 @@
 // A table of any length of which only the rows in sight exist; the server sends no others.
 
 import type { ComponentChildren } from 'preact'
-import { useEffect, useRef } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 
+const ROW = 44 // pixels of a row before one is there to be measured
 const SPARE = 15 // rows above and below those in sight
 
 export interface Column {
@@ -15,11 +16,12 @@ export interface Column {
 
 export function Windowed<Row>(props: {
   label: string
+  /** The class by which its rows are laid out on a phone, all of one height. */
+  name: string
   columns: Column[]
   total: number
   from: number
   rows: Row[]
-  rowHeight: number
   sort: string
   onSort: (sort: string) => void
   onWindow: (from: number, to: number) => void
@@ -27,13 +29,15 @@ export function Windowed<Row>(props: {
 }) {
   const body = useRef<HTMLTableSectionElement>(null)
   const told = useRef('')
-  const { total, rowHeight, onWindow } = props
+  const [rowHeight, setRowHeight] = useState(ROW)
+  const { total, onWindow } = props
 
   useEffect(() => {
     function look() {
       const element = body.current
       if (!element) return
       const top = element.getBoundingClientRect().top
+      setRowHeight(element.querySelector<HTMLElement>('tr:not(.spacer)')?.offsetHeight || ROW)
       const first = Math.max(0, Math.floor(-top / rowHeight) - SPARE)
       const last = Math.ceil((window.innerHeight - top) / rowHeight) + SPARE
       // In steps, so that not every pixel of scrolling asks anew.
@@ -55,7 +59,7 @@ export function Windowed<Row>(props: {
   const above = props.from * rowHeight
   const below = Math.max(0, total - props.from - props.rows.length) * rowHeight
   return (
-    <table class="table" aria-label={props.label} aria-rowcount={total + 1}>
+    <table class={`table ${props.name}`} aria-label={props.label} aria-rowcount={total + 1}>
       <thead>
         <tr>
           {props.columns.map((column) => (

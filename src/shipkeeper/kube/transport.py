@@ -111,5 +111,9 @@ def _words(error: Exception) -> str:
             return os.strerror(error.os_error.errno)
         case TimeoutError():
             return "no answer in time"
+        case aiohttp.ClientPayloadError():
+            return "its answer broke off"
+        case aiohttp.ServerDisconnectedError():
+            return "it closed the connection"
         case _:
             return str(error) or type(error).__name__

@@ -27,9 +27,11 @@ class PodState(StrEnum):
     LEAVING = "Leaving"
     WAITING = "Waiting"
     GONE = "Gone"
+    STAYED = "Stayed"
     FAILED = "Failed"
 
 
+_ON_THE_WAY = frozenset({PodState.PLANNED, PodState.LEAVING, PodState.WAITING})
 # What is told of a pod, and where it stands then.
 _TOLD = {
     "Waiting": PodState.WAITING,
@@ -125,6 +127,7 @@ class RunPicture:
         self._pods_of: dict[str, dict[str, None]] = {}
         self._nodes: dict[str, NodePicture] = {}
         self._dirty: set[str] = set()
+        self._is_over = False
         self.take_plan(run.plan)
 
     @property
@@ -187,6 +190,16 @@ class RunPicture:
                     self._take_failure(line)
                 case _:
                     pass
+
+    def settle(self) -> None:
+        """Know that the run is over: who has not left stays, and no node is on its way."""
+        for uid, pod in self.pods.items():
+            if pod.state in _ON_THE_WAY:
+                self.pods[uid] = msgspec.structs.replace(
+                    pod, state=PodState.STAYED, message="", budget=""
+                )
+        self._is_over = True
+        self._dirty.update(self._of_node)
 
     def _know_pods(self, step: Step, node: str) -> None:
         if step.action not in ("drain", "daemons"):
@@ -294,26 +307,34 @@ class RunPicture:
         steps = tuple(self._steps[each] for each in self._of_node.get(name, ()))
         pods = self.pods_of(name)
         began = [step.began_at for step in steps if step.began_at is not None]
-        ended = [step.ended_at for step in steps if step.ended_at is not None]
-        is_over = bool(steps) and all(step.state in ("Done", "Failed", "Undone") for step in steps)
+        is_over = self._is_over or (
+            bool(steps) and all(step.state in ("Done", "Failed", "Undone") for step in steps)
+        )
         return NodePicture(
             node=name,
             wave=next((i for i, wave in enumerate(self.waves, start=1) if name in wave), 0),
-            state=_state_of(steps),
+            state=_state_of(steps, is_over=self._is_over),
             steps=steps,
             moving=len(pods),
             moved=sum(pod.state is PodState.GONE for pod in pods),
             waiting=sum(pod.state is PodState.WAITING for pod in pods),
             began_at=min(began, default=None),
-            ended_at=max(ended, default=None) if is_over else None,
+            ended_at=self._end_of(steps) if is_over else None,
         )
 
+    def _end_of(self, steps: tuple[StepPicture, ...]) -> datetime | None:
+        if any(step.state == "Begun" for step in steps):
+            return self.run.finished_at
+        return max((step.ended_at for step in steps if step.ended_at is not None), default=None)
 
-def _state_of(steps: tuple[StepPicture, ...]) -> str:
+
+def _state_of(steps: tuple[StepPicture, ...], *, is_over: bool) -> str:
     """What a node does, or what became of it."""
     if any(step.state == "Failed" or step.verdict is not None for step in steps):
         return "Failed"
     under_way = next((step for step in steps if step.state == "Begun"), None)
+    if under_way is not None and is_over:
+        return "Undone"
     if under_way is not None:
         return _DOING.get(under_way.action, "Begun")
     states = {step.state for step in steps}

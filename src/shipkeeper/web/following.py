@@ -73,6 +73,8 @@ class FollowedRun:
             self._written = written
             self._read_journal()
         self.picture.take_told(self._onlooker.read())
+        if not self.record.is_unfinished:
+            self.picture.settle()
         self._watch_budgets()
 
     def head(self) -> RunHeadView:
@@ -118,7 +120,10 @@ class FollowedRun:
         known = inventory.budgets.objects
         if self.record.is_unfinished or not self._budgets:
             self._find_budgets(inventory)
-        return [known[key] for key in sorted(self._budgets) if key in known]
+        found = [known[key] for key in sorted(self._budgets) if key in known]
+        for each in found:
+            self._know_lowest(each)
+        return found
 
     def _find_budgets(self, inventory: CurrentInventory) -> None:
         state = inventory.state(())
@@ -158,9 +163,12 @@ class FollowedRun:
             inventory.budgets.subscribe(self._on_budget)
 
     def _on_budget(self, change: Change[PodDisruptionBudget]) -> None:
+        self._know_lowest(change.object)
+
+    def _know_lowest(self, budget: PodDisruptionBudget) -> None:
         if self.record.is_unfinished:
-            key, healthy = change.object.key, change.object.status.current_healthy
-            self.lowest[key] = min(self.lowest.get(key, healthy), healthy)
+            healthy = budget.status.current_healthy
+            self.lowest[budget.key] = min(self.lowest.get(budget.key, healthy), healthy)
 
 
 class FollowedRuns:

@@ -124,7 +124,7 @@ function Line(props: { row: Row; now: number; isOpen: boolean; onOpen: () => voi
   return (
     <li class={`line ${tone}`}>
       <button class="line-head" aria-expanded={props.isOpen} onClick={props.onOpen}>
-        <span class="line-what">
+        <span class="line-what" title={`${row.target} ${row.purpose ?? ''}`}>
           <span class="kind">{KINDS[row.kind] ?? row.kind}</span> <span class="line-target">{row.target}</span>
           <span class="dim line-purpose">{row.isAuthority ? 'authority' : (row.purpose ?? '')}</span>
         </span>

@@ -1,6 +1,7 @@
 // The ways to more power: a list of who has one, and the graph itself, walked step by step.
 
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { counted } from '../../format'
 import { Loading, ProblemNote } from '../../parts/Asking'
 import { SeverityMark } from '../../parts/Findings'
 import { Note } from '../../parts/Note'
@@ -8,7 +9,7 @@ import { Search } from '../../parts/Search'
 import { asked, useAsk } from '../../parts/useAsk'
 import { adjust, at, place } from '../../router'
 import { shortName } from './names'
-import { GOALS, type Ahead, type Crossing, type Head, type Onward, type PolicyHead, type Way } from './types'
+import { GOALS, isPartial, type Ahead, type Crossing, type Head, type Onward, type PolicyHead, type Way } from './types'
 
 interface Spot {
   kind: string
@@ -17,10 +18,10 @@ interface Spot {
 
 export function Escalation({ head }: { head: PolicyHead }) {
   const walk = readWalk(place.value.query.get('walk') ?? '')
-  return walk.length ? <Walk walk={walk} of={head.readAt} /> : <Ways of={head.readAt} />
+  return walk.length ? <Walk walk={walk} of={head.readAt} /> : <Ways of={head.readAt} isPartial={isPartial(head)} />
 }
 
-function Ways({ of }: { of: string }) {
+function Ways({ of, isPartial }: { of: string; isPartial: boolean }) {
   const query = place.value.query
   const system = query.get('system') ?? ''
   const find = query.get('find') ?? ''
@@ -50,8 +51,12 @@ function Ways({ of }: { of: string }) {
       {!found && !answer.problem && <Loading what="the ways" />}
       {found && found.total === 0 && (
         <Note
-          tone="good"
-          title="Nobody can come to more power than they were given"
+          tone={isPartial ? 'wait' : 'good'}
+          title={
+            isPartial
+              ? 'No way to more power is seen in what could be read'
+              : 'Nobody can come to more power than they were given'
+          }
           hint="As far as roles, bindings, pods and Secrets could be read; what Kubernetes grants itself is left out."
         />
       )}
@@ -59,11 +64,11 @@ function Ways({ of }: { of: string }) {
       {found && found.findings.length > 0 && (
         <>
           <p class="dim">
-            {found.matching.toLocaleString()} of {found.total.toLocaleString()} ways
+            {found.matching.toLocaleString()} of {counted(found.total, 'way')}
             {found.findings.length < found.matching && `, the first ${found.findings.length} shown`}. Open one to walk
             it.
           </p>
-          <ul class="ways">
+          <ul class="escalations">
             {found.findings.map((each) => (
               <WayRow way={each} key={`${each.rule} ${each.target} ${each.goal} ${each.cut}`} />
             ))}
@@ -77,7 +82,7 @@ function Ways({ of }: { of: string }) {
 function WayRow({ way }: { way: Way }) {
   const spot = spotOf(way.target)
   return (
-    <li class="way card">
+    <li class="escalation card">
       <div class="way-head">
         <SeverityMark severity={way.severity} />
         <a class="way-who" href={at(asked('/access/escalation', { walk: writeWalk([spot]) }))}>
@@ -145,9 +150,9 @@ function Walk({ walk, of }: { walk: Spot[]; of: string }) {
           ))}
         </ol>
       </div>
-      <div class="board-frame" tabIndex={0} role="region" aria-label="The graph; choose where to go next">
-        <div class="board" ref={board}>
-          <svg class="board-lines" aria-hidden="true">
+      <div class="graph-frame" tabIndex={0} role="region" aria-label="The graph; choose where to go next">
+        <div class="graph" ref={board}>
+          <svg class="graph-lines" aria-hidden="true">
             {lines.map((each) => (
               <path d={each} />
             ))}

@@ -4,7 +4,7 @@ import { Note } from '../../parts/Note'
 import { asked, useAsk } from '../../parts/useAsk'
 import { adjust, place } from '../../router'
 import { QuestionBox } from './QuestionBox'
-import type { Explained, Head, Leg, PolicyHead } from './types'
+import { isPartial, type Explained, type Head, type Leg, type PolicyHead } from './types'
 
 export function Explain({ head }: { head: PolicyHead }) {
   const query = place.value.query
@@ -53,7 +53,7 @@ export function Explain({ head }: { head: PolicyHead }) {
           hint="A yes is shown with the binding, role and rule that it comes by; a no with what comes near to a yes."
         />
       )}
-      {found && <Answer found={found} />}
+      {found && <Answer found={found} isPartial={isPartial(head)} />}
     </>
   )
 }
@@ -86,16 +86,24 @@ function WhoField(props: {
   )
 }
 
-function Answer({ found }: { found: Explained }) {
+/** In a word, and whether it is good; a no is none where not all that decides could be read. */
+function verdictOf(found: Explained, isPartial: boolean): { word: string; tone: string; says: string } {
+  if (found.allowed) return { word: 'Yes', tone: 'good', says: 'may' }
+  if (!found.known) return { word: 'It depends', tone: 'wait', says: 'may perhaps' }
+  if (isPartial) return { word: 'Not by what could be read', tone: 'wait', says: 'may perhaps not' }
+  return { word: 'No', tone: 'bad', says: 'may not' }
+}
+
+function Answer({ found, isPartial }: { found: Explained; isPartial: boolean }) {
   const { answer, words = [], nearMisses = [], groups = [] } = found.found
-  const tone = found.allowed ? 'good' : found.known ? 'bad' : 'wait'
+  const { word, tone, says } = verdictOf(found, isPartial)
   return (
     <section class="card answer" aria-label="Answer">
-      <p class={`answer-word ${tone}`}>{found.allowed ? 'Yes' : found.known ? 'No' : 'It depends'}</p>
+      <p class={`answer-word ${tone}`}>{word}</p>
       <p>
         <span class="strong">{found.found.user}</span>{' '}
         {groups.length > 0 && <span class="dim">({groups.join(', ')})</span>}{' '}
-        {found.allowed ? 'may' : found.known ? 'may not' : 'may perhaps'}{' '}
+        {says}{' '}
         <span class="mono">{found.found.question}</span>
       </p>
       {(answer.unasked?.length ?? 0) > 0 && (

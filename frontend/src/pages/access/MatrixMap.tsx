@@ -7,7 +7,7 @@ import { Search } from '../../parts/Search'
 import { asked, useAsk } from '../../parts/useAsk'
 import { adjust, at, place } from '../../router'
 import { shortName } from './names'
-import type { Head, PolicyHead } from './types'
+import { isPartial, type Head, type PolicyHead } from './types'
 
 interface Cell {
   heat: number
@@ -22,6 +22,11 @@ interface MatrixAnswer extends Head {
     legend: string
     rows: { kind: string; name: string; cells: Cell[] }[]
   }
+}
+
+function noneWord(q: string, isPartial: boolean): string {
+  if (q) return 'No subject is found by this filter'
+  return isPartial ? 'Nobody is bound to anything that could be read' : 'Nobody is bound to anything'
 }
 
 export function MatrixMap({ head }: { head: PolicyHead }) {
@@ -65,7 +70,7 @@ export function MatrixMap({ head }: { head: PolicyHead }) {
       {found && found.rows.length === 0 && (
         <Note
           tone="info"
-          title={q ? 'No subject is found by this filter' : 'Nobody is bound to anything'}
+          title={noneWord(q, isPartial(head))}
           hint={q ? 'Subjects are those that bindings name.' : 'Subjects show here as soon as a binding names them.'}
         />
       )}

@@ -5,7 +5,7 @@ import { asked, useAsk } from '../../parts/useAsk'
 import { adjust, at, place } from '../../router'
 import { shortName } from './names'
 import { QuestionBox } from './QuestionBox'
-import type { Holder, PolicyHead, WhoCanAnswer } from './types'
+import { isPartial, type Holder, type PolicyHead, type WhoCanAnswer } from './types'
 
 export function WhoCan({ head }: { head: PolicyHead }) {
   const q = place.value.query.get('q') ?? ''
@@ -36,6 +36,7 @@ export function WhoCan({ head }: { head: PolicyHead }) {
             <p>
               <span class="strong">{found.total.toLocaleString()}</span>{' '}
               {found.total === 1 ? 'subject may' : 'subjects may'} <span class="mono">{found.question}</span>
+              {isPartial(head) && <span class="dim">, as far as could be read</span>}
             </p>
             <span class="grow" />
             {found.total > 10 && (
@@ -82,8 +83,8 @@ function Holders({ holders, q }: { holders: Holder[]; q: string }) {
               {shortName(each.kind, each.name)}
               {each.group && <span class="dim"> in {each.group}</span>}
             </th>
-            <td>{each.namespace ? `namespace ${each.namespace}` : <span class="dim">everywhere</span>}</td>
-            <td title={each.rule ? `${each.by}: ${each.rule}` : each.by}>
+            <td data-label="Where">{each.namespace ? `namespace ${each.namespace}` : <span class="dim">everywhere</span>}</td>
+            <td data-label="By" title={each.rule ? `${each.by}: ${each.rule}` : each.by}>
               <span class="dim">{each.authorizer}</span> {each.by}
             </td>
             <td class="links">

@@ -96,3 +96,8 @@ export const GOALS: Record<string, { word: string; tone: string }> = {
   'every-secret': { word: 'every Secret', tone: 'wait' },
   'others-workload': { word: "others' workload", tone: 'busy' },
 }
+
+/** Whether something that decides could not be read, so that what was not found may be there. */
+export function isPartial(head: PolicyHead): boolean {
+  return [...head.gaps, ...head.unread].some((each) => each.what !== 'authorizers') || head.missing.length > 0
+}

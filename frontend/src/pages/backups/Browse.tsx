@@ -104,10 +104,9 @@ export function Browse({ list }: { list: BackupList }) {
       {row && <Opened backup={backup} row={row} onClose={() => adjust({ object: '' })} />}
       {ticked.value.size > 0 && (
         <div class="selection" role="region" aria-label="Ticked objects">
-          <span>
+          <p>
             <span class="strong">{ticked.value.size}</span> ticked
-          </span>
-          <span class="grow" />
+          </p>
           <button class="button" onClick={() => (ticked.value = new Set())}>
             Clear
           </button>
@@ -276,7 +275,7 @@ function Opened({ backup, row, onClose }: { backup: string; row: Row; onClose: (
       {answer.value && isSnapshot(backup) && (
         <details>
           <summary>Bring it back</summary>
-          <pre class="code" tabIndex={0} aria-label="Command">
+          <pre class="code wraps" tabIndex={0} aria-label="Command">
             {getCommand(backup, row)}
           </pre>
         </details>

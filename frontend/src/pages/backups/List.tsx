@@ -23,21 +23,21 @@ export function List({ list, again }: { list: BackupList; again: () => void }) {
     <>
       <section class="card summary">
         <div>
-          <p class="figure">{list.backups.length.toLocaleString()}</p>
+          <p class="sum">{list.backups.length.toLocaleString()}</p>
           <p class="dim">{list.backups.length === 1 ? 'backup' : 'backups'}</p>
         </div>
         <div>
-          <p class="figure">{content === null ? 'sealed' : bytes(content)}</p>
+          <p class="sum">{content === null ? 'sealed' : bytes(content)}</p>
           <p class="dim">in them</p>
         </div>
         <div>
-          <p class="figure">{added === null ? 'sealed' : bytes(added)}</p>
+          <p class="sum">{added === null ? 'sealed' : bytes(added)}</p>
           <p class="dim">
             stored{content && added && content > added ? `, ${(content / added).toFixed(1)} times less` : ''}
           </p>
         </div>
         <div class="grow">
-          <p class={`figure ${list.verified ? (harmful(list) ? 'toned bad' : 'toned good') : ''}`}>
+          <p class={`sum ${list.verified ? (harmful(list) ? 'toned bad' : 'toned good') : ''}`}>
             {list.verified ? (harmful(list) ? 'Damaged' : 'Whole') : 'Never verified'}
           </p>
           <p class="dim">
@@ -81,30 +81,31 @@ export function List({ list, again }: { list: BackupList; again: () => void }) {
 function BackupLine({ each, most, isReadable }: { each: Listed; most: number; isReadable: boolean }) {
   const { row } = each
   const objects = row.contents ? row.contents.kinds.reduce((total, kind) => total + kind.objects, 0) : null
-  const missing = row.contents?.unreadable?.map((one) => `${one.what}: ${one.message}`).join('; ')
+  const missing = row.contents?.unreadable ?? []
   return (
     <tr key={row.name}>
       <th scope="row" class="strong">
         {row.name}
       </th>
-      <td title={moment(row.created)}>{age(row.created)} ago</td>
-      <td class="number">{objects?.toLocaleString() ?? (row.state === '<sealed>' ? 'sealed' : '')}</td>
-      <td>
+      <td data-label="Made" title={moment(row.created)}>{age(row.created)} ago</td>
+      <td class="number" data-label="Objects">{objects?.toLocaleString() ?? (row.state === '<sealed>' ? 'sealed' : '')}</td>
+      <td data-label="Size">
         <span class="size-bar" aria-hidden="true">
           <span class="size-all" style={{ width: `${(100 * (row.contentBytes ?? 0)) / most}%` }} />
           <span class="size-new" style={{ width: `${(100 * Math.min(row.addedBytes ?? 0, most)) / most}%` }} />
         </span>{' '}
         {bytes(row.contentBytes)} <span class="dim">+{bytes(row.addedBytes)}</span>
       </td>
-      <td title={missing}>
+      <td data-label="State" title={missing.map((one) => `${one.what}: ${one.message}`).join('; ')}>
         <span class={`status ${STATES[row.state]?.[0] ?? 'idle'}`}>
           <span class="shape" aria-hidden="true">
             {STATES[row.state]?.[1] ?? '○'}
           </span>
           {row.state === '<sealed>' ? 'Sealed' : row.state}
         </span>
+        {missing.length > 0 && <span class="dim"> without {missing.map((one) => one.what).join(', ')}</span>}
       </td>
-      <td>
+      <td data-label="Verified">
         {each.harm.length > 0 ? (
           <span class="status bad" title={each.harm.map((one) => one.message).join('; ')}>
             {counted(each.harm.length, 'part')} damaged

@@ -160,7 +160,7 @@ export function Restore({ backup, target, onClose }: { backup: string; target: T
       {plan && (
         <details>
           <summary>The same as a command</summary>
-          <pre class="code" tabIndex={0} aria-label="Command">
+          <pre class="code wraps" tabIndex={0} aria-label="Command">
             {plan.command}
           </pre>
         </details>

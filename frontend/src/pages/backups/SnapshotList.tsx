@@ -27,11 +27,11 @@ export function SnapshotList({ list }: { list: BackupList }) {
               <th scope="row" class="strong">
                 {each.name}
               </th>
-              <td title={moment(each.created)}>{age(each.created)} ago</td>
-              <td>
+              <td data-label="Made" title={moment(each.created)}>{age(each.created)} ago</td>
+              <td data-label="Size">
                 {bytes(each.size)} <span class="dim">+{bytes(each.addedBytes)}</span>
               </td>
-              <td>
+              <td data-label="etcd">
                 {each.isDamaged ? (
                   <span class="status bad">
                     <span class="shape" aria-hidden="true">
@@ -43,7 +43,7 @@ export function SnapshotList({ list }: { list: BackupList }) {
                   (each.version ?? <span class="dim">sealed</span>)
                 )}
               </td>
-              <td class="mono">{each.endpoint ?? <span class="dim">sealed</span>}</td>
+              <td class="mono" data-label="From">{each.endpoint ?? <span class="dim">sealed</span>}</td>
               <td class="links">
                 {list.isReadable && !each.isDamaged && (
                   <>

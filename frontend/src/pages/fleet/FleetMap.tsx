@@ -1,7 +1,8 @@
 // The map: zones as areas, pools in them, a square for each node. Draw a frame to choose many.
 
 import { memo } from './memo'
-import { useRef, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { tellKey } from '../../keys'
 import { looksOf } from '../../parts/Status'
 import type { Cell } from './types'
 
@@ -23,8 +24,20 @@ export function FleetMap(props: {
   const map = useRef<HTMLDivElement>(null)
   const start = useRef<{ x: number; y: number } | null>(null)
   const [frame, setFrame] = useState<Frame | null>(null)
+  const [walked, setWalked] = useState('')
   const zones = grouped(props.cells, (cell) => cell.zone)
   const isDense = props.cells.length > 200
+  // One stop for Tab, however many nodes there are; arrows walk from there.
+  const stop = props.cells.some((cell) => cell.name === walked) ? walked : firstOf(zones)
+
+  useEffect(() => {
+    const ends = [
+      tellKey('← ↑ ↓ →', 'walk on the map'),
+      tellKey('Space', 'choose the node, or leave it out'),
+      tellKey('Enter', 'open the node'),
+    ]
+    return () => ends.forEach((end) => end())
+  }, [])
 
   function drawn(event: PointerEvent): Frame | null {
     const from = start.current
@@ -73,6 +86,7 @@ export function FleetMap(props: {
         setFrame(null)
       }}
       onKeyDown={moveFocus}
+      onFocusCapture={(event) => setWalked((event.target as HTMLElement).dataset['node'] ?? walked)}
     >
       {zones.map(([zone, inZone]) => (
         <div class="zone">
@@ -88,6 +102,7 @@ export function FleetMap(props: {
                     key={cell.name}
                     cell={cell}
                     isSelected={props.selected.has(cell.name)}
+                    isStop={cell.name === stop}
                     onSelect={props.onSelect}
                     onOpen={props.onOpen}
                   />
@@ -115,12 +130,13 @@ export function FleetMap(props: {
 interface SquareProps {
   cell: Cell
   isSelected: boolean
+  isStop: boolean
   onSelect: (names: string[], add: boolean) => void
   onOpen: (name: string) => void
 }
 
 const Square = memo<SquareProps>(
-  ({ cell, isSelected, onSelect, onOpen }) => {
+  ({ cell, isSelected, isStop, onSelect, onOpen }) => {
     const looks = looksOf(cell.fitness)
     const words = `${cell.name}: ${looks.word}`
     return (
@@ -130,6 +146,7 @@ const Square = memo<SquareProps>(
         title={words}
         aria-label={words}
         aria-pressed={isSelected}
+        tabIndex={isStop ? 0 : -1}
         onClick={() => onSelect([cell.name], false)}
         onDblClick={() => onOpen(cell.name)}
         onKeyDown={(event) => {
@@ -143,7 +160,7 @@ const Square = memo<SquareProps>(
     )
   },
   // What it calls stays the same for the life of the page.
-  (old, now) => old.cell === now.cell && old.isSelected === now.isSelected,
+  (old, now) => old.cell === now.cell && old.isSelected === now.isSelected && old.isStop === now.isStop,
 )
 
 function grouped(cells: Cell[], key: (cell: Cell) => string): [string, Cell[]][] {
@@ -162,13 +179,41 @@ function compare(a: string, b: string): number {
   return collator.compare(a, b)
 }
 
-/** Arrow keys walk from square to square. */
+function firstOf(zones: [string, Cell[]][]): string {
+  const first = zones[0]
+  return first ? (grouped(first[1], (cell) => cell.pool)[0]?.[1][0]?.name ?? '') : ''
+}
+
+/** Arrow keys walk from square to square: on and back, and to the nearest one above and below. */
 function moveFocus(event: KeyboardEvent): void {
-  const steps: Record<string, number> = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }
-  const step = steps[event.key]
   const from = (event.target as HTMLElement).closest<HTMLElement>('[data-node]')
-  if (!step || !from) return
+  if (!from) return
   const all = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>('[data-node]')]
+  const ways: Record<string, () => HTMLElement | undefined> = {
+    ArrowRight: () => all[all.indexOf(from) + 1],
+    ArrowLeft: () => all[all.indexOf(from) - 1],
+    ArrowDown: () => nearest(from, all, 1),
+    ArrowUp: () => nearest(from, all, -1),
+    Home: () => all[0],
+    End: () => all.at(-1),
+  }
+  const way = ways[event.key]
+  if (!way) return
   event.preventDefault()
-  all[all.indexOf(from) + step]?.focus()
+  way()?.focus()
+}
+
+/** The square that is next below (1) or above (-1), rather straight than near. */
+function nearest(from: HTMLElement, all: HTMLElement[], side: 1 | -1): HTMLElement | undefined {
+  const here = from.getBoundingClientRect()
+  let found: HTMLElement | undefined
+  let least = Infinity
+  for (const each of all) {
+    const there = each.getBoundingClientRect()
+    const down = (there.top - here.top) * side
+    if (down < here.height / 2) continue
+    const far = down + 2 * Math.abs(there.left - here.left)
+    if (far < least) [found, least] = [each, far]
+  }
+  return found
 }

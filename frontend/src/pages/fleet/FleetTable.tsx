@@ -30,11 +30,11 @@ export function FleetTable(props: {
   return (
     <Windowed
       label="Nodes"
+      name="nodes"
       columns={COLUMNS}
       total={props.head.matching}
       from={props.head.from}
       rows={props.rows}
-      rowHeight={44}
       sort={props.sort}
       onSort={(sort) => adjust({ sort: sort.replace(/^--/, '') })}
       onWindow={props.onWindow}
@@ -62,10 +62,14 @@ export function FleetTable(props: {
           <td>
             <Status state={row.fitness} />
           </td>
-          <td>{row.zone || '–'}</td>
-          <td class="wide-only">{row.pool || '–'}</td>
-          <td>{row.kubelet || '–'}</td>
-          <td class="wide-only">{row.kernel || '–'}</td>
+          <td title={row.zone}>{row.zone || '–'}</td>
+          <td class="wide-only" title={row.pool}>
+            {row.pool || '–'}
+          </td>
+          <td title={row.kubelet}>{row.kubelet || '–'}</td>
+          <td class="wide-only" title={row.kernel}>
+            {row.kernel || '–'}
+          </td>
           <td class="number">{row.pods}</td>
           <td class="wide-only number">{age(row.created)}</td>
           <td class="obstacles" title={row.obstacles}>

@@ -34,7 +34,7 @@ export function NodeDrawer(props: { detail: Detail; isSelected: boolean; onSelec
       </header>
       <p class="drawer-state">
         <Status state={row.fitness} />
-        <span class="dim">{row.status}</span>
+        {row.status !== 'Ready' && <span class="dim">{row.status}</span>}
       </p>
       <dl class="facts">
         <Fact name="Zone" value={row.zone} />

@@ -76,6 +76,8 @@ const FIRST: Wish = {
   update_takes: '',
 }
 
+const FORESEEN = 200 // nodes of a plan up to which its time line is asked for unbidden
+
 const words = (text: string): string[] => text.split(/[,\s]+/).filter(Boolean)
 
 export function formOf(nodes: string[], wish: Wish): Record<string, unknown> {
@@ -105,6 +107,7 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
   const [wish, setWish] = useState<Wish>(FIRST)
   const [plan, setPlan] = useState<PlanView | null>(null)
   const [rehearsal, setRehearsal] = useState<RehearsalView | null>(null)
+  const [plays, setPlays] = useState(0)
   const [problem, setProblem] = useState<ProblemBody | null>(null)
   const [busy, setBusy] = useState<'' | 'plan' | 'rehearse' | 'start'>('')
   const latest = useRef(0)
@@ -130,6 +133,7 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
   async function makePlan(because?: ProblemBody) {
     const mine = ++latest.current
     setRehearsal(null)
+    setPlays(0)
     setProblem(null)
     setBusy('plan')
     try {
@@ -137,6 +141,7 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
       if (mine !== latest.current) return
       setPlan(made)
       setProblem(because ?? null)
+      if (made.nodes.length && made.nodes.length <= FORESEEN) void foresee(mine)
     } catch (error) {
       if (mine !== latest.current) return
       setPlan(null)
@@ -153,10 +158,18 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
     return () => window.clearTimeout(timer)
   }, [asked])
 
+  /** The time line of a plan, which is shown with it; what is wrong with it is told to who rehearses. */
+  async function foresee(mine: number) {
+    const played = await act<RehearsalView>('/api/fleet/rehearse', form).catch(() => null)
+    if (played && mine === latest.current) setRehearsal(played)
+  }
+
   async function rehearse() {
     const mine = latest.current
     const played = await doing('rehearse', () => act<RehearsalView>('/api/fleet/rehearse', form))
-    if (mine === latest.current) setRehearsal(played)
+    if (!played || mine !== latest.current) return
+    setRehearsal(played)
+    setPlays((count) => count + 1)
   }
 
   async function start() {
@@ -177,7 +190,7 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
             {inCluster()}
           </h2>
           <p class="dim" aria-live="polite">
-            {busy === 'plan' ? 'Planning …' : (plan?.line ?? '')}
+            {busy === 'plan' ? 'Planning …' : plan?.nodes.length ? plan.line : ''}
           </p>
         </div>
         <button class="plain" onClick={onClose} aria-label="Close the plan">
@@ -187,22 +200,27 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
       <WishForm wish={wish} set={set} isLocal={isLocal} />
       {problem && <Note tone="bad" title={problem.message} hint={problem.hint} />}
       {plan && <Planned plan={plan} />}
-      {rehearsal && plan && <Rehearsal view={rehearsal} plan={plan} />}
+      {rehearsal && plan && <Rehearsal view={rehearsal} plan={plan} plays={plays} />}
       {plan && (
         <footer class="plan-foot">
-          <code class="command" title="The same from the command line">
+          <code class="command" title="The same from the command line" tabIndex={0}>
             {plan.command}
           </code>
           <button class="button" disabled={!plan.nodes.length || busy !== ''} onClick={() => void rehearse()}>
             {busy === 'rehearse' ? 'Rehearsing …' : 'Rehearse'}
           </button>
           <button class="button primary" disabled={!canStart} onClick={() => void start()}>
-            {busy === 'start' ? 'Starting …' : `Start on ${counted(plan.nodes.length, 'node')}${inCluster()}`}
+            {startWord(busy === 'start', plan.nodes.length)}
           </button>
         </footer>
       )}
     </section>
   )
+}
+
+function startWord(isStarting: boolean, nodes: number): string {
+  if (isStarting) return 'Starting …'
+  return nodes ? `Start on ${counted(nodes, 'node')}${inCluster()}` : 'Nothing to start'
 }
 
 function Planned({ plan }: { plan: PlanView }) {
@@ -275,9 +293,9 @@ function WishForm({ wish, set, isLocal }: { wish: Wish; set: (changes: Partial<W
         />
       </div>
       <div class="ticks">
-        <Tick label="leave DaemonSets' pods" is={wish.ignore_daemonsets} on={(is) => set({ ignore_daemonsets: is })} />
-        <Tick label="give up emptyDir data" is={wish.delete_emptydir_data} on={(is) => set({ delete_emptydir_data: is })} />
-        <Tick label="give up pods without a controller" is={wish.force} on={(is) => set({ force: is })} />
+        <Tick label="leave DaemonSets' pods" flag="--ignore-daemonsets" is={wish.ignore_daemonsets} on={(is) => set({ ignore_daemonsets: is })} />
+        <Tick label="give up emptyDir data" flag="--delete-emptydir-data" is={wish.delete_emptydir_data} on={(is) => set({ delete_emptydir_data: is })} />
+        <Tick label="give up pods without a controller" flag="--force" is={wish.force} on={(is) => set({ force: is })} />
       </div>
       <details>
         <summary>More</summary>
@@ -302,7 +320,7 @@ function WishForm({ wish, set, isLocal }: { wish: Wish; set: (changes: Partial<W
               <option value="continue">go on with others</option>
             </select>
           </Labelled>
-          <Tick label="bear Pending pods" is={wish.allow_pending} on={(is) => set({ allow_pending: is })} />
+          <Tick label="bear Pending pods" flag="--allow-pending" is={wish.allow_pending} on={(is) => set({ allow_pending: is })} />
         </div>
       </details>
     </form>

@@ -1,11 +1,12 @@
-// The rehearsal: the run played in virtual time, on a time line that can be played and wound.
+// The time line of a plan: when which node is down and which pod moves where; it can be played and wound.
 
 import { useEffect, useState } from 'preact/hooks'
 import { counted, span } from '../../format'
 import { Note } from '../../parts/Note'
+import { Gantt } from './Gantt'
 import type { PlanView } from './PlanPanel'
 
-interface Move {
+export interface Move {
   pod: string
   from: string
   to: string
@@ -13,31 +14,41 @@ interface Move {
   ready: number
 }
 
+export interface NodeForecast {
+  node: string
+  begins: number
+  drained: number
+  ends: number
+}
+
 export interface RehearsalView {
   digest: string
   forecast: {
     makespan: number
     moves: number
-    nodes: { node: string; begins: number; drained: number; ends: number }[]
+    nodes: NodeForecast[]
     stuck: string[]
   }
   moves: Move[]
 }
 
+const SHORTEST = 4 // seconds of a time line, whose four parts are told in whole ones
 const PLAY_SECONDS = 12
 const LISTED = 60
+const FEW = 8
 
-export function Rehearsal({ view, plan }: { view: RehearsalView; plan: PlanView }) {
+/** `plays` counts how often it was asked to be played from its beginning. */
+export function Rehearsal({ view, plan, plays }: { view: RehearsalView; plan: PlanView; plays: number }) {
   const { forecast, moves } = view
-  const total = Math.max(forecast.makespan, 1)
+  const total = Math.max(forecast.makespan, SHORTEST)
   const [at, setAt] = useState(total)
-  const [isPlaying, setPlaying] = useState(true)
+  const [isPlaying, setPlaying] = useState(false)
 
   useEffect(() => {
-    setAt(0)
-    setPlaying(!matchMedia('(prefers-reduced-motion: reduce)').matches)
-    if (matchMedia('(prefers-reduced-motion: reduce)').matches) setAt(total)
-  }, [view])
+    const isPlayed = plays > 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches
+    setAt(isPlayed ? 0 : total)
+    setPlaying(isPlayed)
+  }, [view, plays])
   useEffect(() => {
     if (!isPlaying) return
     let frame = 0
@@ -56,14 +67,10 @@ export function Rehearsal({ view, plan }: { view: RehearsalView; plan: PlanView 
     return () => cancelAnimationFrame(frame)
   }, [isPlaying, total])
 
-  const order = new Map(plan.waves.flat().map((node, index) => [node, index]))
-  const nodes = [...forecast.nodes].sort((a, b) => a.begins - b.begins || (order.get(a.node) ?? 0) - (order.get(b.node) ?? 0))
-  const underWay = moves.filter((move) => move.at <= at && at < move.ready)
-  const percent = (seconds: number) => `${(seconds / total) * 100}%`
   return (
-    <section class="rehearsal" aria-label="Rehearsal">
+    <section class="rehearsal" aria-label="Time line">
       <header>
-        <h3>Rehearsal</h3>
+        <h3>Time line</h3>
         <p class="dim">
           done after <span class="strong">{span(forecast.makespan)}</span>, {counted(forecast.moves, 'move')}
         </p>
@@ -100,54 +107,43 @@ export function Rehearsal({ view, plan }: { view: RehearsalView; plan: PlanView 
         />
         <span class="number clock">{span(at)}</span>
       </div>
-      <div class="gantt" role="img" aria-label={`Time line of ${counted(nodes.length, 'node')} over ${span(total)}`}>
-        {nodes.map((node) => (
-          <div class="gantt-row" title={`${node.node}: begins ${span(node.begins)}, drained ${span(node.drained)}, back ${span(node.ends)}`}>
-            <span class="gantt-name ellipsis">{node.node}</span>
-            <span class="gantt-track">
-              <span
-                class={`bar drain ${at > node.begins ? 'on' : ''}`}
-                style={{ left: percent(node.begins), width: percent(node.drained - node.begins) }}
-              />
-              <span
-                class={`bar work ${at > node.drained ? 'on' : ''}`}
-                style={{ left: percent(node.drained), width: percent(node.ends - node.drained) }}
-              />
-              <span class="now" style={{ left: percent(at) }} />
-            </span>
-          </div>
-        ))}
-        <p class="legend">
-          <span class="swatch drain" /> drains <span class="swatch work" /> is worked on, until it is back
-        </p>
-      </div>
-      <div class="moves" aria-live="off">
-        <p class="dim">{counted(underWay.length, 'pod')} on the way now</p>
-        <ul>
-          {underWay.slice(0, 8).map((move) => (
-            <li>
-              <span class="ellipsis">{move.pod}</span>
-              <span class="dim">
-                {move.from} → {move.to}
-              </span>
-            </li>
-          ))}
-        </ul>
-      </div>
-      <details>
-        <summary>All {counted(moves.length, 'move')}</summary>
-        <div class="scroll">
-          <table class="plain-table">
+      <Gantt nodes={forecast.nodes} waves={plan.waves} total={total} at={at} />
+      <Moves moves={moves} at={at} isOver={at >= total} />
+    </section>
+  )
+}
+
+/** Pods that move, and where: those on the way, and all of them. */
+function Moves({ moves, at, isOver }: { moves: Move[]; at: number; isOver: boolean }) {
+  if (moves.length === 0) return <p class="dim">No pod moves.</p>
+  const underWay = moves.filter((move) => move.at <= at && at < move.ready)
+  return (
+    <>
+      {!isOver && (
+        <div class="moves" aria-live="off">
+          <p class="dim">{counted(underWay.length, 'pod')} on the way now</p>
+          <ul>
+            {underWay.slice(0, FEW).map((move) => (
+              <li title={`${move.pod}: ${move.from} → ${move.to}`}>
+                <span class="ellipsis">{move.pod}</span>
+                <span class="dim ellipsis">
+                  {move.from} → {move.to}
+                </span>
+              </li>
+            ))}
+          </ul>
+        </div>
+      )}
+      <details open={moves.length <= FEW}>
+        <summary>{counted(moves.length, 'move')} of pods, and where to</summary>
+        <div class="scroll" tabIndex={0} role="region" aria-label="Moves of pods">
+          <table class="plain-table moves-table">
             <thead>
               <tr>
                 <th scope="col">Pod</th>
-                <th scope="col">From</th>
-                <th scope="col">To</th>
+                <th scope="col">From, and to</th>
                 <th scope="col" class="number">
-                  Leaves
-                </th>
-                <th scope="col" class="number">
-                  Ready
+                  Leaves, and Ready
                 </th>
               </tr>
             </thead>
@@ -155,10 +151,12 @@ export function Rehearsal({ view, plan }: { view: RehearsalView; plan: PlanView 
               {moves.slice(0, LISTED).map((move) => (
                 <tr>
                   <td>{move.pod}</td>
-                  <td>{move.from}</td>
-                  <td>{move.to}</td>
-                  <td class="number">{span(move.at)}</td>
-                  <td class="number">{span(move.ready)}</td>
+                  <td>
+                    {move.from} → {move.to}
+                  </td>
+                  <td class="number brief">
+                    {span(move.at)} to {span(move.ready)}
+                  </td>
                 </tr>
               ))}
             </tbody>
@@ -166,6 +164,6 @@ export function Rehearsal({ view, plan }: { view: RehearsalView; plan: PlanView 
           {moves.length > LISTED && <p class="dim">and {counted(moves.length - LISTED, 'other')}</p>}
         </div>
       </details>
-    </section>
+    </>
   )
 }

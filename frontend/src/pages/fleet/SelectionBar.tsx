@@ -8,7 +8,6 @@ export function SelectionBar(props: { selected: ReadonlySet<string>; clear: () =
       <p>
         <span class="strong">{counted(props.selected.size, 'node')}</span> selected
       </p>
-      <span class="grow" />
       <button class="button" onClick={props.clear}>
         Clear
       </button>

@@ -15,7 +15,7 @@ export function Waves({ plan }: { plan: PlanView }) {
             : `no plan under these limits has fewer than ${plan.leastWaves}`}
         </span>
       </p>
-      <ol class="wave-line">
+      <ol class="wave-line" tabIndex={0} aria-label="Waves">
         {plan.waves.map((wave, index) => (
           <li>
             <p class="wave-name">Wave {index + 1}</p>

@@ -38,6 +38,7 @@ const COLUMNS: Column[] = [
   { key: 'who', title: 'Who' },
   { key: 'when', title: 'When' },
   { key: 'took', title: 'Took', isNumber: true, isWide: true },
+  { key: 'plan', title: 'Plan' },
 ]
 
 const OUTCOMES: Record<string, string> = {
@@ -81,6 +82,9 @@ export function JournalPage() {
           </a>
         </Note>
       )}
+      {!head && !live.trouble.value && !live.problem.value && live.missing.value.length === 0 && (
+        <div class="skeleton" aria-busy="true" aria-label="Loading" />
+      )}
       {head && head.total > 0 && (
         <>
           <div class="tools">
@@ -95,11 +99,11 @@ export function JournalPage() {
           ) : (
             <Windowed
               label="Runs"
+              name="runs"
               columns={COLUMNS}
               total={head.matching}
               from={head.from}
               rows={lines}
-              rowHeight={44}
               sort=""
               onSort={() => undefined}
               onWindow={onWindow}
@@ -121,6 +125,11 @@ export function JournalPage() {
                   <td title={moment(line.startedAt)}>{age(line.startedAt)} ago</td>
                   <td class="number wide-only">
                     {line.finishedAt ? span((Date.parse(line.finishedAt) - Date.parse(line.startedAt)) / 1000) : '–'}
+                  </td>
+                  <td>
+                    <a href={at(`/run/${encodeURIComponent(line.id)}?plan=open`)} aria-label={`Plan of ${line.id}`}>
+                      Plan
+                    </a>
                   </td>
                 </tr>
               )}

@@ -2,11 +2,13 @@ import { counted } from '../../format'
 import type { Gauge } from './types'
 
 /** Budgets as gauges: the healthy pods, and the line that they must not fall below. */
-export function Budgets({ gauges }: { gauges: Gauge[] }) {
+export function Budgets({ gauges, isOver }: { gauges: Gauge[]; isOver: boolean }) {
   if (!gauges.length) return null
   return (
     <section>
-      <h2>Budgets</h2>
+      <h2>
+        Budgets {isOver && <span class="dim">as they are now</span>}
+      </h2>
       <ul class="gauges">
         {gauges.map((each) => (
           <BudgetGauge key={each.name} gauge={each} />
@@ -20,7 +22,7 @@ function BudgetGauge({ gauge }: { gauge: Gauge }) {
   const total = Math.max(gauge.expected, gauge.healthy, gauge.line, 1)
   const part = (count: number) => `${(Math.min(count, total) / total) * 100}%`
   const isBelow = gauge.healthy < gauge.line
-  const wasBelow = gauge.lowest < gauge.line
+  const lowest = gauge.lowest ?? gauge.healthy
   const tone = isBelow ? 'bad' : gauge.healthy === gauge.line ? 'wait' : 'good'
   const words = isBelow
     ? 'below its line'
@@ -55,8 +57,8 @@ function BudgetGauge({ gauge }: { gauge: Gauge }) {
       </p>
       <p class="dim">
         {gauge.waiting ? `${counted(gauge.waiting, 'pod')} waiting for it; ` : ''}
-        lowest seen {gauge.lowest}
-        {wasBelow && !isBelow ? ', which was below its line' : ''}
+        {gauge.lowest === null ? 'nobody watched it during the run' : `lowest seen ${gauge.lowest}`}
+        {lowest < gauge.line && !isBelow ? ', which was below its line' : ''}
       </p>
     </li>
   )

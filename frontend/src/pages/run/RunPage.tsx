@@ -14,6 +14,7 @@ import { at, base, place } from '../../router'
 import { inCluster } from '../../session'
 import type { Live } from '../../stream'
 import { Budgets } from './Budgets'
+import { PlanWords } from './PlanWords'
 import { WaveBoard } from './WaveBoard'
 import type { Gauge, RunHead, RunNode, SaidNote, Step } from './types'
 
@@ -77,11 +78,16 @@ function Shown(props: { live: Live; head: RunHead; opened: string; open: (node: 
           <VerdictList verdicts={failures} withTarget most={8} />
         </section>
       )}
-      <Budgets gauges={live.list<Gauge>('budget/')} />
+      <Budgets gauges={live.list<Gauge>('budget/')} isOver={isOver(head)} />
       <WaveBoard live={live} nodes={nodes} gates={gates} opened={props.opened} open={props.open} />
+      <PlanWords key={head.id} run={head.id} />
       <Said notes={live.get<SaidNote[]>('notes') ?? []} revisions={live.get<string[]>('revisions') ?? []} />
     </>
   )
+}
+
+function isOver(head: RunHead): boolean {
+  return head.outcome !== null && !['Interrupted', 'Aborting'].includes(head.outcome)
 }
 
 /** A run in a word: what it does, or what became of it. */
@@ -140,7 +146,6 @@ function Acts({ head }: { live: Live; head: RunHead }) {
   const problem = useSignal<ProblemBody | null>(null)
   const busy = useSignal('')
   const isAsking = useSignal(false)
-  const isOver = head.outcome !== null && !['Interrupted', 'Aborting'].includes(head.outcome)
   const isOurs = ['drain', 'maintain', 'upgrade'].includes(head.procedure)
   const isRestore = head.procedure === 'restore'
   useEffect(() => {
@@ -165,7 +170,7 @@ function Acts({ head }: { live: Live; head: RunHead }) {
             {busy.value === 'pause' ? 'Pausing …' : `Pause${inCluster()}`}
           </button>
         )}
-        {isOurs && !isOver && (head.isPaused || !head.isDriven) && head.outcome !== 'Aborting' && (
+        {isOurs && !isOver(head) && (head.isPaused || !head.isDriven) && head.outcome !== 'Aborting' && (
           <button class="button primary" disabled={busy.value !== ''} onClick={() => void doIt('resume')}>
             {busy.value === 'resume' ? 'Resuming …' : `Resume${inCluster()}`}
           </button>
@@ -222,7 +227,7 @@ function Said({ notes, revisions }: { notes: SaidNote[]; revisions: string[] }) 
         </ul>
       )}
       {notes.length === 0 ? (
-        <p class="dim">Nothing yet.</p>
+        <p class="dim">Nothing so far.</p>
       ) : (
         <ol class="log" aria-label={counted(notes.length, 'line')} tabIndex={0}>
           {notes.map((note) => (

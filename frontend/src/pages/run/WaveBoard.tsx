@@ -83,7 +83,7 @@ function NodeCard(props: { node: RunNode; ways: Way[]; isOpen: boolean; open: (n
       </header>
       <ol class="step-line" aria-label="Steps">
         {node.steps.map((step) => (
-          <li class={STEP_TONES[step.state] ?? 'idle'} title={`${step.effect}: ${step.state}`}>
+          <li class={step.state === 'Begun' && node.state === 'Undone' ? 'held' : (STEP_TONES[step.state] ?? 'idle')} title={`${step.effect}: ${step.state}`}>
             <span>{step.action}</span>
             <span class="visually-hidden">: {step.state}</span>
           </li>
@@ -119,6 +119,7 @@ const POD_LOOKS: Record<string, { state: string; word: string }> = {
   Leaving: { state: 'Begun', word: 'leaving' },
   Waiting: { state: 'waiting', word: 'waits' },
   Gone: { state: 'Done', word: 'gone' },
+  Stayed: { state: 'Undone', word: 'stayed' },
   Failed: { state: 'Failed', word: 'failed' },
 }
 

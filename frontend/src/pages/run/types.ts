@@ -60,7 +60,8 @@ export interface Gauge {
   line: number
   expected: number
   allowed: number
-  lowest: number
+  /** Not while nobody looked. */
+  lowest: number | null
   waiting: number
 }
 

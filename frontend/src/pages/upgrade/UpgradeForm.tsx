@@ -88,9 +88,9 @@ export function UpgradeForm(props: {
         {isLocal && props.repository !== null && (
           <Tick label={`back resources up first, into ${props.repository}`} is={wish.backup} on={(is) => set({ backup: is })} />
         )}
-        <Tick label="leave DaemonSets' pods" is={wish.ignore_daemonsets} on={(is) => set({ ignore_daemonsets: is })} />
-        <Tick label="give up emptyDir data" is={wish.delete_emptydir_data} on={(is) => set({ delete_emptydir_data: is })} />
-        <Tick label="give up pods without a controller" is={wish.force} on={(is) => set({ force: is })} />
+        <Tick label="leave DaemonSets' pods" flag="--ignore-daemonsets" is={wish.ignore_daemonsets} on={(is) => set({ ignore_daemonsets: is })} />
+        <Tick label="give up emptyDir data" flag="--delete-emptydir-data" is={wish.delete_emptydir_data} on={(is) => set({ delete_emptydir_data: is })} />
+        <Tick label="give up pods without a controller" flag="--force" is={wish.force} on={(is) => set({ force: is })} />
       </div>
       <details>
         <summary>More</summary>
@@ -121,7 +121,7 @@ export function UpgradeForm(props: {
               <option value="continue">go on with others</option>
             </select>
           </Labelled>
-          <Tick label="bear Pending pods" is={wish.allow_pending} on={(is) => set({ allow_pending: is })} />
+          <Tick label="bear Pending pods" flag="--allow-pending" is={wish.allow_pending} on={(is) => set({ allow_pending: is })} />
         </div>
       </details>
     </form>

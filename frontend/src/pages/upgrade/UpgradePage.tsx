@@ -1,5 +1,6 @@
 // Upgrade: what runs against the skew policy, what would stop an upgrade, its plan, and its start.
 
+import { useEffect, useRef } from 'preact/hooks'
 import { AsOf, Loading, ProblemNote } from '../../parts/Asking'
 import { FindingList, type Findings as Found } from '../../parts/Findings'
 import { Note } from '../../parts/Note'
@@ -32,7 +33,7 @@ export function UpgradePage() {
         <>
           <Skew found={found} />
           {found.violations.map((each) => (
-            <Note tone="bad" title={each.message} hint={`${each.where.join(', ')}. ${each.remedy}`} />
+            <Note tone="bad" title={each.message} hint={`${each.where.join(', ')}: ${each.remedy}`} />
           ))}
           {found.notSeen.length > 0 && (
             <Note tone="wait" title="Not everything could be seen" hint={found.notSeen.join('; ')} />
@@ -64,9 +65,16 @@ export function UpgradePage() {
 
 function Skew({ found }: { found: Versions }) {
   const { minors, bands, others } = found.picture
+  const frame = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    // Where not all fit, what runs now is in sight.
+    const now = frame.current?.querySelector<HTMLElement>('thead .strong')
+    const names = frame.current?.querySelector<HTMLElement>('thead th')
+    if (now && names) frame.current?.scrollTo({ left: now.offsetLeft - names.offsetWidth - now.offsetWidth })
+  }, [found.minor])
   return (
     <section class="card" aria-label="Versions against the skew policy">
-      <div class="skew-frame" tabIndex={0} role="region" aria-label="Versions">
+      <div class="skew-frame" ref={frame} tabIndex={0} role="region" aria-label="Versions">
         <table class="skew">
           <thead>
             <tr>
@@ -91,7 +99,12 @@ function Skew({ found }: { found: Versions }) {
         </table>
       </div>
       <p class="dim skew-legend">
-        <span class="skew-key may" /> may run beside these API servers <span class="skew-key" /> may not
+        <span>
+          <span class="skew-key may" /> may run beside these API servers
+        </span>
+        <span>
+          <span class="skew-key" /> may not
+        </span>
       </p>
       {others.length > 0 && (
         <dl class="facts">

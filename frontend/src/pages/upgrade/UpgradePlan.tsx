@@ -70,10 +70,10 @@ export function UpgradePlan({ target, versions }: { target: string; versions: Ve
       />
       {problem && <ProblemNote problem={problem} again={() => void makePlan()} />}
       {!plan && !problem && <Loading what="the plan" />}
-      {plan && <Planned plan={plan} />}
+      {plan && <Planned plan={plan} from={versions.server} />}
       {plan && (
         <footer class="plan-foot resting">
-          <code class="command" title="The same from the command line">
+          <code class="command" title="The same from the command line" tabIndex={0}>
             {plan.command}
           </code>
           <button class="button primary" disabled={!canStart} onClick={() => void start()}>
@@ -85,13 +85,16 @@ export function UpgradePlan({ target, versions }: { target: string; versions: Ve
   )
 }
 
-function Planned({ plan }: { plan: Plan }) {
+function Planned({ plan, from }: { plan: Plan; from: string }) {
   const outlook = plan.outlook
   return (
     <>
       {outlook && outlook.hops.length > 0 && (
         <>
           <ol class="path" aria-label="Hops of the upgrade">
+            <li class="leg">
+              <span class="leg-name">{from}</span>
+            </li>
             {outlook.hops.map((hop, index) => (
               <li class={`leg ${index === outlook.hops.length - 1 ? 'good' : ''}`}>
                 <span class="leg-name">{hop}</span>

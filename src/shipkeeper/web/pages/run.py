@@ -14,19 +14,21 @@ from shipkeeper.backup.restore_plan import QUIET
 from shipkeeper.backup.webhooks import MUTATING, VALIDATING
 from shipkeeper.engine.brake import Brake
 from shipkeeper.engine.journal import JournalError, Outcome, RunRecord
+from shipkeeper.engine.report import Format, render
 from shipkeeper.engine.session import is_driven, run_directory
 from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.access import Permission, require_permissions
 from shipkeeper.kube.resources import BUDGETS, LEASES, NODES, PODS
-from shipkeeper.model.disruption import PodDisruptionBudget
 from shipkeeper.nodes.permission import permissions_of
-from shipkeeper.nodes.picture import PodPicture, PodState
+from shipkeeper.nodes.picture import PodPicture
 from shipkeeper.nodes.replacements import Replacement
+from shipkeeper.nodes.report import plan_report
 from shipkeeper.web.answers import convert_query, json_response, read_body
 from shipkeeper.web.commands import start
 from shipkeeper.web.console import Console
 from shipkeeper.web.following import FollowedRun, FollowedRuns
+from shipkeeper.web.gauges import gauges_of
 from shipkeeper.web.page import PageInfo, Query
 from shipkeeper.web.pages.export import export_page
 from shipkeeper.web.person import Person
@@ -62,21 +64,6 @@ class Way(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     replacement: Replacement | None
 
 
-class Gauge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A budget: how many of its pods are healthy, and the line that they must not fall below.
-
-    `lowest` is the least that was seen since somebody looks at the run.
-    """
-
-    name: str
-    healthy: int
-    line: int
-    expected: int
-    allowed: int
-    lowest: int
-    waiting: int
-
-
 class RunPage:
     """The page; a run is folded once, however many look at it."""
 
@@ -96,6 +83,7 @@ class RunPage:
             Route("/api/run/pause", self.pause, methods=["POST"]),
             Route("/api/run/resume", self.resume, methods=["POST"]),
             Route("/api/run/abort", self.abort, methods=["POST"]),
+            Route("/api/run/{run}/plan", self.plan),
             Route("/api/run/{run}/export.html", self.export),
         ]
 
@@ -129,7 +117,7 @@ class RunPage:
                 **{f"node/{name}": node for name, node in picture.nodes.items()},
                 **{f"gate/{name}": gate for name, gate in picture.gates.items()},
                 **{f"ways/{name}": self._ways(run, picture.pods_of(name)) for name in shown},
-                **{f"budget/{each.name}": each for each in _gauges(run)},
+                **{f"budget/{each.name}": each for each in gauges_of(run)},
                 "notes": tuple(picture.notes[first:]),
                 "revisions": tuple(picture.revisions),
             },
@@ -189,8 +177,31 @@ class RunPage:
             raise command.failure()
         return json_response({})
 
+    async def plan(self, request: Request) -> Response:
+        """Its plan, word for word as the command line shows it."""
+        run = await self._seen(request)
+        run.refresh()
+        report = plan_report(run.record.plan, run.record.started_at)
+        words = await asyncio.to_thread(render, report, Format.TEXT)
+        return json_response({"words": words})
+
     async def export(self, request: Request) -> Response:
         """The run as one HTML file that needs nothing else."""
+        run = await self._seen(request)
+        run.refresh()
+        gauges, came = gauges_of(run), run.replacements
+        body = await asyncio.to_thread(export_page, run.picture, came, gauges)
+        return Response(
+            body,
+            media_type="text/html",
+            headers={
+                "Content-Disposition": f'attachment; filename="{run.record.id}.html"',
+                "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+            },
+        )
+
+    async def _seen(self, request: Request) -> FollowedRun:
+        """The run that is asked for; RefusedError for who may not see this page."""
         person = self._console.sessions.of(request).person
         missing = await person.missing(self.info.needs)
         run = self._runs.find(request.path_params["run"])
@@ -203,16 +214,7 @@ class RunPage:
             )
         if run is None:
             raise RefusedError(404, "there is no such run", reason="RunNotFound")
-        run.refresh()
-        body = await asyncio.to_thread(export_page, run.picture, run.replacements)
-        return Response(
-            body,
-            media_type="text/html",
-            headers={
-                "Content-Disposition": f'attachment; filename="{run.record.id}.html"',
-                "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
-            },
-        )
+        return run
 
     async def _wanted(
         self, request: Request, procedures: Collection[str] = _ALONE
@@ -267,24 +269,3 @@ def _require_own_machine(person: Person, record: RunRecord) -> None:
             reason="LocalOnly",
             hint=f"whoever has that machine goes on with: shipkeeper resume {record.id}",
         )
-
-
-def _gauges(run: FollowedRun) -> list[Gauge]:
-    waiting: dict[str, int] = {}
-    for pod in run.picture.pods.values():
-        if pod.state is PodState.WAITING and pod.budget:
-            waiting[pod.budget] = waiting.get(pod.budget, 0) + 1
-    return [_gauge(each, run.lowest, waiting) for each in run.budgets()]
-
-
-def _gauge(budget: PodDisruptionBudget, lowest: dict[str, int], waiting: dict[str, int]) -> Gauge:
-    status = budget.status
-    return Gauge(
-        name=budget.key,
-        healthy=status.current_healthy,
-        line=status.desired_healthy,
-        expected=status.expected_pods,
-        allowed=status.disruptions_allowed,
-        lowest=min(lowest.get(budget.key, status.current_healthy), status.current_healthy),
-        waiting=waiting.get(budget.key, 0),
-    )
