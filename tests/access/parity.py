@@ -22,6 +22,7 @@ from shipkeeper.access.webhook import Ask, Reply
 from shipkeeper.kube.connection import Connection
 from shipkeeper.model.version import Version
 from shipkeeper.sandbox.sandbox import Sandbox
+from tests.access.aim import aimed
 from tests.access.fuzz import NAMESPACES, Fuzz, webhook_reply
 from tests.access.graph import ended, graph_objects, random_objects
 from tests.access.robber import MERGE
@@ -42,6 +43,8 @@ from tests.access.world import (
 
 # From this minor on chains come from a file, and know conditions.
 CONFIGURABLE = 32
+# How many questions are about what the policy says.
+_AIMED_SHARE = 0.5
 # How many servers' webhooks are down.
 _DOWN_SHARE = 0.2
 _DOWN = Reply(error="nobody listens")
@@ -258,12 +261,18 @@ async def compare(
         policy = await patiently(lambda: observe(connection))
         for server in running:
             chain = Chain(msgspec.structs.replace(policy, chain=server.chain), server.webhooks)
-            specs = [fuzz.question() for _ in range(questions)]
+            specs = [_question(fuzz, objects, server) for _ in range(questions)]
             said = await ask_all(server.connection, specs)
             for spec, status in zip(specs, said, strict=True):
                 await _judge(tally, server, chain, spec, status)
         say(f"round {number + 1}: {tally.reviews} reviews, {len(tally.mismatches)} mismatches")
     return tally
+
+
+def _question(fuzz: Fuzz, objects: list[dict[str, Any]], server: Server) -> dict[str, Any]:
+    if fuzz.random.random() < _AIMED_SHARE:
+        return aimed(fuzz.random, objects, server.chain.abac or "")
+    return fuzz.question()
 
 
 async def _judge(
