@@ -76,22 +76,25 @@ def main() -> None:
     arguments = parser.parse_args()
     tallies: list[Tally] = []
     figures: dict[str, Any] = {}
-    for version in (OLDEST, NEWEST):
+    for version in (NEWEST, OLDEST):
         with bench_sandbox(version) as sandbox:
-            asked = asyncio.run(_parity(sandbox, arguments.reviews // 2, arguments.seed))
-            tallies.append(asked)
+            tallies.append(asyncio.run(_parity(sandbox, arguments.reviews // 2, arguments.seed)))
             if version == NEWEST:
                 figures |= asyncio.run(_beside(sandbox, arguments.roles, arguments.bindings))
     with tempfile.TemporaryDirectory() as directory:
         alone = _alone(Path(directory), arguments.roles, arguments.bindings)
-    reviews = sum(tally.reviews for tally in tallies)
+    asked = Tally()
+    for tally in tallies:
+        asked.add(tally)
     summary = {
-        "reviews": reviews,
-        "mismatches": sum(len(tally.mismatches) for tally in tallies),
-        "allowed": sum(tally.allowed for tally in tallies),
-        "denied": sum(tally.denied for tally in tallies),
-        "evaluation_errors": sum(tally.errors for tally in tallies),
-        "invalid": sum(tally.invalid for tally in tallies),
+        "reviews": asked.reviews,
+        "mismatches": len(asked.mismatches),
+        "allowed": asked.allowed,
+        "denied": asked.denied,
+        "evaluation_errors": asked.errors,
+        "invalid": asked.invalid,
+        "decided_by": dict(asked.decided),
+        "faults": dict(asked.failed),
     }
     print_figures({**summary, **alone, **figures}, as_json=arguments.json)
 
@@ -105,14 +108,13 @@ async def _parity(sandbox: Sandbox, reviews: int, seed: int) -> Tally:
         rounds = min(6, -(-(reviews - total.reviews) // (CHAINS * QUESTIONS)))
         with tempfile.TemporaryDirectory() as directory:
             async with (
-                fuzzed_cluster(sandbox) as connection,
+                fuzzed_cluster(sandbox, fuzz) as connection,
                 servers(sandbox, Path(directory), fuzz, CHAINS) as running,
             ):
                 found = await compare(connection, fuzz, running, rounds=rounds, questions=QUESTIONS)
-        for name in ("reviews", "allowed", "denied", "errors", "invalid"):
-            setattr(total, name, getattr(total, name) + getattr(found, name))
-        total.mismatches += found.mismatches
+        total.add(found)
         say(f"{sandbox.version}: {total.reviews} reviews, {len(total.mismatches)} mismatches")
+        say(f"  decided by {dict(total.decided)}, faults {dict(total.failed)}")
         for mismatch in found.mismatches[:3]:
             say(f"  {mismatch}")
     return total

@@ -3,7 +3,8 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -11,16 +12,20 @@ from typing import Any
 
 import msgspec
 
+from shipkeeper.access.attributes import Attributes
 from shipkeeper.access.authorizers import ChainConfig, from_flags
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.kinds import RBAC_KINDS
 from shipkeeper.access.observe import observe
 from shipkeeper.access.review import InvalidReviewError, read_review
+from shipkeeper.access.webhook import Ask, Reply
 from shipkeeper.kube.connection import Connection
 from shipkeeper.model.version import Version
 from shipkeeper.sandbox.sandbox import Sandbox
+from tests.access.aim import aimed
 from tests.access.fuzz import NAMESPACES, Fuzz, webhook_reply
-from tests.access.graph import graph_objects
+from tests.access.graph import ended, graph_objects, random_objects
+from tests.access.robber import MERGE
 from tests.access.servers import further_server
 from tests.access.world import (
     LABEL,
@@ -38,6 +43,14 @@ from tests.access.world import (
 
 # From this minor on chains come from a file, and know conditions.
 CONFIGURABLE = 32
+# How many questions are about what the policy says.
+_AIMED_SHARE = 0.5
+# How many servers' webhooks are down.
+_DOWN_SHARE = 0.2
+_DOWN = Reply(error="nobody listens")
+# Nothing listens there: only root could.
+_NOWHERE = "http://127.0.0.1:1/"
+_OVER = {"status": {"phase": "Succeeded"}}
 # A server's caches may lag behind what was written; an answer that stays different is a mismatch.
 _LAG_SECONDS = 10.0
 
@@ -57,6 +70,13 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     label: str
     chain: ChainConfig
     connection: Connection
+    reply: Ask = webhook_reply
+    """What its webhooks say."""
+
+    @property
+    def webhooks(self) -> dict[str, Ask]:
+        """Whom our chain asks instead."""
+        return {each.name: self.reply for each in self.chain.authorizers}
 
 
 class Tally(msgspec.Struct):
@@ -67,24 +87,55 @@ class Tally(msgspec.Struct):
     denied: int = 0
     errors: int = 0
     invalid: int = 0
-    reasons_compared: int = 0
     mismatches: list[Mismatch] = []
+    decided: Counter[str] = msgspec.field(default_factory=Counter[str])
+    """How often each sort of authorizer allowed or denied; "nobody" is that none did."""
+    failed: Counter[str] = msgspec.field(default_factory=Counter[str])
+    """How often an answer came with an error, by what was wrong."""
+
+    def add(self, other: "Tally") -> None:
+        """Count what another one counted, too."""
+        self.reviews += other.reviews
+        self.allowed += other.allowed
+        self.denied += other.denied
+        self.errors += other.errors
+        self.invalid += other.invalid
+        self.mismatches += other.mismatches
+        self.decided += other.decided
+        self.failed += other.failed
 
 
-def our_status(chain: Chain, spec: dict[str, Any]) -> Status:
-    """The evaluator's answer in the form of a review's."""
+def our_status(chain: Chain, spec: dict[str, Any]) -> tuple[Status, str]:
+    """The evaluator's answer in the form of a review's, and the sort of authorizer it is by."""
     try:
         asked = read_review(spec, chain.policy.version.minor)
     except InvalidReviewError:
-        return Status(invalid=True)
+        return Status(invalid=True), "nobody: the review is none"
     answer = chain.answer(asked.attributes)
     error = "; ".join(each for each in (answer.error, asked.error) if each)
-    return Status(
+    status = Status(
         allowed=answer.allowed,
         denied=answer.denied,
         reason=answer.reason,
         evaluation_error=error,
     )
+    types = {each.name: each.type for each in chain.policy.chain.authorizers}
+    return status, types.get(answer.authorizer, answer.authorizer or "nobody")
+
+
+def faults(status: Status) -> Iterator[str]:
+    """What an answer of ours tells of as wrong."""
+    for sort, words in (
+        ("selector", "due to parse error"),
+        ("matchCondition", "resulted in error"),
+        ("allows and denies", "both allow and deny"),
+        ("webhook answers 400", "answered 400"),
+        ("webhook is down", _DOWN.error),
+    ):
+        if words in status.evaluation_error:
+            yield sort
+    if "not found" in status.reason:
+        yield "missing role"
 
 
 def agree(server: Status, ours: Status) -> bool:
@@ -106,20 +157,30 @@ def _words(reason: str) -> list[str]:
 
 
 @asynccontextmanager
-async def fuzzed_cluster(sandbox: Sandbox) -> AsyncGenerator[Connection]:
+async def fuzzed_cluster(sandbox: Sandbox, fuzz: Fuzz) -> AsyncGenerator[Connection]:
     """A cluster with the objects that the Node authorizer looks at; they are gone afterwards."""
-    minor = Version.parse(sandbox.version).minor
-    objects = graph_objects(has_claims=minor >= CONFIGURABLE)
+    has_claims = Version.parse(sandbox.version).minor >= CONFIGURABLE
+    objects = graph_objects(has_claims=has_claims)
+    known = {_key(each) for each in objects}
+    further = random_objects(fuzz.random, has_claims=has_claims)
+    objects += [each for each in further if _key(each) not in known]
     spaces = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES
     ]
     async with connected(sandbox.kubeconfig) as connection:
-        await create(connection, *spaces, *objects)
         try:
+            await create(connection, *spaces, *objects)
+            for path in ended(objects):
+                await connection.send("PATCH", path, body=_OVER, content_type=MERGE)
             yield connection
         finally:
             await clear_rbac(connection)
             await delete(connection, *objects)
+
+
+def _key(each: dict[str, Any]) -> tuple[str, str, str]:
+    metadata = each["metadata"]
+    return each["kind"], metadata.get("namespace", ""), metadata["name"]
 
 
 async def clear_rbac(connection: Connection) -> None:
@@ -145,7 +206,8 @@ async def servers(
         for number in range(count):
             place = directory / f"server-{number}"
             place.mkdir()
-            flags = _flags(place, fuzz, url, minor)
+            is_down = fuzz.random.random() < _DOWN_SHARE
+            flags = _flags(place, fuzz, _NOWHERE if is_down else url, minor)
             files = {str(path): path.read_text() for path in place.iterdir()}
             chain = from_flags(dict(flag[2:].split("=", 1) for flag in flags), files)
             server = await asyncio.to_thread(
@@ -153,8 +215,14 @@ async def servers(
             )
             connection = await stack.enter_async_context(connected(server.kubeconfig))
             label = ",".join(chain.types)
-            found.append(Server(label=label, chain=chain, connection=connection))
+            reply = _silent if is_down else webhook_reply
+            found.append(Server(label=label, chain=chain, connection=connection, reply=reply))
         yield found
+
+
+def _silent(asked: Attributes) -> Reply:
+    del asked
+    return _DOWN
 
 
 def _flags(place: Path, fuzz: Fuzz, url: str, minor: int) -> list[str]:
@@ -192,11 +260,8 @@ async def compare(
         await create_together(connection, objects)
         policy = await patiently(lambda: observe(connection))
         for server in running:
-            chain = Chain(
-                msgspec.structs.replace(policy, chain=server.chain),
-                {each.name: webhook_reply for each in server.chain.authorizers},
-            )
-            specs = [fuzz.question() for _ in range(questions)]
+            chain = Chain(msgspec.structs.replace(policy, chain=server.chain), server.webhooks)
+            specs = [_question(fuzz, objects, server) for _ in range(questions)]
             said = await ask_all(server.connection, specs)
             for spec, status in zip(specs, said, strict=True):
                 await _judge(tally, server, chain, spec, status)
@@ -204,10 +269,16 @@ async def compare(
     return tally
 
 
+def _question(fuzz: Fuzz, objects: list[dict[str, Any]], server: Server) -> dict[str, Any]:
+    if fuzz.random.random() < _AIMED_SHARE:
+        return aimed(fuzz.random, objects, server.chain.abac or "")
+    return fuzz.question()
+
+
 async def _judge(
     tally: Tally, server: Server, chain: Chain, spec: dict[str, Any], status: Status
 ) -> None:
-    ours = our_status(chain, spec)
+    ours, by = our_status(chain, spec)
     began = time.monotonic()
     while not agree(status, ours) and time.monotonic() - began < _LAG_SECONDS:
         if len(tally.mismatches) > 5:
@@ -219,5 +290,7 @@ async def _judge(
     tally.denied += status.denied
     tally.invalid += status.invalid
     tally.errors += bool(status.evaluation_error)
+    tally.decided[by] += 1
+    tally.failed.update(faults(ours))
     if not agree(status, ours):
         tally.mismatches.append(Mismatch(chain=server.label, spec=spec, server=status, ours=ours))

@@ -113,14 +113,22 @@ def deployment(name: str, account: str) -> dict[str, Any]:
     }
 
 
-async def minted(robber: Robber, namespace: str, account: str) -> str:
+async def minted(robber: Robber, namespace: str, account: str, **spec: Any) -> str:
     body: dict[str, Any] = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenRequest",
-        "spec": {},
+        "spec": spec,
     }
     path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
     return (await robber.send("POST", path, body))["status"]["token"]
+
+
+async def minted_for(robber: Robber, namespace: str, account: str, for_pod: Any) -> str:
+    """A token that says which pod it is of, and dies with it: the only ones that kubelets make."""
+    metadata = for_pod["metadata"]
+    bound_to = {"apiVersion": "v1", "kind": "Pod", "name": metadata["name"]}
+    reference = {**bound_to, "uid": metadata["uid"]}
+    return await minted(robber, namespace, account, boundObjectRef=reference)
 
 
 async def soon(attempt: Callable[[], Awaitable[None]]) -> None:

@@ -13,7 +13,17 @@ import pytest
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnauthorizedError
 from tests.access.forgery import approve, sign
 from tests.access.hooks import admission
-from tests.access.robber import MERGE, Robber, deployment, minted, pod, soon, takes_prize
+from tests.access.robber import (
+    MERGE,
+    Robber,
+    deployment,
+    minted,
+    minted_for,
+    pod,
+    soon,
+    takes_prize,
+)
+from tests.access.theft import cordon_and_evict, draw_by_pod, draw_by_service, shrink_and_delete
 from tests.access.ways import GATHERED, NAMESPACE, STRICT
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -144,6 +154,20 @@ async def impersonate_account(robber: Robber) -> None:
 async def constrained(robber: Robber) -> None:
     other = await robber.as_other("boss")
     await other.send("GET", "/api/v1/namespaces/kube-system/secrets")
+
+
+async def constrained_account(robber: Robber) -> None:
+    other = await robber.as_other(f"system:serviceaccount:{NAMESPACE}:mighty")
+    await other.send("GET", "/api/v1/namespaces/kube-system/secrets")
+
+
+async def constrained_node(robber: Robber) -> None:
+    """As a kubelet, which makes the tokens of its pods."""
+    other = await robber.as_other("system:node:ways-node")
+    kubelet = Robber(robber.sandbox, robber.user, other, robber.admin, robber.stack)
+    target = msgspec.json.decode(await robber.admin.send("GET", f"{_HERE}/pods/target"))
+    token = await minted_for(kubelet, NAMESPACE, "mighty", target)
+    await takes_prize(await robber.with_credentials(token=token))
 
 
 async def mutate(robber: Robber) -> None:
@@ -310,17 +334,6 @@ async def revive(robber: Robber) -> None:
     await takes_prize(await robber.with_credentials(token=await minted(robber, STRICT, "ghost")))
 
 
-async def steal(robber: Robber) -> None:
-    made = await robber.patch("/api/v1/nodes/ways-node", {"spec": {"unschedulable": True}})
-    assert made["spec"]["unschedulable"] is True
-    eviction = {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": "target", "namespace": NAMESPACE},
-    }
-    await robber.send("POST", f"{_HERE}/pods/target/eviction", eviction)
-
-
 ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "list-secrets": list_secrets,
     "watch-secrets": watch_secrets,
@@ -340,6 +353,8 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "impersonate": impersonate,
     "impersonate-account": impersonate_account,
     "constrained": constrained,
+    "constrained-account": constrained_account,
+    "constrained-node": constrained_node,
     "approve": approve,
     "sign": sign,
     "mutate": mutate,
@@ -349,5 +364,8 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "relabel-inside": relabel,
     "join": join,
     "revive": revive,
-    "steal": steal,
+    "steal": cordon_and_evict,
+    "shrink": shrink_and_delete,
+    "draw-by-pod": draw_by_pod,
+    "draw-by-service": draw_by_service,
 }

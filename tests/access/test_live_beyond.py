@@ -12,6 +12,10 @@ import msgspec
 import pytest
 import yaml
 
+from shipkeeper.access.assembly import with_hosts
+from shipkeeper.access.audit import audit
+from shipkeeper.access.controls.host import HostSurvey
+from shipkeeper.access.observe import observe
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ForbiddenError, UnauthorizedError
 from shipkeeper.sandbox import names
@@ -147,6 +151,47 @@ async def test_keys_of_a_control_plane_host(newest: Sandbox, town: Connection) -
         robber = Robber(newest, "manager", own, town, stack)
         token = await minted(robber, NAMESPACE, "mighty")
         await takes_prize(await robber.with_credentials(token=token))
+
+
+async def test_the_controller_that_aggregates_roles(newest: Sandbox, town: Connection) -> None:
+    """18: its token, which the controller manager's makes, rewrites any role."""
+    role = bound("gathered", "", ())
+    await create(town, *role)
+    try:
+        async with AsyncExitStack() as stack:
+            manager = await stack.enter_async_context(
+                connected(newest.layout.kubeconfig(names.CONTROLLER_MANAGER))
+            )
+            robber = Robber(newest, "way-gathered", manager, town, stack)
+            token = await minted(robber, "kube-system", "clusterrole-aggregation-controller")
+            everything = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
+            controller = await robber.with_credentials(token=token)
+            with pytest.raises(ForbiddenError):
+                await takes_prize(controller)
+            path, change = f"{_ROLES}/way-gathered", {"rules": [everything]}
+            await controller.send("PATCH", path, body=change, content_type=MERGE)
+            thief = await stack.enter_async_context(
+                connected(newest.issue_kubeconfig("way-gathered"))
+            )
+            await soon(lambda: takes_prize(thief))
+    finally:
+        await delete(town, *role)
+
+
+async def test_a_file_of_tokens(newest: Sandbox, town: Connection, tmp_path: Path) -> None:
+    """18: whoever can read it is everybody who is in it; the benchmark tells of the flag."""
+    file = tmp_path / "tokens.csv"
+    file.touch(mode=0o600)
+    file.write_text('read-by-a-thief,keeper,1,"system:masters"\n')
+    flags = [f"--token-auth-file={file}", "--authorization-mode=Node,RBAC"]
+    with further_server(newest, tmp_path / "server", flags) as server:
+        stolen = server.bare("stolen", token=file.read_text().partition(",")[0])
+        async with connected(stolen) as thief:
+            await takes_prize(thief)
+    host = HostSurvey(host="cp", commands={"kube-apiserver": ("kube-apiserver", *flags)})
+    policy = with_hosts(await observe(town), host.static_pods(), host.texts)
+    (told,) = [each for each in audit(policy, hosts=(host,)).findings if each.rule == "cis-1.2.2"]
+    assert told.evidence == ("--token-auth-file is set",)
 
 
 async def test_a_map_of_cloud_identities(newest: Sandbox, town: Connection, tmp_path: Path) -> None:

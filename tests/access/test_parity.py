@@ -10,7 +10,7 @@ from tests.access.parity import compare, fuzzed_cluster, servers
 async def test_answers_are_those_of_the_server(sandbox: Sandbox, tmp_path: Path) -> None:
     fuzz = Fuzz(seed=20)
     async with (
-        fuzzed_cluster(sandbox) as connection,
+        fuzzed_cluster(sandbox, fuzz) as connection,
         servers(sandbox, tmp_path, fuzz, count=2) as running,
     ):
         tally = await compare(connection, fuzz, running, rounds=3, questions=250)

@@ -66,7 +66,7 @@ class Court(msgspec.Struct, frozen=True, kw_only=True):
 async def court(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Court]:
     place = tmp_path_factory.mktemp("court")
     fuzz = Fuzz(7)
-    async with fuzzed_cluster(sandbox) as admin:
+    async with fuzzed_cluster(sandbox, fuzz) as admin:
         objects = fuzz.rbac(roles=16, bindings=30)
         for each in objects:
             each["metadata"]["labels"] = LABEL

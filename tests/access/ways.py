@@ -104,6 +104,18 @@ WAYS = (
         rule("impersonate-on:user-info:list", "secrets"),
     ),
     everywhere(
+        "constrained-account",
+        "path-09",
+        rule("impersonate:serviceaccount", "serviceaccounts", "authentication.k8s.io"),
+        rule("impersonate-on:serviceaccount:list", "secrets"),
+    ),
+    everywhere(
+        "constrained-node",
+        "path-09",
+        rule("impersonate:arbitrary-node", "nodes", "authentication.k8s.io"),
+        rule("impersonate-on:arbitrary-node:create", "serviceaccounts/token"),
+    ),
+    everywhere(
         "approve",
         "path-10",
         rule("create", "certificatesigningrequests", _CSR),
@@ -145,6 +157,9 @@ WAYS = (
         besides=gathering(),
     ),
     everywhere("steal", "path-16", rule("patch", "nodes"), rule("create", "pods/eviction")),
+    everywhere("shrink", "path-16", rule("patch", "nodes/status"), rule("delete", "pods")),
+    everywhere("draw-by-pod", "path-16", rule("patch", "pods/status")),
+    everywhere("draw-by-service", "path-16", rule("patch", "services/status")),
     Way(
         name="revive",
         rule="path-20",
