@@ -9,6 +9,7 @@ import msgspec
 from shipkeeper.backup.cronjob import rules
 from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.model.disruption import ALWAYS_ALLOW
+from shipkeeper.model.restricted import container_security, pod_security
 from shipkeeper.model.version import Version
 from shipkeeper.operator import grants
 from shipkeeper.operator.api.kinds import KINDS
@@ -23,7 +24,6 @@ _RBAC = "rbac.authorization.k8s.io"
 # Memory that every container has. A volume would keep the node from being drained: what is in an
 # emptyDir is lost with its pod, and nobody but us knows that this is no loss.
 _STATE = "/dev/shm"  # noqa: S108 - nobody else is in the pod
-_USER = 65532
 _BUDGET_V1 = Version(1, 21, 0)
 # A budget may let unready pods go since then. Source: KEP-3017.
 _LETS_UNREADY_GO = Version(1, 27, 0)
@@ -195,13 +195,7 @@ def pod_spec(options: ManifestOptions) -> Manifest:
     return {
         "serviceAccountName": options.name,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "affinity": {
             "podAntiAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -234,11 +228,7 @@ def _container(options: ManifestOptions) -> Manifest:
             "requests": {"cpu": "50m", "memory": "128Mi"},
             "limits": {"memory": "512Mi"},
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
     }
 
 

@@ -8,6 +8,7 @@ import msgspec
 from shipkeeper.backup.skip import OF_BACKUP_LABEL
 from shipkeeper.errors import UsageError
 from shipkeeper.model.duration import parse_duration
+from shipkeeper.model.restricted import container_security, pod_security
 from shipkeeper.operator.api.backups import BACKUP, BackupRepositorySpec, BackupSpec
 from shipkeeper.operator.api.contents import BackupJob, BackupVolumes, Objects
 from shipkeeper.operator.api.kind import CustomObject
@@ -20,7 +21,6 @@ PART_OF = {"app.kubernetes.io/name": "shipkeeper", "app.kubernetes.io/component"
 _KEY_FOLDER, _KEY_FILE = "/etc/shipkeeper/key", "writer.key"
 # Memory that every container has; nothing of a backup is kept where it is made.
 _STATE = "/dev/shm"  # noqa: S108 - nobody else is in the pod
-_USER = 65532
 # Whoever looks why a Job failed has a day for it.
 _KEPT_SECONDS = 86_400
 
@@ -76,13 +76,7 @@ def _pod(request: JobRequest, job: BackupJob) -> Manifest:
     return {
         "serviceAccountName": ACCOUNT,
         "restartPolicy": "Never",
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "containers": [_container(request, job)],
         "volumes": [{"name": "key", "secret": secret}],
     }
@@ -101,11 +95,7 @@ def _container(request: JobRequest, job: BackupJob) -> Manifest:
         "resources": {"requests": {"cpu": "100m", **memory}, "limits": memory},
         # Its last words are what the Backup's status says of a failure.
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
         "volumeMounts": [{"name": "key", "mountPath": _KEY_FOLDER, "readOnly": True}],
     }
 
