@@ -36,6 +36,7 @@ async def manifests_(
                 "backups",
                 "backup-jobs",
                 "restores",
+                "restore-jobs",
                 "upgrade-checks",
             ],
             ...,
