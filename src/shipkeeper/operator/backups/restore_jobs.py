@@ -189,9 +189,10 @@ class RestoreJobReconciler:
         is_deleted = seen.is_deleted
         status = failed(seen.status, generation, error, message, now, again, is_deleted=is_deleted)
         await claim_status(self._scene.writer, _KIND, seen.found, status)
-        self._scene.say(f"Restore {seen.found.name}: {error.reason}: {message}")
-        writer = self._scene.writer
-        await tell_event(writer, _KIND, seen.found, error.reason, message, is_warning=True)
+        if message != seen.status.message:
+            self._scene.say(f"Restore {seen.found.name}: {error.reason}: {message}")
+            writer = self._scene.writer
+            await tell_event(writer, _KIND, seen.found, error.reason, message, is_warning=True)
         return again or _LOOK_AGAIN
 
     def _manifest(self, seen: _Seen, name: str) -> Manifest:
