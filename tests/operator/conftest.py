@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World, options_of
 from tests.operator.harbour import Harbour
 from tests.operator.vault import Vault
+from tests.store import s3
 
 
 @pytest.fixture
@@ -27,6 +28,13 @@ async def harbour(world: World, tmp_path: Path) -> AsyncIterator[Harbour]:
     await found.set_up()
     yield found
     await found.clear()
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real S3 server; where none can be built the test is skipped, but in CI it fails."""
+    with s3.offered(tmp_path_factory.mktemp("s3")) as endpoint:
+        yield endpoint
 
 
 @pytest.fixture

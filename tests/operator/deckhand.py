@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from shipkeeper.backup.skip import OF_BACKUP_LABEL
+from shipkeeper.backup.skip import OF_BACKUP_LABEL, OF_RESTORE_LABEL
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import Resource
 from shipkeeper.model.meta import KubeObject
@@ -26,6 +26,7 @@ class Deckhand:
     def __init__(self, harbour: Harbour) -> None:
         self._harbour = harbour
         self._reader = Reader(harbour.connection)
+        self._started: list[subprocess.Popen[str]] = []
 
     async def jobs(self) -> list[str]:
         """The names of all Jobs beside the operator."""
@@ -34,28 +35,40 @@ class Deckhand:
         )
 
     async def pod_of(self, uid: str, *, within: float = 60.0) -> dict[str, Any]:
-        """The newest pod that runs for a Backup, with every field that it has."""
+        """A pod that runs for a Backup or a Restore, with every field that it has."""
         async with asyncio.timeout(within):
             while True:
-                selector = f"{OF_BACKUP_LABEL}={uid}"
-                found = await self._reader.list(_PODS, namespace=NAMESPACE, label_selector=selector)
+                found = await self._reader.list(_PODS, namespace=NAMESPACE)
                 for each in found.items:
+                    labels = each.metadata.labels
+                    if uid not in (labels.get(OF_BACKUP_LABEL), labels.get(OF_RESTORE_LABEL)):
+                        continue
                     pod = await self._reader.get_raw(_PODS, each.name, NAMESPACE)
                     if pod["status"].get("phase") == "Running":
                         return pod
                 await asyncio.sleep(0.1)
 
     async def run(self, pod: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
-        """Run the container of a pod, with the mounts and the account that it asks for."""
+        """Run the container of a pod to its end, as `start` does."""
+        process = await self.start(pod)
+        out, err = await asyncio.to_thread(process.communicate, timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    async def start(self, pod: dict[str, Any]) -> "subprocess.Popen[str]":
+        """Start the container of a pod, with the mounts and the account that it asks for."""
         (container,) = pod["spec"]["containers"]
         folder = self._harbour.directory / pod["metadata"]["name"]
         (folder / "key").mkdir(parents=True)
-        (mount,) = (each for each in container["volumeMounts"] if each["name"] == "key")
-        (volume,) = (each for each in pod["spec"]["volumes"] if each["name"] == "key")
-        for name, content in (await self._secret(volume["secret"]["secretName"])).items():
-            file = folder / "key" / name
-            file.write_bytes(content)
-            file.chmod(volume["secret"]["defaultMode"])
+        words: list[str] = list(container["args"])
+        for mount in container["volumeMounts"]:
+            if mount["name"] != "key":
+                continue  # the token of its account, which is logged in with below
+            (volume,) = (each for each in pod["spec"]["volumes"] if each["name"] == "key")
+            for name, content in (await self._secret(volume["secret"]["secretName"])).items():
+                file = folder / "key" / name
+                file.write_bytes(content)
+                file.chmod(volume["secret"]["defaultMode"])
+            words = [word.replace(mount["mountPath"], str(folder / "key")) for word in words]
         kubeconfig = folder / "kubeconfig"
         await self._harbour.log_in(pod["spec"]["serviceAccountName"], kubeconfig)
         environment = {"PATH": os.defpath, "KUBECONFIG": str(kubeconfig)}
@@ -63,18 +76,27 @@ class Deckhand:
         for each in container.get("envFrom", ()):
             values = await self._secret(each["secretRef"]["name"])
             environment |= {name: value.decode() for name, value in values.items()}
-        words = [
-            word.replace(mount["mountPath"], str(folder / "key")) for word in container["args"]
-        ]
-        return await asyncio.to_thread(
-            subprocess.run,
+        return self._start(words, environment)
+
+    def _start(self, words: list[str], environment: dict[str, str]) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
             [SHIPKEEPER, *words],
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
-            check=False,
         )
+        self._started.append(process)
+        return process
+
+    def end_all(self) -> None:
+        """Kill what it started, and has not ended."""
+        for each in self._started:
+            each.kill()
+            each.wait()
+            for stream in (each.stdout, each.stderr):
+                if stream is not None:
+                    stream.close()
 
     async def ends(
         self,

@@ -13,6 +13,7 @@ import msgspec
 from shipkeeper.engine.tenure import LeaseTimes
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection
+from shipkeeper.operator.restore_process import serve_restore
 from shipkeeper.operator.run import OperatorOptions, operate
 
 
@@ -95,8 +96,8 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-async def _operate(request: Request) -> None:
-    options = OperatorOptions(
+def _options(request: Request) -> OperatorOptions:
+    return OperatorOptions(
         connection=ConnectionOptions(kubeconfig=request.kubeconfig),
         namespace=request.namespace,
         directory=Path(request.directory),
@@ -109,9 +110,23 @@ async def _operate(request: Request) -> None:
             patience=timedelta(seconds=request.patience),
         ),
     )
-    working = asyncio.ensure_future(operate(options, _say))
+
+
+async def _operate(request: Request) -> None:
+    working = asyncio.ensure_future(operate(_options(request), _say))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     await asyncio.wait([working])
+
+
+async def _serve(request: Request, name: str, uid: str) -> None:
+    await serve_restore(_options(request), name, uid, _say)
+
+
+def serve(request: Request, name: str, uid: str) -> None:
+    """Be the process of a Restore's Job until its end; to be called in a process of its own."""
+    if request.dies_at:
+        _let_die(request)
+    asyncio.run(_serve(request, name, uid))
 
 
 def replicate(request: Request) -> None:

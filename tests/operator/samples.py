@@ -47,6 +47,7 @@ GOOD: dict[str, tuple[dict[str, Any], ...]] = {
             "objects": {"namespaces": ["shop"]},
             "existing": "update",
             "namespaceMap": {"shop": "shop-2"},
+            "job": {"memoryLimit": "2Gi", "cpuLimit": "2", "timeLimit": "6h"},
             "approved": True,
         },
     ),

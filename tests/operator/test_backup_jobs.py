@@ -1,10 +1,9 @@
 """Backups that Jobs make: begun once, awaited by whoever leads, judged by how their pods end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -15,18 +14,11 @@ from tests.operator.deckhand import Deckhand
 from tests.operator.harbour import IMAGE, NAMESPACE, Harbour
 from tests.operator.test_backups import condition
 from tests.operator.test_permissions import rules_of, unused_of, uses
-from tests.operator.vault import Vault
+from tests.operator.vault import Vault, in_bucket
 from tests.store import s3
 
 ALLOWED = ("backups", "backup-jobs")
 SOME = {"kinds": ["configmaps", "namespaces"]}
-
-
-@pytest.fixture(scope="module")
-def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real S3 server; where none can be built the test is skipped, but in CI it fails."""
-    with s3.offered(tmp_path_factory.mktemp("s3")) as endpoint:
-        yield endpoint
 
 
 @pytest.fixture
@@ -36,11 +28,8 @@ async def vault(
     """A repository in a bucket, and a node for the Jobs that back up to it."""
     await world.add_nodes(1)
     await harbour.set_up(allowed=ALLOWED)
-    url = f"s3://{s3.BUCKET}/{uuid4().hex}"
-    found = Vault(harbour, tmp_path, url=url, endpoint=bucket)
-    store = {"AWS_ACCESS_KEY_ID": s3.ACCESS, "AWS_SECRET_ACCESS_KEY": s3.SECRET}
-    await found.secret("store", *(f"--from-literal={key}={each}" for key, each in store.items()))
-    yield await found.build()
+    found = await in_bucket(harbour, tmp_path, bucket)
+    yield found
     await harbour.kubectl("delete", "jobs", "--all", "-n", NAMESPACE)
     await found.forbid()
 

@@ -15,6 +15,7 @@ from shipkeeper.operator.api.backups import (
     BackupRepositoryStatus,
     BackupStatus,
 )
+from shipkeeper.operator.api.restores import RestoreStatus
 from tests.cli.run import run_cli
 from tests.nodes.world import World
 from tests.operator.harbour import ACCOUNT, Harbour
@@ -23,7 +24,9 @@ from tests.operator.vault import Vault, stands
 CANARY = "canary-of-the-operator-7f3a"
 
 
-def condition(status: BackupStatus | BackupRepositoryStatus, type_: str) -> tuple[str, str]:
+def condition(
+    status: BackupStatus | BackupRepositoryStatus | RestoreStatus, type_: str
+) -> tuple[str, str]:
     return next((each.status, each.reason) for each in status.conditions if each.type == type_)
 
 

@@ -14,10 +14,10 @@ from shipkeeper.kube.errors import ApiError
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.backups import BackupRepositorySpec, BackupSpec, SecretRef
-from shipkeeper.operator.api.contents import BackupJob
+from shipkeeper.operator.api.contents import JobLimits
 from shipkeeper.operator.api.kind import GROUP, CustomObject, Kind
 from shipkeeper.operator.api.kinds import KINDS
-from shipkeeper.operator.backups.job_manifest import JobRequest, job_manifest
+from shipkeeper.operator.backups.backup_job import JobRequest, backup_job
 from shipkeeper.operator.grants import EXTRAS
 from shipkeeper.operator.manifests import ManifestOptions, as_text, manifests
 from shipkeeper.sandbox.sandbox import Sandbox
@@ -154,11 +154,11 @@ def test_a_job_that_makes_a_backup_does_not_come_back_either() -> None:
     """While it makes one it is in it, and has not run to its end."""
     request = JobRequest(
         found=msgspec.json.decode(b'{"metadata":{"name":"x","uid":"1"}}', type=CustomObject),
-        spec=BackupSpec(repository="prod", job=BackupJob()),
+        spec=BackupSpec(repository="prod", job=JobLimits()),
         repository=BackupRepositorySpec(url="s3://backups", key_secret=SecretRef(name="key")),
         namespace="shipkeeper-system",
         image="shipkeeper:1",
         id="0a1b2c3d4e5f",
         attempt=1,
     )
-    assert "make it again" in why_never(job_manifest(request), "batch")
+    assert "make it again" in why_never(backup_job(request), "batch")

@@ -22,7 +22,7 @@ from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
 from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
 from shipkeeper.operator.api.upgrades import CLUSTER_UPGRADE, ClusterUpgradeStatus
 from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
-from shipkeeper.operator.backups.job_manifest import ACCOUNT as JOBS_ACCOUNT
+from shipkeeper.operator.backups import backup_job, restore_job
 from shipkeeper.operator.manifests import ManifestOptions, permissions
 from shipkeeper.operator.run import LEASE
 from shipkeeper.sandbox import workloads
@@ -37,7 +37,7 @@ _BACKUPS = ("backups", "restores")
 _REPORTS = ("access-reports", "certificate-reports")
 # Authorizers ask for these by themselves, no request has such a verb; without them roles do not
 # come back (tests/operator/test_restores.py).
-_UNSEEN = ("bind", "escalate")
+UNSEEN = ("bind", "escalate")
 # Told by test_what_backups_and_restores_may_is_used_and_nothing_is_missing.
 _STATUSES = tuple(
     f"{each.plural}/status" for each in (BACKUP_REPOSITORY, BACKUP, BACKUP_SCHEDULE, RESTORE)
@@ -59,13 +59,13 @@ class Use(msgspec.Struct, frozen=True):
     name: str
 
 
-def uses(world: World, since: int) -> tuple[set[Use], list[str]]:
-    """What the operator did, and what it was refused, from a byte of the audit log on."""
+def uses(world: World, since: int, user: str = USER) -> tuple[set[Use], list[str]]:
+    """What a user, the operator, did, and what it was refused, from a byte of the audit log on."""
     done: set[Use] = set()
     refused: list[str] = []
     for line in audit_lines(world.sandbox, since):
         is_of_objects = line.request_uri.startswith(("/api/v1/", "/apis/"))
-        if line.user.username != USER:
+        if line.user.username != user:
             continue
         if not is_of_objects:
             done.add(Use(line.verb, "", urlsplit(line.request_uri).path, "", ""))
@@ -99,7 +99,7 @@ def rules_of(allowed: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The operator's rules, each with its namespace; those of its Jobs are another account's."""
     options = ManifestOptions(version=Version(1, 37, 2), image="x", lease=LEASE, allowed=allowed)
     for each in permissions(options):
-        if each["metadata"]["name"] == JOBS_ACCOUNT:
+        if each["metadata"]["name"] in (backup_job.ACCOUNT, restore_job.ACCOUNT):
             continue
         for rule in each.get("rules", ()):
             yield each["metadata"].get("namespace", ""), rule
@@ -198,7 +198,7 @@ async def test_what_backups_and_restores_may_is_used_and_nothing_is_missing(
     rules = [
         (namespace, rule)
         for namespace, rule in _rules_beside(*_BACKUPS)
-        if rule["verbs"] != [*_UNSEEN]
+        if rule["verbs"] != [*UNSEEN]
     ]
     rules.append(("", {"apiGroups": [GROUP], "resources": _STATUSES, "verbs": ["patch"]}))
     unused = set(unused_of(done, rules))

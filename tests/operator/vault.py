@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import msgspec
 
@@ -16,6 +17,7 @@ from shipkeeper.store.findings import Report
 from shipkeeper.store.values import Backup
 from shipkeeper.store.verify import verify
 from tests.operator.harbour import ACCOUNT, NAMESPACE, Harbour
+from tests.store import s3
 
 Status = TypeVar("Status")
 
@@ -96,6 +98,15 @@ class Vault:
     async def backup(self, name: str, predicate: Callable[[BackupStatus], bool]) -> BackupStatus:
         """The status of a Backup, once it is as wanted."""
         return await stands(self.harbour, BACKUP, BackupStatus, name, predicate)
+
+
+async def in_bucket(harbour: Harbour, directory: Path, endpoint: str) -> Vault:
+    """A repository of its own in the bucket of the tests' S3 server."""
+    url = f"s3://{s3.BUCKET}/{uuid4().hex}"
+    found = Vault(harbour, directory, url=url, endpoint=endpoint)
+    store = {"AWS_ACCESS_KEY_ID": s3.ACCESS, "AWS_SECRET_ACCESS_KEY": s3.SECRET}
+    await found.secret("store", *(f"--from-literal={key}={each}" for key, each in store.items()))
+    return await found.build()
 
 
 async def stands(

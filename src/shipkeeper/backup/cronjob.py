@@ -9,6 +9,7 @@ import msgspec
 
 from shipkeeper.backup.schedule import Schedule
 from shipkeeper.errors import UsageError
+from shipkeeper.model.restricted import container_security, pod_security
 from shipkeeper.model.version import Version
 
 Manifest = dict[str, Any]
@@ -17,7 +18,6 @@ KEY_FOLDER = "/etc/shipkeeper/key"
 KEY_FILE = "writer.key"
 STATE_HOME = "/var/lib"
 _STATE = f"{STATE_HOME}/shipkeeper"
-_USER = 65532
 _BATCH_V1 = Version(1, 21, 0)
 _TIME_ZONE = Version(1, 27, 0)
 _LONGEST_DELAY = timedelta(days=1)
@@ -206,13 +206,7 @@ def _pod(arguments: tuple[str, ...], options: CronJobOptions) -> Manifest:
     return {
         "serviceAccountName": options.name,
         "restartPolicy": "Never",
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "containers": [_container(arguments, options)],
         "volumes": [
             {"name": "key", "secret": {"secretName": options.key_secret, "defaultMode": 0o400}},
@@ -237,11 +231,7 @@ def _container(arguments: tuple[str, ...], options: CronJobOptions) -> Manifest:
         ],
         **credentials,
         "resources": {"requests": {"cpu": "100m", "memory": "384Mi"}},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
         "volumeMounts": [
             {"name": "key", "mountPath": KEY_FOLDER, "readOnly": True},
             {"name": "state", "mountPath": _STATE},

@@ -38,6 +38,8 @@ _KINDS: dict[GroupKind, str] = {
 }
 OF_BACKUP_LABEL = "shipkeeper.dev/backup-uid"
 """On Jobs that make a Backup of the operator's, and on their pods: its UID."""
+OF_RESTORE_LABEL = "shipkeeper.dev/restore-uid"
+"""On Jobs that carry a Restore of the operator's out, and on their pods: its UID."""
 _FINISHED = frozenset({"Succeeded", "Failed"})
 _MIRROR = "kubernetes.io/config.mirror"
 _SLICE_MAKER = "endpointslice.kubernetes.io/managed-by"
@@ -97,8 +99,11 @@ def _pod(manifest: Manifest, _around: Surroundings) -> str:
 
 
 def _job(manifest: Manifest, _around: Surroundings) -> str:
-    if OF_BACKUP_LABEL in part(manifest, "metadata", "labels"):
+    labels = part(manifest, "metadata", "labels")
+    if OF_BACKUP_LABEL in labels:
         return "was made for one Backup, and would make it again"
+    if OF_RESTORE_LABEL in labels:
+        return "was made for one Restore, and would carry it out again"
     conditions = parts(manifest, "status", "conditions")
     ended = {each["type"] for each in conditions if each["status"] == "True"}
     if ended & {"Complete", "Failed"}:

@@ -38,6 +38,7 @@ async def manifests_(
                 "backups",
                 "backup-jobs",
                 "restores",
+                "restore-jobs",
                 "upgrade-checks",
             ],
             ...,

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -34,7 +35,12 @@ async def run(
         image=os.environ.get("SHIPKEEPER_IMAGE", ""),
         metrics=metrics_address,
     )
-    working = asyncio.ensure_future(operate(options, say))
+    await until_stopped(operate(options, say))
+
+
+async def until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for work to end; SIGTERM has it hand over."""
+    working = asyncio.ensure_future(work)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, working.cancel)
     try:
         await working

@@ -41,10 +41,13 @@ class Controller:
         queue: WorkQueue,
         measures: Measures,
         complain: Complain,
+        name: str = "",
     ) -> None:
+        """Prepare it; of all objects, or of the one that has a `name`."""
         self.kind = kind
         self.queue = queue
-        self.following = Reflector(reader, kind.resource)
+        only = f"metadata.name={name}" if name else ""
+        self.following = Reflector(reader, kind.resource, field_selector=only)
         self._measures = measures
         self._complain = complain
         self._stack = AsyncExitStack()

@@ -1,6 +1,6 @@
 """Everything that the operator needs in a cluster, as manifests. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,11 +9,17 @@ import msgspec
 from shipkeeper.backup.cronjob import rules
 from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.model.disruption import ALWAYS_ALLOW
+from shipkeeper.model.restricted import container_security, pod_security
 from shipkeeper.model.version import Version
 from shipkeeper.operator import grants
 from shipkeeper.operator.api.kinds import KINDS
-from shipkeeper.operator.backups.grants import JOBS_EXTRA, OWN_EXTRAS
-from shipkeeper.operator.backups.job_manifest import ACCOUNT, PART_OF
+from shipkeeper.operator.backups import backup_job, restore_job
+from shipkeeper.operator.backups.grants import (
+    BACKUP_JOBS,
+    OF_RESTORE_JOBS,
+    OWN_EXTRAS,
+    RESTORE_JOBS,
+)
 from shipkeeper.operator.grant import Grant
 
 Manifest = dict[str, Any]
@@ -23,7 +29,6 @@ _RBAC = "rbac.authorization.k8s.io"
 # Memory that every container has. A volume would keep the node from being drained: what is in an
 # emptyDir is lost with its pod, and nobody but us knows that this is no loss.
 _STATE = "/dev/shm"  # noqa: S108 - nobody else is in the pod
-_USER = 65532
 _BUDGET_V1 = Version(1, 21, 0)
 # A budget may let unready pods go since then. Source: KEP-3017.
 _LETS_UNREADY_GO = Version(1, 27, 0)
@@ -101,27 +106,33 @@ def extra(options: ManifestOptions, name: str) -> Iterator[Manifest]:
         yield from _bound(options, "", grants.EXTRAS[name], suffix=f"-{name}")
     if name in OWN_EXTRAS:
         yield from _bound(options, options.namespace, OWN_EXTRAS[name], suffix=f"-{name}")
-    if name == JOBS_EXTRA:
-        yield from _of_jobs(options)
+    if name == BACKUP_JOBS:
+        found = rules(saves_volumes=True)
+        yield from _of_jobs(options, backup_job.ACCOUNT, backup_job.PART_OF, found)
+    if name == RESTORE_JOBS:
+        found = [each.rule for each in OF_RESTORE_JOBS]
+        yield from _of_jobs(options, restore_job.ACCOUNT, restore_job.PART_OF, found)
 
 
-def _of_jobs(options: ManifestOptions) -> Iterator[Manifest]:
-    """The ServiceAccount of Jobs that make backups, and what it may: all that volumes take."""
-    here = {"name": ACCOUNT, "labels": dict(PART_OF)}
+def _of_jobs(
+    options: ManifestOptions, name: str, labels: Mapping[str, str], found: Sequence[Manifest]
+) -> Iterator[Manifest]:
+    """The ServiceAccount of Jobs, and what it may everywhere."""
+    here = {"name": name, "labels": dict(labels)}
     account = {**here, "namespace": options.namespace}
     yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}
     yield {
         "apiVersion": f"{_RBAC}/v1",
         "kind": "ClusterRole",
         "metadata": here,
-        "rules": rules(saves_volumes=True),
+        "rules": list(found),
     }
     yield {
         "apiVersion": f"{_RBAC}/v1",
         "kind": "ClusterRoleBinding",
         "metadata": here,
-        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": ACCOUNT},
-        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": options.namespace}],
+        "roleRef": {"apiGroup": _RBAC, "kind": "ClusterRole", "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": options.namespace}],
     }
 
 
@@ -199,13 +210,7 @@ def pod_spec(options: ManifestOptions) -> Manifest:
     return {
         "serviceAccountName": options.name,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "affinity": {
             "podAntiAffinity": {
                 "preferredDuringSchedulingIgnoredDuringExecution": [
@@ -238,11 +243,7 @@ def _container(options: ManifestOptions) -> Manifest:
             "requests": {"cpu": "50m", "memory": "128Mi"},
             "limits": {"memory": "512Mi"},
         },
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": container_security(),
     }
 
 

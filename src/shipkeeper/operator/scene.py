@@ -29,6 +29,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     `namespace` is where the operator lives, `node` where this process runs, and `image` what it
     runs from (empty if unknown). `directory` is what its runs keep on this machine: nothing of that
     is needed by the next leader.
+    `is_job` tells that it is a Job's, which leads only what concerns its object.
     `driven` are runs that this process carries out now, and whose lock is theirs. `heavy` has the
     slots for pieces of work each of which may take long and much memory; `whole` is held for the
     seconds in which all pods of the cluster are in it.
@@ -41,6 +42,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     directory: Path
     follows_setback: bool = False
     image: str = ""
+    is_job: bool = False
     times: LeaseTimes
     measures: Measures
     say: Callable[[str], None]
@@ -66,15 +68,17 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     def holder(self, run: str) -> str:
         """Who holds the cluster's lock for a run, in words for the others."""
-        return f"run {run} of the operator in {self.namespace}"
+        whose = "a Job of the operator" if self.is_job else "the operator"
+        return f"run {run} of {whose} in {self.namespace}"
 
     def is_gone(self, holder: str) -> bool:
         """Whether a holder of the lock is a run of a leader before us.
 
         That one began its last change before its leadership ran out, and we lead only since then.
+        A Job knows that of its own run only, by whose name it holds the lock.
         """
         found = _HOLDER.match(holder)
-        if found is None or found[2] != self.namespace:
+        if self.is_job or found is None or found[2] != self.namespace:
             return False
         return found[1] not in self.driven
 

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.operator.api.conditions import StatusCondition
-from shipkeeper.operator.api.contents import BackupJob, BackupVolumes, Job, Objects, Volumes
+from shipkeeper.operator.api.contents import BackupVolumes, Job, JobLimits, Objects, Volumes
 from shipkeeper.operator.api.fields import (
     Cron,
     Duration,
@@ -170,7 +170,7 @@ class BegunWith(KubeStruct, frozen=True, kw_only=True):
     ] = ""
     objects: Annotated[Objects, Meta(description="Which objects.")] = Objects()
     volumes: Annotated[BackupVolumes | None, Meta(description="Which volumes.")] = None
-    job: Annotated[BackupJob | None, Meta(description="Its Job.")] = None
+    job: Annotated[JobLimits | None, Meta(description="Its Job.")] = None
 
 
 class BackupStatus(KubeStruct, frozen=True, kw_only=True):

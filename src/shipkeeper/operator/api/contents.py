@@ -85,8 +85,18 @@ class BackupVolumes(KubeStruct, frozen=True, kw_only=True):
     ] = "kube-system"
 
 
-class BackupJob(KubeStruct, frozen=True, kw_only=True):
-    """The Job that makes a backup, and what it may take."""
+Cpu = Annotated[
+    str,
+    Meta(
+        pattern=r"^([1-9][0-9]{2,}m|[1-9][0-9]*)$",
+        max_length=20,
+        extra={"says": "must be an amount of CPU from 100m on, such as 500m or 2"},
+    ),
+]
+
+
+class JobLimits(KubeStruct, frozen=True, kw_only=True):
+    """What a Job may take that makes a backup, or carries a restore out."""
 
     memory_limit: Annotated[
         str,
@@ -97,6 +107,9 @@ class BackupJob(KubeStruct, frozen=True, kw_only=True):
             extra={"says": "must be an amount of memory such as 512Mi or 2Gi"},
         ),
     ] = "1Gi"
+    cpu_limit: Annotated[
+        Cpu | None, Meta(description="The most CPU that it may take; else what its node has left.")
+    ] = None
     time_limit: Annotated[Duration, Meta(description="The most time that it may take.")] = "24h"
 
 
@@ -105,6 +118,6 @@ Volumes = Annotated[
     Meta(description="Save volumes, too, in a Job; else they are listed."),
 ]
 Job = Annotated[
-    BackupJob | None,
+    JobLimits | None,
     Meta(description="Make it in a Job of its own, and not in the operator's process."),
 ]

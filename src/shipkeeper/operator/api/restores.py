@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.operator.api.conditions import StatusCondition
-from shipkeeper.operator.api.contents import Objects
+from shipkeeper.operator.api.contents import JobLimits, Objects
 from shipkeeper.operator.api.fields import Name, Rule, unchanged
 from shipkeeper.operator.api.kind import Column, Kind
 from shipkeeper.operator.api.reference import ObjectRef
@@ -25,7 +25,7 @@ BackupId = Annotated[
 class RestoreSpec(KubeStruct, frozen=True, kw_only=True):
     """What comes back, and how, as the flags of `shipkeeper backup restore` say it.
 
-    What was planned is done: once there is a plan, only approved is heeded.
+    What was planned is done: once there is a plan, only approved and job's limits are heeded.
     """
 
     repository: Annotated[Name, Meta(description="The BackupRepository; with an identitySecret.")]
@@ -58,6 +58,13 @@ class RestoreSpec(KubeStruct, frozen=True, kw_only=True):
     keep_webhooks: Annotated[
         bool, Meta(description="Do not quiet webhooks that fail closed without a backend.")
     ] = False
+    job: Annotated[
+        JobLimits | None,
+        Meta(
+            description="Plan it and carry it out in Jobs, and not in the operator's process. The "
+            "limits may be changed at any time, and count for the next Job."
+        ),
+    ] = None
     approved: Annotated[
         bool, Meta(description="The plan was seen: do it. Nothing is written before.")
     ] = False
@@ -107,6 +114,14 @@ class RestoreStatus(KubeStruct, frozen=True, kw_only=True):
     journal: Annotated[
         ObjectRef | None, Meta(description="The ConfigMap in which the run's journal begins.")
     ] = None
+    job: Annotated[
+        str, Meta(description="The Job that works on it now, in the operator's namespace.")
+    ] = ""
+    job_generation: Annotated[
+        int, Meta(description="The generation of the spec that the last Job was begun for.")
+    ] = 0
+    attempts: Annotated[int, Meta(description="How many Jobs were begun for it.")] = 0
+    retry_at: Annotated[datetime | None, Meta(description="When the next Job is begun.")] = None
     finished_at: Annotated[datetime | None, Meta(description="When it ended.")] = None
     conditions: Annotated[
         tuple[StatusCondition, ...],
@@ -114,7 +129,7 @@ class RestoreStatus(KubeStruct, frozen=True, kw_only=True):
     ] = ()
 
 
-# What a plan was made from; only `approved` may change once there is one.
+# What a plan was made from; only `approved`, and limits, may change once there is one.
 _PLANNED = (
     *("repository", "backup", "objects", "existing", "namespaceMap", "storageClassMap"),
     *("imageMap", "prune", "scaleToZero", "keepWebhooks"),
@@ -138,9 +153,10 @@ RESTORE = Kind(
     rules=(
         Rule(
             "!has(oldSelf.status) || !has(oldSelf.status.run) || oldSelf.status.run == '' || "
-            f"({unchanged(*(f'self.spec.{each}' for each in _PLANNED))})",
-            "what was planned is done: once there is a plan only spec.approved may change; "
-            "delete it and create another Restore",
+            f"({unchanged(*(f'self.spec.{each}' for each in _PLANNED))} && "
+            "has(self.spec.job) == has(oldSelf.spec.job))",
+            "what was planned is done: once there is a plan only spec.approved may change, and "
+            "the limits in spec.job; delete it and create another Restore",
         ),
     ),
     text="Objects of a backup brought back, by a plan that is approved first.",

@@ -7,6 +7,7 @@ from shipkeeper.operator.api.backups import BACKUP, BACKUP_REPOSITORY, BACKUP_SC
 from shipkeeper.operator.api.kind import CustomObject, Kind
 from shipkeeper.operator.api.restores import RESTORE
 from shipkeeper.operator.backups.repositories import RepositoryReconciler
+from shipkeeper.operator.backups.restore_jobs import RestoreJobReconciler
 from shipkeeper.operator.backups.restoring import RestoreReconciler
 from shipkeeper.operator.backups.scheduling import ScheduleReconciler
 from shipkeeper.operator.backups.taking import BackupReconciler
@@ -49,9 +50,10 @@ async def backup_controllers(
         repositories.following.objects,
     )
     restores = await open_controller(RESTORE)
-    restoring = RestoreReconciler(
+    here = RestoreReconciler(
         scene, restores.queue, restores.following.objects, repositories.following.objects
     )
+    restoring = RestoreJobReconciler(scene, here, repositories.following.objects)
     return [
         (repositories, places),
         (backups, taking),

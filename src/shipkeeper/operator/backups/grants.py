@@ -3,6 +3,21 @@
 from shipkeeper.operator.api.kind import GROUP
 from shipkeeper.operator.grant import Grant
 
+BACKUP_JOBS, RESTORE_JOBS = "backup-jobs", "restore-jobs"
+_RESTORES = (
+    Grant(
+        group="*",
+        resources=("*",),
+        verbs=("get", "list", "create", "patch", "delete"),
+        why="compare with what is there, and write what a Restore brings back",
+    ),
+    Grant(
+        group="rbac.authorization.k8s.io",
+        resources=("clusterroles", "roles"),
+        verbs=("bind", "escalate"),
+        why="bring roles and bindings back that allow more than the operator is allowed",
+    ),
+)
 BACKUP_EXTRAS: dict[str, tuple[Grant, ...]] = {
     "backups": (
         Grant(
@@ -26,19 +41,14 @@ BACKUP_EXTRAS: dict[str, tuple[Grant, ...]] = {
         ),
     ),
     # Beside the former; what the Jobs themselves may is another ServiceAccount's.
-    "backup-jobs": (),
-    "restores": (
+    BACKUP_JOBS: (),
+    "restores": _RESTORES,
+    RESTORE_JOBS: (
         Grant(
-            group="*",
-            resources=("*",),
-            verbs=("get", "list", "create", "patch", "delete"),
-            why="compare with what is there, and write what a Restore brings back",
-        ),
-        Grant(
-            group="rbac.authorization.k8s.io",
-            resources=("clusterroles", "roles"),
-            verbs=("bind", "escalate"),
-            why="bring roles and bindings back that allow more than the operator is allowed",
+            group=GROUP,
+            resources=("restores",),
+            verbs=("patch",),
+            why="let a Restore go that its Jobs are done with",
         ),
     ),
 }
@@ -48,16 +58,37 @@ _KEYS = Grant(
     verbs=("get",),
     why="open BackupRepositories with the keys in Secrets beside the operator",
 )
-_JOBS = Grant(
-    group="batch",
-    resources=("jobs",),
-    verbs=("create", "list"),
-    why="have Jobs make backups (Backup with job or volumes), as a ServiceAccount of their own",
-)
-JOBS_EXTRA = "backup-jobs"
+
+
+def _jobs(why: str) -> Grant:
+    return Grant(
+        group="batch",
+        resources=("jobs",),
+        verbs=("create", "list"),
+        why=f"{why}, as a ServiceAccount of their own",
+    )
+
+
 # In the operator's own namespace, for those of the same name.
 OWN_EXTRAS: dict[str, tuple[Grant, ...]] = {
     "backups": (_KEYS,),
-    JOBS_EXTRA: (_JOBS,),
+    BACKUP_JOBS: (_jobs("have Jobs make backups (Backup with job or volumes)"),),
     "restores": (_KEYS,),
+    RESTORE_JOBS: (_jobs("have Jobs plan Restores and carry them out (Restore with job)"),),
 }
+# What the ServiceAccounts of Jobs may that carry Restores out.
+OF_RESTORE_JOBS: tuple[Grant, ...] = (
+    *_RESTORES,
+    Grant(
+        group=GROUP,
+        resources=("backuprepositories", "restores"),
+        verbs=("watch",),
+        why="notice that a Restore is approved, or deleted",
+    ),
+    Grant(
+        group="coordination.k8s.io",
+        resources=("leases",),
+        verbs=("watch",),
+        why="have one process at a time carry a Restore out",
+    ),
+)

@@ -1,151 +1,102 @@
-"""The Job that makes one backup, as a manifest. Pure."""
+"""A Job of the operator's: one attempt at something that an object asks for. Pure."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from shipkeeper.backup.skip import OF_BACKUP_LABEL
 from shipkeeper.errors import UsageError
 from shipkeeper.model.duration import parse_duration
-from shipkeeper.operator.api.backups import BACKUP, BackupRepositorySpec, BackupSpec
-from shipkeeper.operator.api.contents import BackupJob, BackupVolumes, Objects
-from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.model.restricted import container_security, pod_security
+from shipkeeper.operator.api.contents import JobLimits
+from shipkeeper.operator.api.kind import CustomObject, Kind
 
 Manifest = dict[str, Any]
 
-ACCOUNT = "shipkeeper-backup-jobs"
-"""The ServiceAccount of Jobs, beside the operator; `backup schedule --emit` has another."""
-PART_OF = {"app.kubernetes.io/name": "shipkeeper", "app.kubernetes.io/component": "backup"}
-_KEY_FOLDER, _KEY_FILE = "/etc/shipkeeper/key", "writer.key"
-# Memory that every container has; nothing of a backup is kept where it is made.
+# Memory that every container has; nothing that outlasts a Job is kept where it works.
 _STATE = "/dev/shm"  # noqa: S108 - nobody else is in the pod
-_USER = 65532
 # Whoever looks why a Job failed has a day for it.
 _KEPT_SECONDS = 86_400
+_LEAST_CPU = "100m"
 
 
-class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt: of which Backup, under which name in which repository, from which image."""
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt: whose it is, where it is made, from which image, and as whom.
 
+    `container` is what its container has beside what all of them have.
+    """
+
+    kind: Kind[Any]
     found: CustomObject
-    spec: BackupSpec
-    repository: BackupRepositorySpec
+    name: str
     namespace: str
     image: str
-    id: str
-    attempt: int
+    account: str
+    labels: dict[str, str]
+    limits: JobLimits
+    arguments: tuple[str, ...]
+    container: Manifest = {}
+    volumes: tuple[Manifest, ...] = ()
 
-    @property
-    def name(self) -> str:
-        """What the Job of this attempt is called: an attempt has one Job only."""
-        return f"backup-{self.id}-{self.attempt}"
 
-
-def job_manifest(request: JobRequest) -> Manifest:
-    """The Job of an attempt. UsageError if its repository is not to be seen from a Job."""
-    job = request.spec.job or BackupJob()
+def job_manifest(attempt: Attempt) -> Manifest:
+    """The Job of an attempt, which goes with the object."""
     owner = {
-        "apiVersion": BACKUP.api_version,
-        "kind": BACKUP.kind,
-        "name": request.found.name,
-        "uid": request.found.uid,
+        "apiVersion": attempt.kind.api_version,
+        "kind": attempt.kind.kind,
+        "name": attempt.found.name,
+        "uid": attempt.found.uid,
     }
-    labels = {**PART_OF, OF_BACKUP_LABEL: request.found.uid}
+    seconds = int(parse_duration(attempt.limits.time_limit).total_seconds())
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": request.name,
-            "namespace": request.namespace,
-            "labels": labels,
+            "name": attempt.name,
+            "namespace": attempt.namespace,
+            "labels": attempt.labels,
             "ownerReferences": [owner],
         },
         "spec": {
             # An attempt more is for the operator to begin, which counts them.
             "backoffLimit": 0,
-            "activeDeadlineSeconds": max(1, int(parse_duration(job.time_limit).total_seconds())),
+            "activeDeadlineSeconds": max(1, seconds),
             "ttlSecondsAfterFinished": _KEPT_SECONDS,
-            "template": {"metadata": {"labels": labels}, "spec": _pod(request, job)},
+            "template": {"metadata": {"labels": attempt.labels}, "spec": _pod(attempt)},
         },
     }
 
 
-def _pod(request: JobRequest, job: BackupJob) -> Manifest:
-    secret = {"secretName": request.repository.key_secret.name, "defaultMode": 0o400}
-    return {
-        "serviceAccountName": ACCOUNT,
-        "restartPolicy": "Never",
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(request, job)],
-        "volumes": [{"name": "key", "secret": secret}],
-    }
-
-
-def _container(request: JobRequest, job: BackupJob) -> Manifest:
-    store = request.repository.store_secret
-    credentials = {"envFrom": [{"secretRef": {"name": store.name}}]} if store else {}
-    memory = {"memory": job.memory_limit}
-    return {
-        "name": "backup",
-        "image": request.image,
-        "args": list(_arguments(request)),
-        "env": [{"name": name, "value": _STATE} for name in ("HOME", "XDG_STATE_HOME")],
-        **credentials,
-        "resources": {"requests": {"cpu": "100m", **memory}, "limits": memory},
-        # Its last words are what the Backup's status says of a failure.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": "key", "mountPath": _KEY_FOLDER, "readOnly": True}],
-    }
-
-
-def _arguments(request: JobRequest) -> Iterator[str]:
-    if "://" not in request.repository.url.removeprefix("file://"):
+def require_store(url: str) -> None:
+    """UsageError unless a repository is to be seen from a Job."""
+    if "://" not in url.removeprefix("file://"):
         raise UsageError(
-            f"a Job does not see the folder {request.repository.url}",
+            f"a Job does not see the folder {url}",
             reason="FolderInJob",
             hint="keep the repository in an object store, or leave job and volumes out",
         )
-    yield from ("backup", "create", f"--id={request.id}", "--output=name")
-    yield f"--repo={request.repository.url}"
-    if request.repository.endpoint:
-        yield f"--endpoint={request.repository.endpoint}"
-    yield f"--key={_KEY_FOLDER}/{_KEY_FILE}"
-    yield from _selection(request.spec.objects)
-    if request.spec.volumes:
-        yield from _volumes(request.spec.volumes)
-        # A Job that is killed (for its memory) removes nothing.
-        yield f"--pod-lifetime={(request.spec.job or BackupJob()).time_limit}"
 
 
-def _selection(objects: Objects) -> Iterator[str]:
-    """What is chosen, spelled as the command line takes it."""
-    for flag, values in (
-        ("namespace", objects.namespaces),
-        ("exclude-namespace", objects.exclude_namespaces),
-        ("kind", objects.kinds),
-        ("exclude-kind", objects.exclude_kinds),
-        ("name", objects.names),
-        ("exclude-name", objects.exclude_names),
-    ):
-        yield from (f"--{flag}={value}" for value in values)
-    if objects.selector:
-        yield f"--selector={objects.selector}"
-    yield f"--cluster-scoped={objects.cluster_scoped}"
+def _pod(attempt: Attempt) -> Manifest:
+    return {
+        "serviceAccountName": attempt.account,
+        "restartPolicy": "Never",
+        "securityContext": pod_security(),
+        "containers": [_container(attempt)],
+        **({"volumes": list(attempt.volumes)} if attempt.volumes else {}),
+    }
 
 
-def _volumes(volumes: BackupVolumes) -> Iterator[str]:
-    yield from (f"--volume={each}" for each in volumes.only) if volumes.only else ("--volumes=all",)
-    yield from ("--hosts=pod", f"--pod-image={volumes.image}")
-    yield f"--pod-namespace={volumes.namespace}"
+def _container(attempt: Attempt) -> Manifest:
+    memory = {"memory": attempt.limits.memory_limit}
+    cpu = {"cpu": attempt.limits.cpu_limit} if attempt.limits.cpu_limit else {}
+    return {
+        "name": "shipkeeper",
+        "image": attempt.image,
+        "args": list(attempt.arguments),
+        "env": [{"name": name, "value": _STATE} for name in ("HOME", "XDG_STATE_HOME")],
+        "resources": {"requests": {"cpu": _LEAST_CPU, **memory}, "limits": {**memory, **cpu}},
+        # Its last words are what the object's status says of a failure.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": container_security(),
+        **attempt.container,
+    }

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.model.job import Job, JobPod
 from shipkeeper.model.meta import Condition, condition
@@ -17,27 +19,42 @@ class HopelessJobError(JobFailedError):
     """A Job ended for a reason that another attempt would meet again."""
 
 
-def why_it_failed(job: Job, pods: Sequence[JobPod], memory_limit: str) -> JobFailedError:
+class Remedies(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be done about a limit that was met, of memory or of time, and an eviction."""
+
+    memory: str
+    time: str
+    eviction: str
+
+
+def deleted(name: str) -> JobFailedError:
+    """Somebody deleted a Job that was there."""
+    return JobFailedError(f"Job {name} was deleted", reason="JobDeleted")
+
+
+def why_it_failed(
+    job: Job, pods: Sequence[JobPod], memory_limit: str, remedies: Remedies
+) -> JobFailedError:
     """What ended a Job that failed, or that succeeded and left nothing."""
     ended = next((pod.terminated for pod in pods if pod.terminated), None)
     if ended is not None and ended.reason == "OOMKilled":
         return HopelessJobError(
             f"Job {job.name} took more memory than its limit of {memory_limit}",
             reason="OutOfMemory",
-            hint="create another Backup with a higher spec.job.memoryLimit",
+            hint=remedies.memory,
         )
     failure = job.failure
     if failure is not None and failure.reason == "DeadlineExceeded":
         return HopelessJobError(
             f"Job {job.name} took longer than its time limit",
             reason="TimeLimit",
-            hint="create another Backup with a longer spec.job.timeLimit, or of less",
+            hint=remedies.time,
         )
     if gone := next((each for each in map(_disruption, pods) if each), ""):
         return JobFailedError(
             f"the pod of Job {job.name} was taken from its node: {gone}",
             reason="Evicted",
-            hint="it is tried again, if retries are left",
+            hint=remedies.eviction,
         )
     if ended is not None:
         return JobFailedError(
@@ -45,7 +62,7 @@ def why_it_failed(job: Job, pods: Sequence[JobPod], memory_limit: str) -> JobFai
             reason="JobFailed",
             hint=f"see its log: kubectl logs -n {job.metadata.namespace} job/{job.name}",
         )
-    told = failure.message if failure is not None else "it left no backup"
+    told = failure.message if failure is not None else "it said nothing"
     return JobFailedError(f"Job {job.name} failed: {told}", reason="JobFailed")
 
 

@@ -119,7 +119,8 @@ def standing(
         ),
         condition("Succeeded", succeeded, phase if ended else "NotEnded", message if ended else ""),
     )
-    return RestoreStatus(
+    return msgspec.structs.replace(
+        before,
         observed_generation=generation,
         phase=phase,
         message=message,
@@ -130,6 +131,8 @@ def standing(
         plan=shown.text,
         plan_in=shown.places,
         journal=home,
+        job="" if ended else before.job,
+        retry_at=None,
         finished_at=whole(record.finished_at) if ended and record.finished_at else None,
         conditions=settled(before.conditions, conditions, generation, now),
     )

@@ -83,10 +83,7 @@ class RestoreReconciler:
         """Look at a restore, and do what is next."""
         if found is None:
             return await self._vanished(key)
-        if self._uids.get(key, found.uid) != found.uid:
-            # It was deleted and created again before anybody looked.
-            await self._vanished(key)
-        self._uids[key] = found.uid
+        await self.note(found)
         status = msgspec.json.decode(found.status, type=RestoreStatus)
         if found.metadata.deletion_timestamp is not None:
             return await self._end(found, status)
@@ -112,6 +109,13 @@ class RestoreReconciler:
         except ShipkeeperError as error:
             return await self._refuse(found, status, error)
         return await self._go_on(found, status, spec, ledger) if ledger else None
+
+    async def note(self, found: CustomObject) -> None:
+        """Take note of whom a name means; what another object of that name had goes."""
+        if self._uids.get(found.key, found.uid) != found.uid:
+            # It was deleted and created again before anybody looked.
+            await self._vanished(found.key)
+        self._uids[found.key] = found.uid
 
     def _refused_lately(self, found: CustomObject) -> timedelta:
         """How long it is not planned again, as it failed a moment ago with the spec that it has."""

@@ -133,11 +133,15 @@ def to_be_retried(
     before: BackupStatus, generation: int, error: ShipkeeperError, now: datetime
 ) -> BackupStatus:
     """The status after an attempt that failed and is not the last."""
-    pause = min(_FIRST_PAUSE * 2 ** max(before.attempts - 1, 0), _LONGEST_PAUSE)
-    again = whole(now + pause)
+    again = whole(now + pause_after(before.attempts))
     message = f"attempt {before.attempts} failed: {explained(error)}"
     status = waiting(before, generation, error.reason, message, now)
     return msgspec.structs.replace(status, retry_at=again)
+
+
+def pause_after(attempts: int) -> timedelta:
+    """How long to wait with the next attempt after so many."""
+    return min(_FIRST_PAUSE * 2 ** min(max(attempts - 1, 0), 10), _LONGEST_PAUSE)
 
 
 def failed(

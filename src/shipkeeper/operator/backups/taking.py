@@ -23,11 +23,13 @@ from shipkeeper.operator.api.backups import (
     BegunWith,
 )
 from shipkeeper.operator.api.kind import CustomObject
+from shipkeeper.operator.backups.backup_job import JobRequest, backup_job
+from shipkeeper.operator.backups.grants import BACKUP_JOBS
 from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.hostless import no_hosts
-from shipkeeper.operator.backups.in_job import require_may_make, taken_in_job
-from shipkeeper.operator.backups.job_manifest import JobRequest
+from shipkeeper.operator.backups.in_job import taken_in_job
 from shipkeeper.operator.backups.job_verdict import HopelessJobError, JobFailedError
+from shipkeeper.operator.backups.jobs import require_may_make
 from shipkeeper.operator.backups.opening import NotReadyError, open_named, require_same
 from shipkeeper.operator.backups.standing import (
     Phase,
@@ -196,7 +198,7 @@ class BackupReconciler:
         status = begun(status, found.metadata.generation, id_, asked, datetime.now(UTC))
         if spec.is_in_job:
             request = self._request(found, spec, status)
-            await require_may_make(self._scene, request)
+            await require_may_make(self._scene, backup_job(request), BACKUP_JOBS)
             status = msgspec.structs.replace(status, job=request.name)
         self._begun[found.key] = await claim_status(self._scene.writer, _KIND, found, status)
         if spec.is_in_job:

@@ -1,0 +1,74 @@
+"""Jobs beside the operator: found by their names, made once, and their pods."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from shipkeeper.errors import UsageError
+from shipkeeper.kube.errors import ConflictError, ForbiddenError, InvalidError
+from shipkeeper.kube.resources import Resource
+from shipkeeper.kube.writer import Writer
+from shipkeeper.model.job import Job, JobPod
+from shipkeeper.operator.backups.job_manifest import Manifest
+from shipkeeper.operator.backups.job_verdict import JobFailedError
+from shipkeeper.operator.backups.opening import NotReadyError
+from shipkeeper.operator.scene import Scene
+
+JOBS = Resource("batch", "v1", "jobs", "Job", Job)
+_PODS = Resource("", "v1", "pods", "Pod", JobPod)
+
+
+async def find_job(scene: Scene, name: str, namespace: str) -> Job | None:
+    """The Job of a name; None if there is none."""
+    named = f"metadata.name={name}"
+    found = await scene.reader.list(JOBS, namespace=namespace, field_selector=named)
+    return next(iter(found.items), None)
+
+
+async def pods_of(scene: Scene, job: Job) -> Sequence[JobPod]:
+    """The pods of a Job."""
+    of_job = f"job-name={job.name}"
+    namespace = job.metadata.namespace
+    return (await scene.reader.list(_PODS, namespace=namespace, label_selector=of_job)).items
+
+
+async def require_may_make(scene: Scene, manifest: Manifest, allowing: str) -> None:
+    """NotReadyError unless that Job could be made; nothing is written, and no attempt counted.
+
+    `allowing` is the extra permission that it takes, as `operator manifests --allow` calls it.
+    """
+    if not scene.image:
+        raise NotReadyError(
+            "the operator does not know of which image it is",
+            reason="NoImage",
+            hint="its pods know it by $SHIPKEEPER_IMAGE: apply their manifests anew",
+        )
+    attempt = Writer(scene.steady, dry_run=True)
+    try:
+        with suppress(ConflictError):
+            await attempt.create(JOBS, manifest, namespace=manifest["metadata"]["namespace"])
+    except ForbiddenError as error:
+        first, *rest = allowing.split("-")
+        value = first + "".join(each.capitalize() for each in rest)
+        raise NotReadyError(
+            f"the operator may not make Jobs: {error.message}",
+            reason="NotPermitted",
+            hint=f"allow it: `operator manifests --allow {allowing}`, or permissions.{value} of "
+            "the chart",
+        ) from error
+
+
+async def require_job(scene: Scene, manifest: Manifest) -> None:
+    """Make the Job if it is not there; JobFailedError if it is refused, as none goes on then."""
+    name, namespace = manifest["metadata"]["name"], manifest["metadata"]["namespace"]
+    # One that is there is looked for first: it may fill the quota by which another is refused.
+    if await find_job(scene, name, namespace) is not None:
+        return
+    try:
+        with suppress(ConflictError):
+            await scene.writer.create(JOBS, manifest, namespace=namespace)
+    except (ForbiddenError, InvalidError, UsageError) as error:
+        raise JobFailedError(
+            f"Job {name} could not be made: {error.message}",
+            reason=error.reason,
+            hint=error.hint,
+        ) from error
