@@ -112,11 +112,11 @@ async def test_who_may_only_read_sees_what_is_missing(
             await look_at_all(page, console, "reader")
             await open_part(page, console, "access/explain?q=get+nodes")
             await expect(page.get_by_text("Not by what could be read")).to_be_visible()
-            await open_part(page, console, "access/escalation")
-            await expect(page.get_by_text("is seen in what could be read")).to_be_visible()
         async with page_of(chromium, console, token=nobody) as page:
             await expect(page.get_by_text("You may not see this page")).to_be_visible()
             await look_at_all(page, console, "nobody")
+            await open_part(page, console, "access/escalation")
+            await expect(page.get_by_text("is seen in what could be read")).to_be_visible()
 
 
 async def test_long_names_break_nothing(chromium: Browser, console: Served, world: World) -> None:
@@ -224,8 +224,8 @@ async def test_a_run_that_fails_shows_its_verdict(
         await page.get_by_label(f"Select {name}", exact=True).check()
         await page.get_by_role("button", name="Plan a maintenance").click()
         await page.get_by_label("At each drained node").select_option("hook")
-        await page.get_by_label("Command").fill("echo no room left; exit 3")
-        await page.get_by_label("Command").press("Tab")
+        await page.get_by_role("textbox", name="Command").fill("echo no room left; exit 3")
+        await page.get_by_role("textbox", name="Command").press("Tab")
         await expect(page.locator(".plan-foot .command")).to_contain_text("--hook")
         await look(page, "fleet-plan-hook")
         await page.get_by_role("button", name="Start on 1 node").click()
