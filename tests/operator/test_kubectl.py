@@ -14,6 +14,8 @@ from shipkeeper.kube.resources import NODES
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.kind import Kind
 from shipkeeper.operator.api.kinds import KINDS
+from shipkeeper.operator.api.reports import CERTIFICATE_REPORT
+from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from tests.nodes.world import World
 from tests.operator.harbour import KUBECTL, NAMESPACE, Harbour
 
@@ -133,3 +135,16 @@ def objects_in(schema: dict[str, Any], path: str) -> Iterator[str]:
         yield path
     for name, field in properties.items():
         yield from objects_in(field, f"{path}.{name}")
+
+
+async def test_what_is_not_so_is_shown_and_not_left_out(world: World, harbour: Harbour) -> None:
+    harbour.start()
+    never = {"cron": "0 0 29 2 *"}
+    await harbour.create(MAINTENANCE_WINDOW, "closed", {**never, "length": "1h"})
+    await harbour.create(CERTIFICATE_REPORT, "none", {"schedule": never})
+    await harbour.kubectl("wait", "--for=condition=Open=false", "mw/closed", LIMIT)
+    await harbour.kubectl("wait", "--for=condition=Checked", "certificatereports/none", LIMIT)
+    (window,) = (await harbour.kubectl("get", "mw/closed", "--no-headers")).splitlines()
+    assert window.split()[1] == "false"
+    shown = await harbour.kubectl("get", "certificatereports/none", "--no-headers")
+    assert shown.split()[1:5] == ["Clean", "0", "0", "0"]

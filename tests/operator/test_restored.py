@@ -27,14 +27,17 @@ async def world(returning: Sandbox, tmp_path: Path) -> AsyncIterator[World]:
         yield found
 
 
+@pytest.mark.parametrize("standing_by", [0, 1])
 async def test_a_run_goes_on_from_the_older_state(
-    world: World, harbour: Harbour, tmp_path: Path
+    world: World, harbour: Harbour, tmp_path: Path, standing_by: int
 ) -> None:
     nodes = await world.add_nodes(4)
     await harbour.writer.patch(NODES, nodes[3], {"spec": {"unschedulable": True}})
     await world.up(world.deployment("web", 4), world.budget("web", max_unavailable=1))
     leader = harbour.start()
     await leader.leads()
+    for _ in range(standing_by):
+        await harbour.start().says("standing by")
     await harbour.maintain("older", nodes, action={"wait": "3s"})
     await harbour.stands("older", lambda status: bool(status.under_way) and status.nodes.done == 1)
     snapshot = await asyncio.to_thread(remember, world.sandbox, tmp_path / "snapshot.db")

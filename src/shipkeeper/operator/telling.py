@@ -11,7 +11,8 @@ from shipkeeper.operator.status import tell_event
 
 def end_of(ledger: ClusterLedger, why: str) -> tuple[str, str]:
     """How a run ended, and the same in a sentence."""
-    return str(ledger.record.outcome), f"run {ledger.record.id} ended: {why}"
+    told = f"run {ledger.record.id} ended"
+    return str(ledger.record.outcome), f"{told}: {why}" if why else told
 
 
 def is_bad_end(ledger: ClusterLedger) -> bool:
