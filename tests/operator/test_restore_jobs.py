@@ -330,6 +330,8 @@ async def test_one_that_took_too_much_memory_goes_on_once_it_may_take_more(
     await harbour.start(image=IMAGE).leads()
     await _change(harbour, "large", job={"memoryLimit": "1Gi"})
     pod = await deckhand.pod_of(uid)
+    (container,) = pod["spec"]["containers"]
+    assert container["resources"]["limits"] == {"memory": "1Gi"}
     assert (await deckhand.run(pod)).returncode == 0
     await deckhand.ends(pod)
     status = await _ended(harbour, "large")
