@@ -59,6 +59,8 @@ ACCOUNT = "shipkeeper-operator"
 USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 ALLOWED = ("backups", "restores", "access-reports", "certificate-reports")
 _APPS = 20
+# Thousands of nodes whose heartbeats are late would be marked, and marked again, all at once.
+_NODE_GRACE = 600
 _REST = 120.0
 _PROBE_EVERY = 1.0
 _TOLD_EVERY = 10.0
@@ -105,11 +107,19 @@ class Replica:
         line = next(each for each in status.splitlines() if each.startswith("VmHWM"))
         return int(line.split()[1]) * 1024 / 1e6
 
-    def p99(self) -> dict[str, float]:
-        """Within how many seconds 99 in 100 of its last reconciles of each kind were done."""
+    @property
+    def leads(self) -> bool:
+        """Whether it leads now."""
+        return "shipkeeper_operator_leader 1.0" in self._metrics()
+
+    def _metrics(self) -> list[str]:
         command = ["curl", "-s", "--noproxy", "*", f"http://127.0.0.1:{self._port}/metrics"]
         answer = subprocess.run(command, capture_output=True, text=True, check=True)
-        lines = (each for each in answer.stdout.splitlines() if each.startswith(_P99))
+        return answer.stdout.splitlines()
+
+    def p99(self) -> dict[str, float]:
+        """Within how many seconds 99 in 100 of its last reconciles of each kind were done."""
+        lines = (each for each in self._metrics() if each.startswith(_P99))
         found = (each.removeprefix(_P99) for each in lines if 'quantile="0.99"' in each)
         return {each.split('"')[0]: float(each.split()[-1]) for each in found}
 
@@ -199,7 +209,10 @@ def main() -> None:
     parser.add_argument("--pods", type=int, default=20_000)
     parser.add_argument("--objects", type=int, default=500)
     arguments = parser.parse_args()
-    with bench_sandbox(NEWEST) as sandbox, tempfile.TemporaryDirectory() as folder:
+    with (
+        bench_sandbox(NEWEST, node_grace=_NODE_GRACE) as sandbox,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         asyncio.run(bring_cluster_up(sandbox, arguments.nodes, arguments.pods))
         found = asyncio.run(measure(sandbox, Path(folder), arguments.nodes, arguments.objects))
     print_figures(
@@ -274,9 +287,12 @@ async def observe(
     sandbox: Sandbox, onlooker: Onlooker, replicas: list[Replica], nodes: int, objects: int
 ) -> dict[str, Any]:
     """Every figure."""
-    leader, other = replicas
-    took = await work(onlooker, leader, nodes, objects)
-    p99 = leader.p99()
+    took = await work(onlooker, replicas[0], nodes, objects)
+    p99 = replicas[0].p99()
+    # On a machine that is too busy to renew a Lease the other may lead by now.
+    leader, other = sorted(replicas, key=lambda each: not each.leads)
+    if leader is not replicas[0]:
+        say("the leader lost its Lease on the way: this machine is busy")
     say(f"p99 of reconciles by kind: {json.dumps(p99)}")
     rest = await requests_at_rest(sandbox)
     killed = time.monotonic()

@@ -39,9 +39,11 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def bench_sandbox(version: str) -> Generator[Sandbox]:
-    """A sandbox of its own, gone afterwards."""
-    sandbox = Sandbox.up(f"bench-{os.getpid()}", version, say)
+def bench_sandbox(version: str, *, node_grace: int | None = None) -> Generator[Sandbox]:
+    """A sandbox of its own, gone afterwards; nodes may be silent for `node_grace` seconds."""
+    sandbox = Sandbox.up(
+        f"bench-{os.getpid()}", version, say, node_monitor_grace_seconds=node_grace
+    )
     try:
         yield sandbox
     finally:

@@ -282,19 +282,19 @@ def test_what_tar_says_is_sorted_by_file() -> None:
     assert [str(each) for each in said.missing] == ['a\\né": Cannot open: Permission denied']
 
 
-@pytest.mark.parametrize(
-    ("volumes", "has_data"),
-    [
-        ((), False),
-        (({"name": "token", "projected": {}}, {"name": "c", "configMap": {"name": "c"}}), False),
-        (({"name": "token", "projected": {}}, {"name": "scratch", "emptyDir": {}}), True),
-        (({"name": "scratch"},), True),
-        (({"name": "d", "persistentVolumeClaim": {"claimName": "d"}},), True),
-        (({"name": "h", "hostPath": {"path": "/h"}},), True),
-    ],
+WITH_DATA: tuple[tuple[list[dict[str, Any]], bool], ...] = (
+    ([], False),
+    ([{"name": "token", "projected": {}}, {"name": "c", "configMap": {"name": "c"}}], False),
+    ([{"name": "token", "projected": {}}, {"name": "scratch", "emptyDir": {}}], True),
+    ([{"name": "scratch"}], True),
+    ([{"name": "d", "persistentVolumeClaim": {"claimName": "d"}}], True),
+    ([{"name": "h", "hostPath": {"path": "/h"}}], True),
 )
+
+
+@pytest.mark.parametrize(("volumes", "has_data"), WITH_DATA)
 def test_a_pod_has_data_if_a_volume_may_hold_its_own(
-    volumes: tuple[dict[str, Any], ...], has_data: bool
+    volumes: list[dict[str, Any]], has_data: bool
 ) -> None:
-    found = UsingPod(metadata=ObjectMeta(name="a"), spec=UsingSpec(volumes=volumes))
+    found = UsingPod(metadata=ObjectMeta(name="a"), spec=UsingSpec(volumes=tuple(volumes)))
     assert found.has_data is has_data
