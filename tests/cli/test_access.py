@@ -241,7 +241,7 @@ def test_nobody_is_asked_about(folder: Path) -> None:
 
 def test_a_broken_file_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "bad.yaml").write_text("a: [")
-    assert run("who-can", "get", "pods", "--from", folder) == 1
+    assert run("who-can", "get", "pods", "--from", folder) == 2
     assert "bad.yaml" in capsys.readouterr().err
 
 
