@@ -202,7 +202,7 @@ class Fuzz:
 
     def question(self) -> dict[str, Any]:
         """A review's spec; one in fifty is of no valid form."""
-        return self._of_kubelet() if self.random.random() < 0.15 else self._of_anybody()
+        return self._of_kubelet() if self.random.random() < 0.4 else self._of_anybody()
 
     def _of_anybody(self) -> dict[str, Any]:
         spec: dict[str, Any] = {}
@@ -230,6 +230,8 @@ class Fuzz:
     def _of_kubelet(self) -> dict[str, Any]:
         """What kubelets ask about, by name or selector, and mostly of their own node."""
         node = self.random.choice(NODES)
+        if self.random.random() < 0.4:
+            return _by_kubelet(node, self._read_by_kubelets())
         resource = self.random.choice(_OF_KUBELETS)
         names = ACCOUNTS if resource == "serviceaccounts" else (*NAMES, *NODES)
         about: dict[str, Any] = {
@@ -247,11 +249,16 @@ class Fuzz:
         if self.random.random() < 0.4:
             field = self.random.choice(("spec.nodeName", "spec.nodeName", "nodeName"))
             about["fieldSelector"] = {"rawSelector": f"{field}={self.random.choice(NODES)}"}
-        return {
-            "user": f"system:node:{node}",
-            "groups": ["system:nodes", "system:authenticated"],
-            "resourceAttributes": about,
-        }
+        return _by_kubelet(node, about)
+
+    def _read_by_kubelets(self) -> dict[str, Any]:
+        """What only the graph of pods and volumes tells: which Secret is whose, and the like."""
+        resource = self.random.choice(("secrets", "secrets", "configmaps", *_OF_GRAPH))
+        about = {"verb": "get", "group": _GROUP_OF.get(resource, ""), "resource": resource}
+        about["name"] = self.random.choice(NAMES[2:])
+        if resource in _NAMESPACED:
+            about["namespace"] = self.random.choice(NAMESPACES)
+        return about
 
     def _resource(self) -> dict[str, Any]:
         found: dict[str, Any] = {
@@ -294,6 +301,10 @@ _OF_KUBELETS = (
     *("nodes", "persistentvolumes", "csinodes", "volumeattachments", "resourceslices"),
     "clustertrustbundles",
 )
+_OF_GRAPH = (
+    *("persistentvolumeclaims", "persistentvolumes", "volumeattachments", "pods"),
+    *("resourceclaims", "resourceslices"),
+)
 # What kubelets write, beside what is read more often.
 _WRITES = {
     "serviceaccounts": (("create", "token"), ("get", ""), ("get", "token")),
@@ -323,6 +334,14 @@ def rbac(kind: str, name: str, namespace: str) -> dict[str, Any]:
 
 def _subject(kind: str, name: str) -> dict[str, Any]:
     return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+
+
+def _by_kubelet(node: str, about: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "user": f"system:node:{node}",
+        "groups": ["system:nodes", "system:authenticated"],
+        "resourceAttributes": about,
+    }
 
 
 def _key(manifest: dict[str, Any]) -> tuple[str, str]:

@@ -47,6 +47,8 @@ ASKED = (
     ("delete", "configmaps", "fuzz-b", True),
     ("list", "events", "", True),
     ("get", "namespaces", "", False),
+    ("get", "/healthz", "", False),
+    ("get", "/metrics", "", False),
 )
 # Lines for no namespace count for requests over all of them alone.
 BARE = ("events", "nodes", "services")

@@ -1,5 +1,6 @@
 """`shipkeeper access` as its users meet it, over a folder of manifests."""
 
+import gzip
 import io
 from pathlib import Path
 from typing import Any
@@ -183,7 +184,26 @@ def test_a_webhook_makes_it_unknown(folder: Path, capsys: pytest.CaptureFixture[
     chain = ("--authorization-mode", "Webhook,RBAC")
     words = ("list", "secrets", "-n", "ways", "--as", "way-reader")
     assert run("can-i", *words, "--from", folder, *chain) == 1
-    assert capsys.readouterr().out == "unknown\n"
+    said = capsys.readouterr()
+    assert said.out == "unknown\n"
+    # The chain was given, so that nothing is guessed of it.
+    assert said.err == "not known: what webhook webhook would say, which is asked first\n"
+
+
+@pytest.mark.parametrize(
+    ("resource", "is_told"),
+    [("secretz", True), ("secret", False), ("widgets.example.com", False), ("pods/log", False)],
+)
+def test_a_resource_that_there_is_not(
+    folder: Path, capsys: pytest.CaptureFixture[str], resource: str, *, is_told: bool
+) -> None:
+    for words in (("can-i", "get", resource, "--as", "x"), ("who-can", "get", resource)):
+        run(*words, "--from", folder)
+        assert ("is no resource of Kubernetes" in capsys.readouterr().err) is is_told
+
+
+def test_no_folder_is_not_a_no(tmp_path: Path) -> None:
+    assert run("can-i", "get", "pods", "--as", "x", "--from", tmp_path / "none") == 2
 
 
 def test_abac_from_a_copy_of_the_file(folder: Path, tmp_path: Path) -> None:
@@ -221,7 +241,7 @@ def test_nobody_is_asked_about(folder: Path) -> None:
 
 def test_a_broken_file_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "bad.yaml").write_text("a: [")
-    assert run("who-can", "get", "pods", "--from", folder) == 1
+    assert run("who-can", "get", "pods", "--from", folder) == 2
     assert "bad.yaml" in capsys.readouterr().err
 
 
@@ -284,6 +304,22 @@ def test_suggest_reads_what_comes_in(
     monkeypatch.setattr("sys.stdin", log)
     assert run("suggest", *words, "--offline", "-o", "name") == 3
     assert capsys.readouterr().out == "ann\n"
+
+
+def test_suggest_takes_no_part_of_a_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "audit.log.gz"
+    log.write_bytes(gzip.compress(b"{}\n" * 1000)[:-10])
+    assert run("suggest", log, "--offline") == 2
+    assert f"cannot read {log}" in capsys.readouterr().err
+
+
+def test_suggest_takes_no_other_file_for_a_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "abac.jsonl"
+    file.write_text(LINES)
+    assert run("suggest", file, "--offline") == 3
+    assert "3 lines of the logs made no sense" in capsys.readouterr().err
 
 
 def test_suggest_takes_no_option_for_a_log(capsys: pytest.CaptureFixture[str]) -> None:

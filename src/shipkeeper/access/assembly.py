@@ -178,9 +178,13 @@ def with_hosts(policy: Policy, pods: Iterable[Manifest], files: Mapping[str, str
     known = msgspec.structs.replace(policy, pods=(*policy.pods, *added))
     if not servers:
         return known
-    chain = chain_of_pod(servers[0].spec, files)
+    return with_known_chain(known, chain_of_pod(servers[0].spec, files))
+
+
+def with_known_chain(policy: Policy, chain: ChainConfig) -> Policy:
+    """The policy with authorizers that need not be guessed any more."""
     unread = tuple(each for each in policy.unread if each.what != "authorizers")
-    return msgspec.structs.replace(known, chain=chain, is_chain_known=True, unread=unread)
+    return msgspec.structs.replace(policy, chain=chain, is_chain_known=True, unread=unread)
 
 
 def _in_kube_system(pod: Manifest) -> Manifest:

@@ -41,9 +41,10 @@ class _ObjectRef(KubeStruct, frozen=True, kw_only=True):
 
 
 class _Line(KubeStruct, frozen=True, kw_only=True):
+    # Without these it is no event of an audit log, whatever else it may be.
+    verb: str
+    user: _LoggedUser
     stage: str = ""
-    verb: str = ""
-    user: _LoggedUser = _LoggedUser()
     impersonated_user: _LoggedUser | None = None
     authentication_metadata: _Metadata | None = None
     object_ref: _ObjectRef | None = None

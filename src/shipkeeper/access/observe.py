@@ -8,7 +8,7 @@ from typing import Any
 from shipkeeper.access.assembly import Manifest, assemble, from_manifests, type_of
 from shipkeeper.access.kinds import GRAPH_KINDS, RBAC_KINDS, PolicyKind
 from shipkeeper.access.policy import NEWEST, Policy, Unread
-from shipkeeper.errors import ShipkeeperError
+from shipkeeper.errors import UsageError
 from shipkeeper.kube.connection import Requests
 from shipkeeper.kube.errors import ForbiddenError, NotFoundError
 from shipkeeper.kube.reader import Reader
@@ -20,7 +20,7 @@ DECISIVE = (*RBAC_KINDS, *GRAPH_KINDS)
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
-class FolderError(ShipkeeperError):
+class FolderError(UsageError):
     """A folder, or a file in it, cannot be read as manifests."""
 
 

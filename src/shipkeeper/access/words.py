@@ -159,6 +159,11 @@ def resource_name(word: str) -> ResourceName:
     return ResourceName(found.group, found.resource, subresource)
 
 
+def is_known(target: ResourceName) -> bool:
+    """Whether a resource is Kubernetes' own, or a custom one, whose group is always said."""
+    return bool(target.group) or target.resource in (*_KNOWN, "*")
+
+
 def question(verb: str, what: str, name: str = "", namespace: str = "") -> Question:
     """A question in words; one about a cluster-scoped resource has no namespace."""
     if what.startswith("/"):

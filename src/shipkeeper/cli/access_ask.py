@@ -19,7 +19,7 @@ from shipkeeper.access.report import (
     yes_no,
 )
 from shipkeeper.access.who_can import who_can as find_holders
-from shipkeeper.access.words import Question, ResourceName, question, resource_name
+from shipkeeper.access.words import Question, ResourceName, is_known, question, resource_name
 from shipkeeper.cli.access_flags import (
     LIVE,
     ONESELF,
@@ -63,6 +63,8 @@ async def can_i(
     asked = question(verb, _with_subresource(resource, subresource), name, where)
     found = await _explained(asked, who, policy, repository)
     if not quiet:
+        for webhook in found.answer.unasked:
+            say(f"not known: what webhook {webhook} would say, which is asked first")
         show(yes_no(found), output)
     return EXIT_OK if found.answer.allowed else EXIT_ERROR
 
@@ -96,6 +98,7 @@ async def _explained(
     async with opened_policy(flags, repository) as (policy, connection):
         user = await asked_user(who, connection)
     tell_gaps(policy)
+    _tell_unknown(asked.target)
     return explain_answer(Chain(policy), asked.of(user))
 
 
@@ -120,6 +123,7 @@ async def who_can(
     tell_gaps(found)
     where = "" if all_namespaces else namespace
     asked = question(verb, _with_subresource(resource, subresource), name, where)
+    _tell_unknown(asked.target)
     show(holders_report(find_holders(Chain(found), asked, everywhere=all_namespaces)), output)
 
 
@@ -143,6 +147,8 @@ async def matrix(
     tell_gaps(found)
     chosen = [(kind or "User", name) for kind, _, name in (each.partition("/") for each in subject)]
     columns: list[ResourceName] = [resource_name(each) for each in resources or RESOURCES]
+    for each in columns:
+        _tell_unknown(each)
     made = make_matrix(
         Chain(found), columns, namespace=namespace, verbs=verb or VERBS, subjects=chosen
     )
@@ -161,6 +167,12 @@ def tell_gaps(policy: Policy) -> None:
     for each in policy.unread:
         if each.what in deciding:
             say(f"not known: {each.what}: {each.why}")
+
+
+def _tell_unknown(target: ResourceName | None) -> None:
+    """A slip of the pen would be answered with a no that is true of nothing."""
+    if target is not None and not is_known(target):
+        say(f"{target} is no resource of Kubernetes; a custom one is asked about as PLURAL.GROUP")
 
 
 def _with_subresource(resource: str, subresource: str) -> str:

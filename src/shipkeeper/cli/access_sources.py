@@ -8,7 +8,12 @@ from typing import Any
 import msgspec
 import yaml
 
-from shipkeeper.access.assembly import Manifest, from_manifests, with_unread
+from shipkeeper.access.assembly import (
+    Manifest,
+    from_manifests,
+    with_known_chain,
+    with_unread,
+)
 from shipkeeper.access.authorizers import ChainConfig, command_of, flags_of, from_flags
 from shipkeeper.access.kinds import AUDIT_KINDS, EVERY_KIND, POD, PolicyKind
 from shipkeeper.access.observe import DECISIVE, observe, read_folder
@@ -110,9 +115,7 @@ def with_chain(policy: Policy, flags: PolicyFlags) -> Policy:
     if chain is None and flags.abac_file:
         chain = msgspec.structs.replace(policy.chain, abac=_text(flags.abac_file))
         return msgspec.structs.replace(policy, chain=chain)
-    if chain is None:
-        return policy
-    return msgspec.structs.replace(policy, chain=chain, is_chain_known=True)
+    return policy if chain is None else with_known_chain(policy, chain)
 
 
 def _given_chain(flags: PolicyFlags) -> ChainConfig | None:

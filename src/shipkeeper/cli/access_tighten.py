@@ -2,6 +2,7 @@
 
 import gzip
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -75,7 +76,8 @@ def _gather(path: Path, needs: Needs, *, denied: bool) -> int:
                     needs.add(asked)
             except msgspec.MsgspecError:
                 bad += bool(line.strip())
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
+        # Roles by a part of a log would be too narrow for what is done.
         raise UsageError(
             f"cannot read {path}: {error}", reason="NoLog", hint="name audit logs of an API server"
         ) from error
