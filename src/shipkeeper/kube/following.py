@@ -45,18 +45,21 @@ class FollowingReader(Reader):
         label_selector: str = "",
         field_selector: str = "",
         at_hand: bool = False,
+        keep: Callable[[T], bool] | None = None,
     ) -> Listing[T]:
         """Every object that the selectors match; see `Reader.list`."""
         if at_hand and not (namespace or label_selector or field_selector):
             for kind, followed in self._listed:
                 if kind is resource and followed.stale_since is None:
-                    return Listing(list(followed.objects.values()), followed.revision)
+                    found = [each for each in followed.objects.values() if not keep or keep(each)]
+                    return Listing(found, followed.revision)
         return await super().list(
             resource,
             namespace=namespace,
             label_selector=label_selector,
             field_selector=field_selector,
             at_hand=at_hand,
+            keep=keep,
         )
 
     async def get(self, resource: Resource[T], name: str, namespace: str = "") -> T:

@@ -28,7 +28,7 @@ class WindowReconciler:
     def __init__(self, scene: Scene, changed: Callable[[], None]) -> None:
         self._scene = scene
         self._changed = changed
-        self._known: dict[str, tuple[str, int, bool]] = {}
+        self._known: dict[str, tuple[str, int, bool | None]] = {}
 
     async def stop(self) -> None:
         """Nothing goes on beside."""
