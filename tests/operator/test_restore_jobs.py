@@ -325,9 +325,11 @@ async def test_one_that_took_too_much_memory_goes_on_once_it_may_take_more(
     status = await _stands(harbour, "large", lambda seen: "limit of 64Mi" in seen.message)
     assert condition(status, "Progressing") == ("False", "OutOfMemory")
     assert (status.phase, status.job, status.retry_at) == ("Waiting", "", None)
-    # Whoever leads next begins none either.
+    # Whoever leads next begins none either, though it begins others.
     await harbour.retire()
     await harbour.start(image=IMAGE).leads()
+    await deckhand.pod_of(await _ask(harbour, "other", asked))
+    assert [each for each in await deckhand.jobs() if uid in each] == [f"restore-{uid}-1"]
     await _change(harbour, "large", job={"memoryLimit": "1Gi"})
     pod = await deckhand.pod_of(uid)
     (container,) = pod["spec"]["containers"]
