@@ -1,5 +1,6 @@
 import asyncio
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,6 +79,29 @@ async def test_a_host_that_was_never_reached_is_not_waited_for(field: Field) -> 
     with pytest.raises(HostUnreachableError):
         await field.command(PATIENT).run()
     assert not field.troubles
+    # Who comes again knows that nothing was begun.
+    with pytest.raises(HostUnreachableError):
+        await field.command(PATIENT, is_resumed=True).run()
+    assert not field.troubles
+
+
+async def test_a_host_where_it_was_begun_from_elsewhere_is_waited_for(
+    field: Field, tmp_path: Path
+) -> None:
+    elsewhere = asyncio.create_task(field.command(PATIENT).run())
+    await field.marked("begun")
+    elsewhere.cancel()
+    await field.server.stop()
+    field.local = tmp_path / "here"
+    command = field.command(PATIENT, is_resumed=True)
+    assert command.is_open
+    running = asyncio.create_task(command.run())
+    await field.until(lambda: bool(field.troubles))
+    await field.server.start()
+    field.mark("go")
+    assert (await running).exit_code == 7
+    assert count(field) == "x\n"
+    assert not command.is_open
 
 
 _PROGRAM = """

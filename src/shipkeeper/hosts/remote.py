@@ -68,17 +68,23 @@ class RemoteCommand:
         environment: Mapping[str, str] | None = None,
         secrets: Mapping[str, str] | None = None,
         expects_reboot: bool = False,
+        is_resumed: bool = False,
         options: RemoteOptions | None = None,
         show: Callable[[str], None] = lambda line: None,
         trouble: Callable[[HostError], None] = lambda error: None,
     ) -> None:
-        """Prepare it: `name` (run/node) is its record's on the host; `secrets` are masked."""
+        """Prepare it: `name` (run/node) is its record's on the host; `secrets` are masked.
+
+        With `is_resumed` there was an attempt: where nothing is known of it here, it was made
+        elsewhere and may have begun it, so that a host that is away is waited for.
+        """
         self.directory = directory
         self._host = host
         self._script = script
         self._environment = {**(environment or {}), **(secrets or {})}
         self._masking = (secrets or {}).values()
         self._expects_reboot = expects_reboot
+        self._is_resumed = is_resumed
         self._options = options or RemoteOptions()
         self._keeping = Keeping(name=name, root=self._options.root)
         self._show = show
@@ -91,8 +97,11 @@ class RemoteCommand:
 
     @property
     def is_open(self) -> bool:
-        """Whether it was begun from here, and its end was not seen from here."""
-        return self._begun.exists() and not self._ended.exists()
+        """Whether it may run: its end was not seen from here, nor is it known that it never began.
+
+        Of what was begun from elsewhere nothing is known here.
+        """
+        return not self._ended.exists() and (self._begun.exists() or not self.directory.exists())
 
     @property
     def _begun(self) -> Path:
@@ -104,7 +113,10 @@ class RemoteCommand:
 
     async def run(self) -> RemoteResult:
         """Start it, or find out that it was started before, follow it, and wait for its end."""
+        may_be_begun = self._is_resumed and not self.directory.exists()
         self._make_directory()
+        if may_be_begun:
+            self._begun.touch()
         log = OutputLog(self.output, Masking(self._masking), self._show)
         loop = asyncio.get_running_loop()
         patient_until = self._patience()

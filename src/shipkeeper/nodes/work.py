@@ -64,15 +64,20 @@ class Works:
         self._directory = directory
         self._handshakes = Handshakes()
 
-    async def do(self, node: Node, before: Before, say: Callable[[str], None]) -> Finished:
+    async def do(
+        self, node: Node, before: Before, say: Callable[[str], None], *, is_resumed: bool
+    ) -> Finished:
         """Do the work, or follow what an earlier attempt began; it is never begun twice.
+
+        `is_resumed` tells that there was one, maybe of another process: its host may be away now.
 
         WorkError, or the error of the way to the host, tells why it is not done.
         """
         options = self._options
         host = self._host(node)
         if host is not None:
-            return await self._on_host(node, host, say)
+            command = self._remote(node, host, say, is_resumed=is_resumed)
+            return await self._on_host(host, command)
         if options.wait_for:
             await self._wait_for_change(node.name, before)
         elif options.command:
@@ -151,7 +156,12 @@ class Works:
         )
 
     def _remote(
-        self, node: Node, host: Host, say: Callable[[str], None] = lambda line: None
+        self,
+        node: Node,
+        host: Host,
+        say: Callable[[str], None] = lambda line: None,
+        *,
+        is_resumed: bool = False,
     ) -> RemoteCommand:
         work = script_of(self._options)
         return RemoteCommand(
@@ -162,6 +172,7 @@ class Works:
             environment=self._environment(node),
             secrets=secrets_of(self._options),
             expects_reboot=work.expects_reboot,
+            is_resumed=is_resumed,
             options=RemoteOptions(
                 time_limit=self._options.time_limit or None,
                 reconnect_limit=self._options.ready_timeout,
@@ -181,8 +192,8 @@ class Works:
                 hint=f"its output is in {command.output}",
             )
 
-    async def _on_host(self, node: Node, host: Host, say: Callable[[str], None]) -> Finished:
-        work, command = script_of(self._options), self._remote(node, host, say)
+    async def _on_host(self, host: Host, command: RemoteCommand) -> Finished:
+        work = script_of(self._options)
         result = await command.run()
         outcome = work.outcome(result.exit_code)
         if not outcome.ok:

@@ -241,7 +241,9 @@ class UpgradeWorks(Works):
         self.step_of: dict[str, str] = {}
         """The step that is done on each node now."""
 
-    async def do(self, node: Node, before: Before, say: Callable[[str], None]) -> Finished:
+    async def do(
+        self, node: Node, before: Before, say: Callable[[str], None], *, is_resumed: bool
+    ) -> Finished:
         """Run the packages' commands, or wait."""
         step = self.step_of[node.name]
         if not self._hosts.has(step):
@@ -249,7 +251,7 @@ class UpgradeWorks(Works):
             # Its provider may have been quicker than our first look at the drained node.
             if seen is not None and seen.minor >= self._versions[step].minor:
                 return Finished()
-            return await super().do(node, before, say)
+            return await super().do(node, before, say, is_resumed=is_resumed)
         await self._hosts.run(step, node)
         return Finished()
 

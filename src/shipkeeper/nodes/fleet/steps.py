@@ -69,11 +69,14 @@ class Update:
         """Do the work; it is started once, however often we are killed."""
         node = self._seen.pop(step.id)
         # Work that was begun may have brought another Node of this name, which nobody cordoned.
-        if "info" not in record.detail:
+        is_resumed = "info" in record.detail
+        if not is_resumed:
             _require_cordoned(node)
         try:
             before = await self._before(node, record)
-            finished = await self._works.do(node, before, lambda line: self._say(node.name, line))
+            finished = await self._works.do(
+                node, before, lambda line: self._say(node.name, line), is_resumed=is_resumed
+            )
             await record.write(Phase.BEFORE, reboots=finished.reboots)
         except ShipkeeperError as error:
             raise await self._failure(step, error) from error
