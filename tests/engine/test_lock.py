@@ -67,7 +67,7 @@ async def holder_of(connection: Connection) -> str | None:
     return (await Reader(connection).get(LEASES, NAME, NAMESPACE)).spec.holder_identity
 
 
-async def seize(connection: Connection, identity: str) -> None:
+async def seize(connection: Connection, identity: str | None) -> None:
     patch: dict[str, Any] = {"spec": {"holderIdentity": identity}}
     await Writer(connection).patch(LEASES, NAME, patch, namespace=NAMESPACE)
 
@@ -113,6 +113,9 @@ async def test_whoever_loses_it_is_stopped(connection: Connection) -> None:
 
     with pytest.raises(LockLostError, match="thief"):
         await lose()
+    # What it lost is not its own to give away.
+    assert await holder_of(connection) == "thief"
+    await seize(connection, None)
 
 
 async def test_an_error_of_the_body_comes_through(connection: Connection) -> None:

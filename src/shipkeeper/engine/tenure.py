@@ -232,6 +232,9 @@ class Tenure:
             # The release makes the Lease look younger. Who cannot remember leaves it as it is: the
             # next to take it finds it older.
             self._witness.found(self._lease, self._witness.marks())
+        if self._lease.spec.holder_identity != self._identity:
+            # It was taken, and is not ours to give away.
+            return
         nobody = {"holderIdentity": None, "renewTime": None, "acquireTime": None}
         try:
             await self._patch(nobody)
