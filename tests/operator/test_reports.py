@@ -69,10 +69,18 @@ def test_it_is_clean_below_what_it_fails_on(fail_on: str, phase: str) -> None:
     assert status.worst[0].rule == "Wild"
 
 
+def test_what_could_not_be_read_is_no_pass() -> None:
+    gap = Unchecked(what="What Role objects tell", why="forbidden", is_gap=True)
+    unread = msgspec.structs.replace(FOUND, unchecked=(gap,))
+    status = looked(ReportStatus(), 3, unread, "critical", None, PLACE, NOON)
+    assert (status.phase, condition(status, "Clean")) == ("Incomplete", "Unknown")
+    assert looked(ReportStatus(), 3, unread, "high", None, PLACE, NOON).phase == "Findings"
+
+
 def test_a_look_that_fails_keeps_what_was_known() -> None:
     before = looked(ReportStatus(), 1, FOUND, "high", None, PLACE, NOON)
     error = UsageError("away", reason="Unreachable", hint="wait")
-    status = failed(before, 1, error, NOON, condition="Checked")
+    status = failed(before, 1, error, NOON, failing="Checked")
     assert status.phase == "Failed"
     assert status.worst == before.worst
     assert condition(status, "Checked") == "False"
@@ -116,3 +124,4 @@ async def test_what_may_not_be_read_is_never_passed(world: World, harbour: Harbo
     status = msgspec.json.decode(seen.status, type=ReportStatus)
     assert status.found.unchecked > 0
     assert "could not be looked at" in status.message
+    assert (status.phase, condition(status, "Clean")) == ("Incomplete", "Unknown")

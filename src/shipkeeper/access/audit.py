@@ -38,4 +38,5 @@ def _gaps(policy: Policy) -> Iterator[Unchecked]:
                 rule=f"unread-{each.what.lower()}",
                 what=f"What {each.what} objects tell",
                 why=each.why,
+                is_gap=True,
             )

@@ -68,6 +68,8 @@ class Unchecked(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_
     why: str
     rule: str = ""
     """The rule that it takes, if it takes one."""
+    is_gap: bool = False
+    """Whether a look was tried and failed, for want of a permission say: all else is as it is."""
 
     @property
     def label(self) -> str:
@@ -108,6 +110,11 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     def standing(self) -> tuple[Finding, ...]:
         """The findings that nobody has accepted."""
         return tuple(each for each in self.findings if not each.accepted)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether a look failed: what it would have found is not known."""
+        return any(each.is_gap for each in self.unchecked)
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
         """The standing findings that matter at least so much."""

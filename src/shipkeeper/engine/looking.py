@@ -20,8 +20,8 @@ class Looking:
         try:
             return await look()
         except ShipkeeperError as error:
-            self._skip(what, error.message)
+            self._skip(what, error.message, is_gap=True)
             return otherwise
 
-    def _skip(self, what: str, why: str) -> None:
-        self._unchecked.append(Unchecked(what=what, why=why))
+    def _skip(self, what: str, why: str, *, is_gap: bool = False) -> None:
+        self._unchecked.append(Unchecked(what=what, why=why, is_gap=is_gap))

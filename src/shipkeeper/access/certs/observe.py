@@ -120,7 +120,7 @@ class _Gathering(Looking):
         try:
             await self._reader.version()
         except ShipkeeperError as error:
-            self._skip("everything that the API server tells", error.message)
+            self._skip("everything that the API server tells", error.message, is_gap=True)
             return False
         return True
 

@@ -71,7 +71,9 @@ class ReportStatus(KubeStruct, frozen=True, kw_only=True):
     observed_generation: Annotated[
         int, Meta(description="The generation of the spec that this is about.")
     ] = 0
-    phase: Annotated[str, Meta(description="Pending, Clean, Findings, Failed or Suspended.")] = ""
+    phase: Annotated[
+        str, Meta(description="Pending, Clean, Incomplete, Findings, Failed or Suspended.")
+    ] = ""
     message: Annotated[str, Meta(description="The same in a sentence.")] = ""
     found: Annotated[FindingCount, Meta(description="How much was found.")] = FindingCount()
     worst: Annotated[

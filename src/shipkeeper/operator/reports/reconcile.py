@@ -198,7 +198,7 @@ class ReportReconciler:
         now: datetime,
         condition: str,
     ) -> None:
-        status = failed(before, found.metadata.generation, error, now, condition=condition)
+        status = failed(before, found.metadata.generation, error, now, failing=condition)
         if await write_status(self._scene.writer, self._kind, found, status):
             self._scene.complain(f"{self._kind.kind} {found.name}", error)
             await tell_event(

@@ -1,7 +1,7 @@
 """How a report stands, as its status tells it. Pure."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -20,6 +20,7 @@ from shipkeeper.operator.api.reports import (
     ReportSchedule,
     ReportStatus,
 )
+from shipkeeper.operator.backups.told import accepted, condition, explained, whole
 
 _NAMED = 20
 _NEVER = "never"
@@ -47,7 +48,7 @@ def next_look(schedule: ReportSchedule, checked_at: datetime | None, now: dateti
 def following(schedule: ReportSchedule, now: datetime) -> datetime | None:
     """The first time of a schedule after a moment."""
     found = parse_schedule(schedule.cron, schedule.time_zone).next(now)
-    return _whole(found) if found else None
+    return whole(found) if found else None
 
 
 def text_of(found: Findings) -> str:
@@ -67,22 +68,32 @@ def looked(
     """The status after a look."""
     bad = () if fail_on == _NEVER else found.at_least(Severity(fail_on))
     message = _message(found, len(bad), fail_on)
+    phase = "Findings" if bad else "Incomplete" if found.has_gaps else "Clean"
     conditions = (
-        _condition("Accepted", is_so=True, reason="Valid"),
-        _condition("Checked", is_so=True, reason="Checked"),
-        _condition("Clean", is_so=not bad, reason="Findings" if bad else "Clean", message=message),
+        accepted(),
+        condition("Checked", True, "Checked"),
+        clean(found, message, is_bad=bool(bad)),
     )
     return ReportStatus(
         observed_generation=generation,
-        phase="Findings" if bad else "Clean",
+        phase=phase,
         message=message,
         found=counts_of(found),
         worst=worst_of(found),
         report_in=place,
-        checked_at=_whole(now),
+        checked_at=whole(now),
         next_at=next_at,
         conditions=settled(before.conditions, conditions, generation, now),
     )
+
+
+def clean(found: Findings, message: str = "", *, is_bad: bool) -> StatusCondition:
+    """Whether there is nothing bad; Unknown where a look failed, which is never a pass."""
+    if is_bad:
+        return condition("Clean", False, "Findings", message)
+    if found.has_gaps:
+        return condition("Clean", "Unknown", "NotAllRead", message)
+    return condition("Clean", True, "Clean", message)
 
 
 def _message(found: Findings, bad: int, fail_on: str) -> str:
@@ -129,16 +140,16 @@ def failed(
     error: ShipkeeperError,
     now: datetime,
     *,
-    condition: str,
+    failing: str,
 ) -> ReportStatus:
     """The status when the spec is nonsense (Accepted), or the look failed (Checked).
 
     What was found before stays: it is the best that is known.
     """
-    message = f"{error.message} ({error.hint})" if error.hint else error.message
-    conditions = [_condition(condition, is_so=False, reason=error.reason, message=message)]
-    if condition != "Accepted":
-        conditions.insert(0, _condition("Accepted", is_so=True, reason="Valid"))
+    message = explained(error)
+    conditions = [condition(failing, False, error.reason, message)]
+    if failing != "Accepted":
+        conditions.insert(0, accepted())
     kept = [each for each in before.conditions if each.type == "Clean"]
     return msgspec.structs.replace(
         before,
@@ -164,13 +175,3 @@ def pause(until: datetime | None, now: datetime) -> timedelta:
     """How long a timer waits for a moment: a day at most, as clocks are set."""
     left = (until - now) if until else timedelta(days=1)
     return min(max(left, timedelta(seconds=1)), timedelta(days=1))
-
-
-def _condition(type_: str, *, is_so: bool, reason: str, message: str = "") -> StatusCondition:
-    return StatusCondition(
-        type=type_, status="True" if is_so else "False", reason=reason, message=message
-    )
-
-
-def _whole(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(microsecond=0)

@@ -20,7 +20,7 @@ from shipkeeper.operator.api.upgrades import (
     RunningVersion,
 )
 from shipkeeper.operator.backups.told import accepted, condition, explained, in_the_way, whole
-from shipkeeper.operator.reports.standing import counts_of, worst_of
+from shipkeeper.operator.reports.standing import clean, counts_of, worst_of
 from shipkeeper.operator.shown import ShownPlan
 from shipkeeper.operator.situation import OTHER, Phase, Situation, other
 from shipkeeper.operator.upgrades.look import Look
@@ -181,7 +181,7 @@ def _conditions(
     return (
         accepted(),
         condition("Checked", True, "Checked"),
-        condition("Clean", not bad, "Findings" if bad else "Clean"),
+        clean(look.findings, is_bad=bool(bad)),
         condition(
             "Planned",
             is_planned,

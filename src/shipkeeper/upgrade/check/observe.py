@@ -126,7 +126,7 @@ class _Gathering(Looking):
         metrics = await self._try("requests for deprecated APIs", self._metrics, None)
         discovery = await discover(self._connection)
         for each in discovery.unreadable:
-            self._skip(f"objects of {each.what}", each.message)
+            self._skip(f"objects of {each.what}", each.message, is_gap=True)
         hooks, definitions, services = await asyncio.gather(
             self._try("webhooks", self._hooks, ()),
             self._try("CustomResourceDefinitions", self._definitions, ()),
