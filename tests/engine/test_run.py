@@ -71,7 +71,7 @@ class World:
             return None
         return Verdict(target=step.target, effect=Effect.WARN, reason="NotDone", message="not done")
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         if step.id not in self.done:
             return False
         self.done.remove(step.id)
@@ -194,10 +194,10 @@ async def test_what_a_failure_leaves_standing_is_told(tmp_path: Path, is_told: b
             await super().write(entry)
 
     class Stuck(World):
-        async def undo(self, step: Step) -> bool:
+        async def undo(self, step: Step, record: StepRecord) -> bool:
             if step.id == "a":
                 raise ShipkeeperError("the disk is full", hint="free space")
-            return await super().undo(step)
+            return await super().undo(step, record)
 
     world = Stuck()
     world.fails["c"] = ShipkeeperError("no")
@@ -226,11 +226,11 @@ class HalfAway(World):
         self._away = f"node/{away}"
         self.asked: list[str] = []
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         self.asked.append(step.id)
         if step.target == self._away:
             raise ShipkeeperError(f"{self._away} is away", reason="Away")
-        return await super().undo(step)
+        return await super().undo(step, record)
 
 
 async def test_what_cannot_be_taken_back_keeps_only_its_own(tmp_path: Path) -> None:
@@ -320,8 +320,8 @@ async def test_an_abort_takes_back_what_was_begun(tmp_path: Path) -> None:
 class Undying(World):
     """A world in which an undo does its work and then kills the process."""
 
-    async def undo(self, step: Step) -> bool:
-        await super().undo(step)
+    async def undo(self, step: Step, record: StepRecord) -> bool:
+        await super().undo(step, record)
         raise Killed
 
 
@@ -330,10 +330,10 @@ class Sticky(World):
 
     stuck = "b"
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         if step.id == self.stuck:
             raise BlockedError("it goes on", reason="GoesOn", hint="wait for its end")
-        return await super().undo(step)
+        return await super().undo(step, record)
 
 
 async def test_an_abort_leaves_a_target_whose_step_goes_on_and_takes_the_others_back(
@@ -483,7 +483,7 @@ async def test_what_must_stand_is_asked_before_an_abort_takes_its_ground(tmp_pat
     asked: list[str] = []
 
     class Working(World):
-        async def undo(self, step: Step) -> bool:
+        async def undo(self, step: Step, record: StepRecord) -> bool:
             asked.append(step.id)
             raise BlockedError("it still works there", reason="GoesOn", hint="wait")
 

@@ -103,10 +103,12 @@ def bench(folder: Path, arrived: Callable[[], object] = lambda: None) -> Bench:
     )
 
 
+# These steps look at no record.
+NO_RECORD: StepRecord = None  # pyright: ignore[reportAssignmentType]
+
+
 async def perform(bench: Bench, action: str) -> None:
-    # These steps look at no record.
-    record: StepRecord = None  # pyright: ignore[reportAssignmentType]
-    await recovery_actions(bench)[action].perform(STEP, record)
+    await recovery_actions(bench)[action].perform(STEP, NO_RECORD)
 
 
 async def test_all_members_are_made_of_one_snapshot(tmp_path: Path) -> None:
@@ -198,7 +200,7 @@ async def test_a_host_that_is_away_keeps_no_other_from_the_way_back(tmp_path: Pa
     hosts = {"cp1": there, "cp2": Answering(is_there=False)}
     made = msgspec.structs.replace(bench(tmp_path), hosts=hosts)
     with pytest.raises(HostError, match="cp2"):
-        await recovery_actions(made)["prepare"].undo(STEP)
+        await recovery_actions(made)["prepare"].undo(STEP, NO_RECORD)
     said = "\n".join(there.programs)
     for program in (
         programs.stop_new(made.outlook.aside),

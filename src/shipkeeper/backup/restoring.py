@@ -163,7 +163,7 @@ class _Each(ABC):
         """What the API server accepted and named a UID for is there; what it refused is told."""
         return self._failures[step.id].verdict(step)
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """What was made stays: it may be in use by now."""
         return False
 
@@ -267,7 +267,7 @@ class Quieting:
         """The API server told what each is now."""
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Put each back as it was."""
         woken = [
             await wake(self._reader, self._writer, *item.key.split("/", 1)) for item in step.items
@@ -284,7 +284,7 @@ class Waking(Quieting):
             await wake(self._reader, self._writer, *item.key.split("/", 1))
             await record.write(Phase.AFTER, item=item.key)
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """There is nothing to take back."""
         return False
 

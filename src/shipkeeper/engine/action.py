@@ -69,8 +69,8 @@ class Action(Protocol):
         """Observe the effect: None if it is there, else what is missing."""
         ...
 
-    async def undo(self, step: Step) -> bool:
-        """Take the effect back; False if there was nothing to take back."""
+    async def undo(self, step: Step, record: StepRecord) -> bool:
+        """Take back what the record says was begun; False if there was nothing to take back."""
         ...
 
 
@@ -88,6 +88,6 @@ class SelfEvident:
         """Its end was its effect."""
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """There is nothing to take back."""
         return False

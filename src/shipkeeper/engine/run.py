@@ -321,7 +321,7 @@ class Run:
 
     async def _undo(self, step: Step) -> None:
         record = self._records[step.id]
-        if await self._actions[step.action].undo(step):
+        if await self._actions[step.action].undo(step, record):
             await record.write(Phase.UNDONE)
             self._tell(StepUndone(step))
 

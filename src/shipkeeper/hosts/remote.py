@@ -101,7 +101,17 @@ class RemoteCommand:
 
         Of what was begun from elsewhere nothing is known here.
         """
-        return not self._ended.exists() and (self._begun.exists() or not self.directory.exists())
+        return not self._ended.exists() and not self._is_unbegun
+
+    @property
+    def _is_unbegun(self) -> bool:
+        """Whether it is known that it never began."""
+        return self._first.exists() and not self._begun.exists()
+
+    @property
+    def _first(self) -> Path:
+        """Made here by the first of all attempts."""
+        return self.directory / "first"
 
     @property
     def _begun(self) -> Path:
@@ -113,10 +123,9 @@ class RemoteCommand:
 
     async def run(self) -> RemoteResult:
         """Start it, or find out that it was started before, follow it, and wait for its end."""
-        may_be_begun = self._is_resumed and not self.directory.exists()
         self._make_directory()
-        if may_be_begun:
-            self._begun.touch()
+        if not self._is_resumed:
+            self._first.touch()
         log = OutputLog(self.output, Masking(self._masking), self._show)
         loop = asyncio.get_running_loop()
         patient_until = self._patience()
@@ -132,7 +141,7 @@ class RemoteCommand:
             except (ConnectionLostError, HostUnreachableError) as error:
                 # From now on: until this moment the host was there.
                 patient_until = patient_until if failures else self._patience()
-                if not self._begun.exists() or loop.time() > patient_until:
+                if self._is_unbegun or loop.time() > patient_until:
                     raise
                 self._trouble(error)
             failures += 1

@@ -58,7 +58,7 @@ class Cordon:
             return None
         return step_verdict(step, "NotCordoned", "somebody uncordoned it at once")
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Uncordon the node if it was us who cordoned it, and leave it to other tools."""
         undone = await uncordon(self._reader, self._writer, node_of(step), owner=self._owner)
         await self._holding.give_back(node_of(step))
@@ -141,7 +141,7 @@ class Drain:
         """The drain itself ends only on a fresh list without a pod that must go."""
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Pods that moved stay where they are."""
         return False
 
@@ -175,7 +175,7 @@ class Daemons(Drain):
         await NO_DAEMONS.put(self._reader, self._writer, node_of(step), run=self._run)
         await super().perform(step, record)
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Let DaemonSets start their pods again."""
         await NO_DAEMONS.take(self._reader, self._writer, node_of(step), run=self._run)
         return False

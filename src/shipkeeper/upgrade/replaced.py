@@ -72,8 +72,8 @@ class _UnlessReplaced:
             return None
         return await self._action.verify(step, record)
 
-    async def undo(self, step: Step) -> bool:
-        return not await self._is_gone(step) and await self._action.undo(step)
+    async def undo(self, step: Step, record: StepRecord) -> bool:
+        return not await self._is_gone(step) and await self._action.undo(step, record)
 
     async def _until_gone(self, step: Step) -> None:
         while not await self._is_gone(step):  # noqa: ASYNC110
@@ -126,5 +126,5 @@ class _GateOfTheRest:
     async def verify(self, step: Step, record: StepRecord) -> Verdict | None:
         return await self._gate.verify(step, record)
 
-    async def undo(self, step: Step) -> bool:
-        return await self._gate.undo(step)
+    async def undo(self, step: Step, record: StepRecord) -> bool:
+        return await self._gate.undo(step, record)

@@ -63,7 +63,7 @@ class Snapshot:
         self._tell(Note(f"etcd is saved in {self._path}, of revision {status.revision}"))
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """A snapshot stays: it is nobody's burden, and may be wanted."""
         return False
 

@@ -56,7 +56,7 @@ class OnHost:
         """Their exit code said it."""
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """What was done to a host stays; BlockedError while it is still being done."""
         node = await self._reader.get(NODES, node_of(step))
         if await self._hosts.goes_on(step.id, node):
@@ -75,9 +75,9 @@ class Kubeadm(OnHost):
         super().__init__(reader, hosts)
         self._versions = versions
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Take it back, unless kubeadm has upgraded the host; BlockedError while it works."""
-        await super().undo(step)
+        await super().undo(step, record)
         seen = await observe_versions(self._reader)
         own = [each.version for each in seen.of(Name.API_SERVER) if each.node == node_of(step)]
         if self._versions[step.id] in own:
@@ -284,14 +284,14 @@ class Kubelet(Update):
         self._own.step_of[node_of(step)] = step.id
         await super().perform(step, record)
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """A node that is not back gets its old kubelet; BlockedError while it is worked on.
 
         BlockedError also when it does not come back with that: no pods must come to it then.
         """
         name, wanted = node_of(step), self._versions[step.id]
         self._own.step_of[name] = step.id
-        await super().undo(step)
+        await super().undo(step, record)
         node = await self._node(step)
         if node is None or (node.is_ready and _kubelet_of(node) == wanted):
             return False

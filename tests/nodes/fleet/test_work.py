@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shipkeeper.engine.action import StepRecord
-from shipkeeper.engine.journal import Outcome
+from shipkeeper.engine.journal import Outcome, Phase
 from shipkeeper.engine.plan import Step
 from shipkeeper.engine.progress import Note, quiet
 from shipkeeper.engine.run import RunResult
@@ -16,13 +16,16 @@ from shipkeeper.errors import BlockedError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import STRATEGIC_PATCH, Writer
+from shipkeeper.model.node import Node
 from shipkeeper.model.pod import Toleration
 from shipkeeper.nodes.awaited import parse_awaited
 from shipkeeper.nodes.comeback import closing_taints
 from shipkeeper.nodes.cordon import cordon, uncordon
 from shipkeeper.nodes.fleet.steps import Update
-from shipkeeper.nodes.options import DrainOptions, IfWorkFails, MaintenanceOptions
+from shipkeeper.nodes.options import DrainOptions, IfWorkFails, MaintenanceOptions, PodAccess
+from shipkeeper.nodes.pod_host import PodRefusedError
 from shipkeeper.nodes.procedure import abort, prepare
+from shipkeeper.nodes.work import Works
 from shipkeeper.sandbox import workloads
 from tests.cli.run import SHIPKEEPER
 from tests.cli.user import User
@@ -111,6 +114,31 @@ async def test_no_work_on_a_node_that_was_uncordoned_after_its_drain(
     await uncordon(reader, writer, node)
     assert await update.check(step) is None
     await update.perform(step, record)
+
+
+async def test_whoever_gives_up_the_run_of_another_looks_where_work_may_run(
+    newest_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = newest_world
+    (node,) = await world.add_nodes(1)
+    looks: list[str] = []
+
+    async def goes_on(self: Works, node: Node) -> bool:
+        looks.append(node.name)
+        raise PodRefusedError("no such pods here", reason="PodRefused")
+
+    monkeypatch.setattr(Works, "goes_on", goes_on)
+    options = maintenance(work="reboot", pod=PodAccess(namespace=world.name))
+    reader, writer = Reader(world.connection), Writer(world.connection)
+    update = Update(reader, writer, options, tmp_path / "elsewhere", quiet)
+    step = Step(id=f"{node}/update", action="update", target=f"node/{node}", effect="x")
+    record = StepRecord(world.journal, "run", step.id, [], {})
+    await record.write(Phase.BEFORE)
+    with pytest.raises(BlockedError, match="nobody can see whether its work runs: no such pods"):
+        await update.undo(step, record)
+    await record.write(Phase.AFTER)
+    await update.undo(step, record)
+    assert looks == [node]
 
 
 async def test_what_somebody_else_does_is_waited_for(world: World) -> None:

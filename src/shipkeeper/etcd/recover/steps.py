@@ -91,7 +91,7 @@ class OnSites:
         """What was done was observed while it was done."""
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """The way back is one, and the first step's."""
         return False
 
@@ -106,7 +106,7 @@ class Prepare(OnSites):
     async def _make_folder(self, site: Site) -> None:
         await self._bench.run(site, f"mkdir -p -m 700 {self._bench.outlook.aside}\n")
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Let the old etcd and API servers run again, and remove what was brought.
 
         A host that fails keeps no other from it: of three old members two serve. What was brought
@@ -175,7 +175,7 @@ class NoReturn(OnSites):
                 return await self._do()
         return await self._do()
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """The restored cluster has taken writes: BlockedError."""
         raise BlockedError(
             "the restored cluster takes writes since kube-apiserver was started",

@@ -13,7 +13,7 @@ from shipkeeper.engine.plan import Plan, Step
 from shipkeeper.engine.progress import Note, Sink
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.errors import BlockedError, ShipkeeperError
-from shipkeeper.kube.errors import NotFoundError
+from shipkeeper.kube.errors import ForbiddenError, NotFoundError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import Writer
@@ -32,6 +32,7 @@ from shipkeeper.nodes.health_watch import HealthWatch
 from shipkeeper.nodes.holding import Holding
 from shipkeeper.nodes.options import MaintenanceOptions
 from shipkeeper.nodes.plan import nodes_of
+from shipkeeper.nodes.pod_host import PodRefusedError
 from shipkeeper.nodes.steps import Daemons, drain_actions, missing_node, no_such_node, node_of
 from shipkeeper.nodes.surge import SurgeOptions
 from shipkeeper.nodes.surging import Surges
@@ -98,20 +99,34 @@ class Update:
         await self._works.clear_away(node_of(step))
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """What was done to the host stays done; only our way in goes.
 
         BlockedError while it is still being done: pods must not come back under it.
         """
         node = await self._node(step)
-        if node is not None and await self._works.goes_on(node):
+        if node is not None and record.phase is not Phase.AFTER:
+            await self._require_quiet(node)
+        await self._works.clear_away(node_of(step))
+        return False
+
+    async def _require_quiet(self, node: Node) -> None:
+        try:
+            goes_on = await self._works.goes_on(node)
+        except (ForbiddenError, PodRefusedError) as error:
+            raise BlockedError(
+                f"it stays cordoned, as nobody can see whether its work runs: {error.message}",
+                reason="WorkUnknown",
+                hint=error.hint
+                or "allow it, or see on the host that the work is over and "
+                "uncordon the node by hand",
+            ) from error
+        if goes_on:
             raise BlockedError(
                 "its work still runs, so it stays cordoned",
                 reason="WorkGoesOn",
                 hint="wait for the end of the work, or end it on the host; then abort again",
             )
-        await self._works.clear_away(node_of(step))
-        return False
 
     async def _node(self, step: Step) -> Node | None:
         try:
@@ -232,7 +247,7 @@ class Steer:
         """The patches' answers showed it."""
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Take away what is left of the taints."""
         await self._for_each(unsteer)
         return True
@@ -256,7 +271,7 @@ class Unsteer(Steer):
         """Take away what is left of the taints."""
         await self._for_each(unsteer)
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """There is nothing to take back."""
         return False
 
@@ -283,7 +298,7 @@ class Uncordon:
         """The patch's answer showed it; a cordon that stands now is somebody else's."""
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """A node in service is left in service."""
         return False
 

@@ -70,7 +70,7 @@ class OnSite:
         """What was done was observed while it was done."""
         return None
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """The way back is one, and the first step's."""
         return False
 
@@ -78,7 +78,7 @@ class OnSite:
 class Stage(OnSite):
     """Make everything beside what is in use; its way back is that of the whole host."""
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Put back what was there and let it run again, as far as anything was changed."""
         host, site = self._bench.of(step)
         await put_back(self._bench, host, site)

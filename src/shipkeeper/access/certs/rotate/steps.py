@@ -44,7 +44,7 @@ class NewAuthority(SelfEvident):
         """What is there is not made again."""
         await make_authority(self._rotation)
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Remove it: nobody trusts it any more."""
         await forget(self._rotation)
         return True
@@ -73,7 +73,7 @@ class Publish(SelfEvident):
         if outlook.stage is Stage.TRUST:
             await run_on(self._rotation.maker, programs.publish(outlook.keep))
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """Tell those who join what was told before."""
         kept = await self._rotation.kept(self._rotation.maker)
         outlook = self._rotation.outlook
@@ -144,7 +144,7 @@ class End(SelfEvident):
         """From all hosts; a second time finds nothing."""
         await forget(self._rotation)
 
-    async def undo(self, step: Step) -> bool:
+    async def undo(self, step: Step, record: StepRecord) -> bool:
         """BlockedError: what would be needed is gone."""
         raise BlockedError(
             "the old authority is dropped, and what was kept for a way back is removed",
