@@ -45,6 +45,12 @@ def returning() -> Iterator[Sandbox]:
     yield from _control_plane(NEWEST, "past")
 
 
+@pytest.fixture
+def secluded() -> Iterator[Sandbox]:
+    """One for a test that takes everything in it away, and brings everything back."""
+    yield from _control_plane(NEWEST, "alone")
+
+
 @pytest.fixture(scope="session", params=[OLDEST, NEWEST])
 def sandbox(request: pytest.FixtureRequest) -> Sandbox:
     """Each of both in turn."""
