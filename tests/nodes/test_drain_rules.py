@@ -335,7 +335,7 @@ async def test_rule_23_pods_that_come_back_forever_are_named(world: World) -> No
         world.deployment("boomerang", replicas=2, tolerations=(bears,)),
         world.budget("boomerang", max_unavailable=1),
     )
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(300):
         result = await world.drain(name)
     assert result.outcome is Outcome.BLOCKED
     assert result.failures[0].reason == "ComesBack"
