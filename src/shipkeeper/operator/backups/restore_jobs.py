@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shipkeeper.errors import ShipkeeperError, UsageError
+from shipkeeper.kube.errors import InvalidError
 from shipkeeper.operator.api.backups import BACKUP_REPOSITORY
 from shipkeeper.operator.api.contents import JobLimits
 from shipkeeper.operator.api.kind import CustomObject
@@ -36,6 +37,7 @@ from shipkeeper.operator.backups.restore_job_standing import (
     left,
     needs_nobody,
     pause,
+    verdict,
     waits,
 )
 from shipkeeper.operator.backups.restoring import RestoreReconciler
@@ -116,7 +118,7 @@ class RestoreJobReconciler:
             if not seen.is_deleted:
                 self._require_ready(seen)
             await require_may_make(self._scene, self._manifest(seen, name), RESTORE_JOBS)
-        except (NotReadyError, UsageError) as error:
+        except (NotReadyError, UsageError, InvalidError) as error:
             return await self._fail(seen, seen.generation, error, _LOOK_AGAIN)
         now = datetime.now(UTC)
         status = begun(seen.status, seen.generation, name, now, is_deleted=seen.is_deleted)
@@ -151,7 +153,8 @@ class RestoreJobReconciler:
             return wait
         try:
             status = await self._judge(seen)
-        except JobFailedError as error:
+        except JobFailedError as failure:
+            error = verdict(failure, seen.status)
             is_hopeless = isinstance(error, HopelessJobError)
             again = None if is_hopeless else pause_after(seen.status.attempts)
             return await self._fail(seen, seen.status.job_generation, error, again)

@@ -133,6 +133,7 @@ def standing(
         journal=home,
         job="" if ended else before.job,
         retry_at=None,
+        started_at=_first(entries),
         finished_at=whole(record.finished_at) if ended and record.finished_at else None,
         conditions=settled(before.conditions, conditions, generation, now),
     )
@@ -146,6 +147,12 @@ def _ignored() -> StatusCondition:
         "the spec was changed after it was planned, and what it says now is not done: "
         "for that, delete it and create another",
     )
+
+
+def _first(entries: Sequence[Entry]) -> datetime | None:
+    """When the first was begun: before that, it is certain that nothing was written."""
+    moment = entries[0].written_at if entries else None
+    return whole(moment) if moment else None
 
 
 def left_behind(plan: Plan) -> str:

@@ -48,6 +48,8 @@ _KIND = RESTORE
 _GATHERING = timedelta(seconds=1)
 _LOOK_AGAIN = timedelta(minutes=1)
 _LOCK_AGAIN = timedelta(seconds=10)
+_AWAITS = "see status.plan, then set spec.approved to true"
+_AWAITS_HALF_WAY = "it stopped half way: set spec.approved to true to go on, or delete it"
 
 
 class RestoreReconciler:
@@ -191,7 +193,7 @@ class RestoreReconciler:
         if ledger.is_untouched and asks_for_else(spec, ledger.record.began_with):
             return Situation("AwaitingApproval", "SpecIgnored", CHANGED), None
         if not spec.approved:
-            message = "see status.plan, then set spec.approved to true"
+            message = _AWAITS if ledger.is_untouched else _AWAITS_HALF_WAY
             return Situation("AwaitingApproval", "AwaitingApproval", message), None
         if any(not each.is_over for each in self._drivers.values()):
             return Situation("Waiting", "OtherRestore", "another restore is under way"), _LOCK_AGAIN
