@@ -38,17 +38,16 @@ def rejected(
     generation: int,
     now: datetime,
     *,
+    phase: Phase,
     reason: str,
     message: str,
-    failing: str = "Accepted",
 ) -> NodeMaintenanceStatus:
-    """The status of one that cannot be planned: nonsense (Accepted), or forbidden (Planned)."""
-    is_accepted = failing != "Accepted"
+    """The status of one that is not planned: Pending if it is nonsense, Blocked, or Waiting."""
+    is_accepted = phase is not Phase.PENDING
     found = (
         accepted() if is_accepted else condition("Accepted", False, reason, message),
         condition("Planned", False, reason, message),
     )
-    phase = Phase.BLOCKED if is_accepted else Phase.PENDING
     return msgspec.structs.replace(
         status,
         observed_generation=generation,
