@@ -7,12 +7,13 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
 
 from shipkeeper.kube.errors import ApiError, NotFoundError
-from shipkeeper.kube.resources import CONFIG_MAPS
+from shipkeeper.kube.resources import CONFIG_MAPS, LEASES
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.kind import GROUP
 from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
@@ -271,6 +272,19 @@ async def _serve(
     log = directory.with_suffix(".log")
     process = Fork(partial(serve, request, name, uid), log, log, {"HOME": str(directory)})
     return await asyncio.to_thread(process.wait, 120)
+
+
+async def test_whoever_comes_after_a_restore_is_gone_leaves_no_lease(
+    harbour: Harbour, tmp_path: Path
+) -> None:
+    await harbour.set_up(allowed=ALLOWED)
+    uid = str(uuid4())
+    metadata = {"name": f"restore-{uid}", "namespace": NAMESPACE}
+    manifest = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata}
+    await harbour.writer.create(LEASES, manifest, namespace=NAMESPACE)
+    assert await _serve(harbour, tmp_path / "late", "gone", uid, 0, is_sent=True) == 0
+    with pytest.raises(NotFoundError):
+        await harbour.reader.get(LEASES, f"restore-{uid}", NAMESPACE)
 
 
 async def test_one_that_is_deleted_is_taken_back_by_its_job(

@@ -86,7 +86,8 @@ class RestoreJobReconciler:
         self._scene = scene
         self._here = here
         self._repositories = repositories
-        self._jobs: set[str] = set()
+        # The Job that was there, and the last look at it, by the Restore's key.
+        self._jobs: dict[str, str] = {}
         self._pace = Pace(_LOOK_EVERY)
 
     async def stop(self) -> None:
@@ -96,10 +97,13 @@ class RestoreJobReconciler:
     async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
         """Look at a restore, and see to it that a Job does what is next."""
         seen = _read(found) if found is not None else None
+        if seen is None:
+            self._forget(key)
         if seen is None or not is_in_job(seen.spec, seen.status):
             return await self._here.reconcile(key, found)
         await self._here.note(seen.found)
         if _is_over(seen):
+            self._forget(key)
             await let_go(self._scene.writer, _KIND, seen.found)
             return None
         if seen.status.job:
@@ -123,7 +127,7 @@ class RestoreJobReconciler:
         now = datetime.now(UTC)
         status = begun(seen.status, seen.generation, name, now, is_deleted=seen.is_deleted)
         await claim_status(self._scene.writer, _KIND, seen.found, status)
-        self._pace.forget(seen.found.uid)
+        self._forget(seen.found.key)
         return timedelta(0)
 
     def _require_ready(self, seen: _Seen) -> None:
@@ -149,7 +153,7 @@ class RestoreJobReconciler:
 
     async def _look(self, seen: _Seen) -> timedelta:
         """Look what becomes of the Job that is on record, which is made unless it is there."""
-        if wait := self._pace.begin(seen.found.uid, asyncio.get_running_loop().time()):
+        if wait := self._pace.begin(seen.found.key, asyncio.get_running_loop().time()):
             return wait
         try:
             status = await self._judge(seen)
@@ -164,15 +168,15 @@ class RestoreJobReconciler:
 
     async def _judge(self, seen: _Seen) -> RestoreStatus:
         """How the Restore stands by its Job; JobFailedError if that one failed."""
-        name, namespace = seen.status.job, self._scene.namespace
+        key, name, namespace = seen.found.key, seen.status.job, self._scene.namespace
         job = await find_job(self._scene, name, namespace)
         if job is None:
-            if name in self._jobs:
+            if self._jobs.get(key) == name:
                 raise deleted(name)
             await require_job(self._scene, self._manifest(seen, name))
-            self._jobs.add(name)
+            self._jobs[key] = name
             return seen.status
-        self._jobs.add(name)
+        self._jobs[key] = name
         if job.success is not None:
             return left(seen.status, datetime.now(UTC))
         pods = await pods_of(self._scene, job)
@@ -197,6 +201,11 @@ class RestoreJobReconciler:
             writer = self._scene.writer
             await tell_event(writer, _KIND, seen.found, error.reason, message, is_warning=True)
         return again or _LOOK_AGAIN
+
+    def _forget(self, key: str) -> None:
+        """Nothing more is known of a Restore's Job."""
+        self._jobs.pop(key, None)
+        self._pace.forget(key)
 
     def _manifest(self, seen: _Seen, name: str) -> Manifest:
         scene = self._scene
