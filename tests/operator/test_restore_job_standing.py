@@ -12,7 +12,7 @@ from shipkeeper.operator.backups.restore_job_standing import (
     needs_nobody,
     verdict,
 )
-from shipkeeper.operator.backups.told import condition
+from shipkeeper.operator.told import condition
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _SPEC = RestoreSpec(repository="prod", backup="latest")

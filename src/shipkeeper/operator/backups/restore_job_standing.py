@@ -9,7 +9,7 @@ from shipkeeper.operator.api.conditions import StatusCondition, settled
 from shipkeeper.operator.api.restores import RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.job_verdict import TIME_LIMIT, JobFailedError
 from shipkeeper.operator.backups.standing import pause_after
-from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.operator.told import accepted, condition, explained, whole
 
 AWAITING = "AwaitingApproval"
 # What the next Job would meet again.

@@ -42,10 +42,10 @@ from shipkeeper.operator.backups.restore_job_standing import (
 )
 from shipkeeper.operator.backups.restoring import RestoreReconciler
 from shipkeeper.operator.backups.standing import pause_after
-from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.pace import Pace
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import FINALIZER, claim_status, let_go, stuck, tell_event
+from shipkeeper.operator.told import explained
 
 _KIND = RESTORE
 _LOOK_EVERY = timedelta(seconds=3)

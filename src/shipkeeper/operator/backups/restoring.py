@@ -18,7 +18,6 @@ from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
-from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.opening import Reading, known_as, open_named
 from shipkeeper.operator.backups.restore_driver import RestoreDriver
 from shipkeeper.operator.backups.restore_standing import (
@@ -32,9 +31,9 @@ from shipkeeper.operator.backups.restore_standing import (
     standing,
     unplanned,
 )
-from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.journals import Journals
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.pace import Pace, Rests
@@ -43,6 +42,7 @@ from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.situation import CHANGED
 from shipkeeper.operator.status import hold, let_go, stuck, tell_event, write_status
 from shipkeeper.operator.telling import end_of, is_bad_end
+from shipkeeper.operator.told import explained
 
 _KIND = RESTORE
 _GATHERING = timedelta(seconds=1)

@@ -14,10 +14,10 @@ from shipkeeper.operator.api.maintenance import (
     NodeMaintenanceSpec,
     NodeMaintenanceStatus,
 )
-from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.declared import DeclaredRuns
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.maintenance.planning import (
     NothingCanBeDoneError,

@@ -15,17 +15,16 @@ from shipkeeper.nodes.summary import NodeSummary, summarise
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.maintenance import NodeMaintenanceStatus
 from shipkeeper.operator.api.reference import ObjectRef
-from shipkeeper.operator.backups.told import accepted, condition, in_the_way, whole
 from shipkeeper.operator.over_nodes import (
     LONGEST,
     counted_nodes,
     progress,
-    spec_ignored,
     troubles_of,
     under_way,
 )
 from shipkeeper.operator.shown import ShownPlan
 from shipkeeper.operator.situation import ENDS, Phase, Situation
+from shipkeeper.operator.told import accepted, condition, in_the_way, spec_ignored, whole
 
 
 def has_ended(status: NodeMaintenanceStatus) -> bool:

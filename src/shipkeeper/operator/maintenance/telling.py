@@ -10,7 +10,6 @@ from shipkeeper.kube.errors import ForbiddenError
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE, NodeMaintenanceStatus
 from shipkeeper.operator.api.reference import ObjectRef
-from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.maintenance.planning import NothingCanBeDoneError
 from shipkeeper.operator.maintenance.standing import plan_text, rejected, standing
@@ -19,6 +18,7 @@ from shipkeeper.operator.shown import ShownPlans
 from shipkeeper.operator.situation import Phase, Situation
 from shipkeeper.operator.status import stuck, write_status
 from shipkeeper.operator.telling import Voice
+from shipkeeper.operator.told import explained
 
 _KIND = NODE_MAINTENANCE
 _DONE = "shipkeeper_maintenance_nodes_done"
