@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -557,18 +558,44 @@ async def test_what_stands_in_the_way_of_jobs_is_told(
     assert condition(status, "Progressing") == ("False", "JobRefused")
     assert "--allow" not in status.message
     await harbour.kubectl("delete", "quota", "no-job", "-n", NAMESPACE)
-    webhook = closed_webhook(world.name, NAMESPACE)
-    (rule,) = webhook["webhooks"][0]["rules"]
-    rule |= {"apiGroups": ["batch"], "resources": ["jobs"]}
-    await harbour.kubectl("create", "-f", "-", given=yaml.safe_dump(webhook))
-    await _ask(harbour, "hooked", asked)
-    status = await _stands(harbour, "hooked", lambda seen: world.name in seen.message)
-    await harbour.kubectl("delete", "validatingwebhookconfiguration", world.name)
+    async with _no_job(world, harbour):
+        await _ask(harbour, "hooked", asked)
+        status = await _stands(harbour, "hooked", lambda seen: world.name in seen.message)
     assert (status.phase, status.attempts, status.job) == ("Waiting", 0, "")
     assert condition(status, "Progressing") == ("False", "JobRefused")
     assert "failed calling webhook" in status.message
     await harbour.kubectl("delete", "rst", "over", "hooked", "--timeout=60s")
     assert await deckhand.jobs() == []
+
+
+async def test_a_job_that_cannot_be_made_yet_is_made_later(
+    world: World, harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    asked = await _lost(world, harbour, vault, "one")
+    async with _no_job(world, harbour, even_a_trial=False):
+        uid = await _ask(harbour, "hooked", asked)
+        status = await _stands(harbour, "hooked", lambda seen: "failed calling" in seen.message)
+        assert (status.attempts, status.job) == (1, f"restore-{uid}-1")
+    await deckhand.pod_of(uid)
+    assert await deckhand.jobs() == [f"restore-{uid}-1"]
+
+
+@asynccontextmanager
+async def _no_job(
+    world: World, harbour: Harbour, *, even_a_trial: bool = True
+) -> AsyncGenerator[None]:
+    """Have a webhook that nobody answers refuse every Job beside the operator."""
+    manifest = closed_webhook(world.name, NAMESPACE)
+    (webhook,) = manifest["webhooks"]
+    (rule,) = webhook["rules"]
+    rule |= {"apiGroups": ["batch"], "resources": ["jobs"]}
+    if not even_a_trial:
+        webhook["matchConditions"] = [{"name": "no-trial", "expression": "!request.dryRun"}]
+    await harbour.kubectl("create", "-f", "-", given=yaml.safe_dump(manifest))
+    try:
+        yield
+    finally:
+        await harbour.kubectl("delete", "validatingwebhookconfiguration", world.name)
 
 
 async def test_a_folder_is_not_seen_from_a_job(harbour: Harbour, tmp_path: Path) -> None:

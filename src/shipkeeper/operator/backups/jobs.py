@@ -61,12 +61,9 @@ async def require_may_make(scene: Scene, manifest: Manifest, allowing: str) -> N
 
 
 def _not_ready(error: ApiError, allowing: str) -> NotReadyError:
-    """Why no Job can be made as things are; a quota, or a webhook, forbids as well."""
-    is_permission = " cannot create resource " in error.status.message
-    if not (isinstance(error, ForbiddenError) and is_permission):
-        return NotReadyError(
-            f"no Job can be made: {error.status.message or error.message}", reason="JobRefused"
-        )
+    """Why no Job can be made as things are."""
+    if not _is_of_permission(error):
+        return NotReadyError(f"no Job can be made: {_refusal(error)}", reason="JobRefused")
     first, *rest = allowing.split("-")
     value = first + "".join(each.capitalize() for each in rest)
     return NotReadyError(
@@ -86,9 +83,13 @@ async def require_job(scene: Scene, manifest: Manifest) -> None:
     try:
         with suppress(ConflictError):
             await scene.writer.create(JOBS, manifest, namespace=namespace)
-    except (ApiError, UsageError) as error:
-        if isinstance(error, ApiError) and not _is_refusal(error):
-            raise
+    except ForbiddenError as error:
+        raise JobFailedError(
+            f"Job {name} could not be made: {_refusal(error)}",
+            reason=error.reason,
+            hint=error.hint if _is_of_permission(error) else "",
+        ) from error
+    except (InvalidError, UsageError) as error:
         raise JobFailedError(
             f"Job {name} could not be made: {error.message}",
             reason=error.reason,
@@ -96,9 +97,11 @@ async def require_job(scene: Scene, manifest: Manifest) -> None:
         ) from error
 
 
-def _is_refusal(error: ApiError) -> bool:
-    """Whether it is certain that nothing was made, for a reason that more requests would meet."""
-    if isinstance(error, NotFoundError):
-        return False
-    # It says so of admission, as if a webhook does not answer; of its storage it says else.
-    return error.status.code < 500 or error.status.reason == "InternalError"
+def _refusal(error: ApiError) -> str:
+    """What the API server said; a quota, or a webhook, forbids as well as a lacking permission."""
+    return error.message if _is_of_permission(error) else error.status.message or error.message
+
+
+def _is_of_permission(error: ApiError) -> bool:
+    is_forbidden = isinstance(error, ForbiddenError)
+    return is_forbidden and " cannot create resource " in error.status.message

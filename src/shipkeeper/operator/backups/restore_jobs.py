@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shipkeeper.errors import ShipkeeperError, UsageError
-from shipkeeper.kube.errors import InvalidError
+from shipkeeper.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
 from shipkeeper.operator.api.backups import BACKUP_REPOSITORY
 from shipkeeper.operator.api.contents import JobLimits
 from shipkeeper.operator.api.kind import CustomObject
@@ -162,6 +162,13 @@ class RestoreJobReconciler:
             is_hopeless = isinstance(error, HopelessJobError)
             again = None if is_hopeless else pause_after(seen.status.attempts)
             return await self._fail(seen, seen.status.job_generation, error, again)
+        except (ConflictError, NotFoundError):
+            raise
+        except ApiError as error:
+            # Perhaps it was made, or goes on: it is looked for again, and made unless it is there.
+            name = seen.status.job
+            why = f"Job {name} cannot be made or looked at yet: {explained(error)}"
+            status = waits(seen.status, name, _told(seen, why))
         if status != seen.status:
             await claim_status(self._scene.writer, _KIND, seen.found, status)
         return _LOOK_EVERY
@@ -188,10 +195,7 @@ class RestoreJobReconciler:
         self, seen: _Seen, generation: int, error: ShipkeeperError, again: timedelta | None
     ) -> timedelta:
         """A Job failed, or cannot be begun: say why, and when the next one is."""
-        message = explained(error)
-        if seen.is_deleted:
-            first = "webhooks that it may have quieted are put back by the next restore"
-            message = stuck(_KIND, seen.found, message, first)
+        message = _told(seen, explained(error))
         now = datetime.now(UTC)
         is_deleted = seen.is_deleted
         status = failed(seen.status, generation, error, message, now, again, is_deleted=is_deleted)
@@ -219,6 +223,14 @@ def _read(found: CustomObject) -> _Seen:
     except msgspec.DecodeError:
         spec = None
     return _Seen(found=found, spec=spec, status=status)
+
+
+def _told(seen: _Seen, why: str) -> str:
+    """Why no Job goes on; of one that is deleted also how it is let go of without any."""
+    if not seen.is_deleted:
+        return why
+    first = "webhooks that it may have quieted are put back by the next restore"
+    return stuck(_KIND, seen.found, why, first)
 
 
 def _is_over(seen: _Seen) -> bool:
