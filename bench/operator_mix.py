@@ -11,18 +11,22 @@ from shipkeeper.operator.api.kind import CustomObject, Kind
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.reports import ACCESS_REPORT, CERTIFICATE_REPORT
 from shipkeeper.operator.api.restores import RESTORE
+from shipkeeper.operator.api.upgrades import CLUSTER_UPGRADE
 from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
+from shipkeeper.sandbox.assets import NEWEST
 
 REPOSITORY = "bench"
 # Of a hundred objects so many are of each kind.
 MIX: tuple[tuple[Kind[Any], int], ...] = (
     (NODE_MAINTENANCE, 25),
     (BACKUP, 25),
-    (MAINTENANCE_WINDOW, 20),
+    (MAINTENANCE_WINDOW, 19),
     (BACKUP_SCHEDULE, 15),
     (RESTORE, 7),
     (ACCESS_REPORT, 4),
     (CERTIFICATE_REPORT, 4),
+    # Only checked and planned: nobody upgrades this cluster.
+    (CLUSTER_UPGRADE, 1),
 )
 # Where an object stands when all that it asks for now is done; windows have no phase.
 SETTLED = {
@@ -31,6 +35,8 @@ SETTLED = {
     MAINTENANCE_WINDOW.kind: {""},
     BACKUP_SCHEDULE.kind: {"Active"},
     RESTORE.kind: {"AwaitingApproval"},
+    # It was looked at, whatever that came to.
+    CLUSTER_UPGRADE.kind: {"Succeeded", "Planned", "Blocked"},
     ACCESS_REPORT.kind: {"Clean", "Findings"},
     CERTIFICATE_REPORT.kind: {"Clean", "Findings"},
     BACKUP_REPOSITORY.kind: {"Ready"},
@@ -61,7 +67,7 @@ def standing(found: CustomObject) -> Standing:
 def is_settled(kind: str, found: CustomObject) -> bool:
     """Whether all that an object asks for now is done; SystemExit if that cannot come any more."""
     now = standing(found)
-    if now.phase in _HOPELESS:
+    if now.phase in _HOPELESS - SETTLED[kind]:
         raise SystemExit(f"{kind} {found.name} is {now.phase}: {now.message}")
     is_current = now.observed_generation == found.metadata.generation
     return is_current and now.phase in SETTLED[kind]
@@ -104,6 +110,8 @@ def _spec(kind: Kind[Any], number: int, nodes: int) -> dict[str, Any]:
         return {"repository": REPOSITORY, "objects": _SMALL if number else {}}
     # Nothing of a year's last day is due while the bench runs.
     yearly = {"cron": "59 23 31 12 *"}
+    if kind is CLUSTER_UPGRADE:
+        return {"to": NEWEST}
     if kind is BACKUP_SCHEDULE:
         return {"schedule": yearly, "repository": REPOSITORY, "objects": _SMALL}
     return {"schedule": yearly}

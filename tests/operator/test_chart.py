@@ -140,7 +140,6 @@ def test_definitions_outlive_the_release_unless_told_otherwise() -> None:
         ("replicas=many", "replicas"),
         ("permissions.everything=true", "everything"),
         ("hostPods.namespace=Kube_System", "namespace"),
-        ("readOnly=true,permissions.restores=true", "restores"),
         ("readOnly=true,hostPods.namespace=kube-system", "namespace"),
         ("image.repository=", "repository"),
         ("traces.endpoint=collector:4318", "endpoint"),
@@ -152,6 +151,14 @@ def test_values_that_make_no_sense_are_refused(setting: str, said: str) -> None:
     answer = helm("template", "keeper", str(CHART), f"--set={setting}")
     assert answer.returncode != 0
     assert said in answer.stderr
+
+
+@pytest.mark.parametrize("extra", [each for each in EXTRAS if not only_looks(each)])
+def test_one_that_only_looks_is_allowed_nothing_else(extra: str) -> None:
+    setting = f"--set=readOnly=true,permissions.{camel(extra)}=true"
+    answer = helm("template", "keeper", str(CHART), setting)
+    assert answer.returncode != 0
+    assert camel(extra) in answer.stderr
 
 
 def test_alerts_and_dashboard_ask_for_metrics_that_there_are() -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+from shipkeeper.backup.cronjob import rules
 from shipkeeper.cli.app import app
 from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.kube.writer import Writer
 from shipkeeper.operator import grants
 from shipkeeper.operator.api.kinds import KINDS
-from shipkeeper.operator.backups.grants import OWN_EXTRAS
+from shipkeeper.operator.backups import backup_job, restore_job
+from shipkeeper.operator.backups.grants import OF_RESTORE_JOBS, OWN_EXTRAS
 from shipkeeper.operator.grant import Grant
 from shipkeeper.operator.run import LEASE
 from tests.operator.harbour import Harbour
@@ -68,12 +70,30 @@ def permissions_table() -> str:
         *((f"`--allow {name}`", found) for name, found in grants.EXTRAS.items()),
         *((f"`--allow {name}`, its own namespace", found) for name, found in OWN_EXTRAS.items()),
         ("`--host-pods NAMESPACE`", grants.HOST_PODS),
+        (f"everywhere, Jobs as `{backup_job.ACCOUNT}`", _of_backup_jobs()),
+        (f"everywhere, Jobs as `{restore_job.ACCOUNT}`", OF_RESTORE_JOBS),
     ]
     lines = ["| where | what | for what |", "|---|---|---|"]
     lines += [
         f"| {where} | {_words(each)} | {each.why} |" for where, found in sections for each in found
     ]
     return "\n".join(lines)
+
+
+def _of_backup_jobs() -> tuple[Grant, ...]:
+    """What a Job may that makes a backup, as the manifests of `backup schedule` have it."""
+    why = "make a backup, and read files of volumes through pods on their nodes"
+    return tuple(
+        Grant(
+            group=group,
+            resources=tuple(each["resources"]),
+            verbs=tuple(each["verbs"]),
+            names=tuple(each.get("resourceNames", ())),
+            why=why,
+        )
+        for each in rules(saves_volumes=True)
+        for group in each["apiGroups"]
+    )
 
 
 def _words(grant: Grant) -> str:

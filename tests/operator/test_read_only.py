@@ -138,7 +138,7 @@ async def test_it_reports_and_says_what_it_may_not_do(world: World, harbour: Har
     await harbour.kubectl("wait", "--for=condition=Checked", "ar/looked", "--timeout=120s")
     await harbour.maintain("forbidden", nodes)
     status = await harbour.stands("forbidden", lambda status: bool(status.message))
-    assert "cannot patch" in status.message
+    assert (status.phase, "cannot patch" in status.message) == ("Waiting", True), status
     assert not any([(await world.node(each)).spec.unschedulable for each in nodes])
     await harbour.delete("forbidden")
 

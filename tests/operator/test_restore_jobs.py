@@ -2,21 +2,26 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import yaml
 
 from shipkeeper.kube.errors import ApiError, NotFoundError
-from shipkeeper.kube.resources import CONFIG_MAPS
+from shipkeeper.kube.resources import CONFIG_MAPS, LEASES
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.kind import GROUP
 from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
 from shipkeeper.operator.backups.restore_job import ACCOUNT
 from shipkeeper.operator.manifests import ManifestOptions, permissions
 from shipkeeper.operator.run import LEASE
+from tests.backup.test_killed import closed_webhook
 from tests.cli.run import run_cli
 from tests.forks import Fork
 from tests.nodes.world import World, audit_end, audit_lines
@@ -166,20 +171,24 @@ async def test_a_leader_that_dies_at_any_write_begins_one_job(
     world: World, harbour: Harbour, vault: Vault, deckhand: Deckhand
 ) -> None:
     asked = await _lost(world, harbour, vault, "one")
-    # A trial, what is on record, the Job.
-    for dies_at in range(1, 4):
+    # A trial, what is on record, the Job; each is answered before it dies, or not sent.
+    for dies_at, is_sent in product(range(1, 4), (False, True)):
+        name = f"at-{dies_at}-{is_sent}".lower()
         await harbour.retire()
-        mortal = harbour.start(image=IMAGE, dies_at=dies_at, is_sent=dies_at % 2 == 1)
+        mortal = harbour.start(image=IMAGE, dies_at=dies_at, is_sent=is_sent)
         await mortal.leads()
-        uid = await _ask(harbour, f"at-{dies_at}", asked, approved=True)
+        uid = await _ask(harbour, name, asked, approved=True)
         assert await mortal.ends() != 0
+        status = await _stands(harbour, name, lambda _: True)
+        assert status.attempts == ((dies_at, is_sent) >= (2, True)), (name, status)
+        assert (f"restore-{uid}-1" in await deckhand.jobs()) == ((dies_at, is_sent) == (3, True))
         harbour.start(image=IMAGE)
         pod = await deckhand.pod_of(uid)
         ran = await deckhand.run(pod)
         assert ran.returncode == 0, ran.stderr
         await deckhand.ends(pod)
-        status = await _ended(harbour, f"at-{dies_at}")
-        assert (status.phase, status.attempts) == ("Succeeded", 1), (dies_at, status)
+        status = await _ended(harbour, name)
+        assert (status.phase, status.attempts) == ("Succeeded", 1), (name, status)
         assert "one" in await _names(world, harbour)
         await harbour.kubectl("delete", "configmap", "one", "-n", world.name)
         assert [each for each in await deckhand.jobs() if uid in each] == [f"restore-{uid}-1"]
@@ -266,6 +275,19 @@ async def _serve(
     return await asyncio.to_thread(process.wait, 120)
 
 
+async def test_whoever_comes_after_a_restore_is_gone_leaves_no_lease(
+    harbour: Harbour, tmp_path: Path
+) -> None:
+    await harbour.set_up(allowed=ALLOWED)
+    uid = str(uuid4())
+    metadata = {"name": f"restore-{uid}", "namespace": NAMESPACE}
+    manifest = {"apiVersion": LEASES.api_version, "kind": LEASES.kind, "metadata": metadata}
+    await harbour.writer.create(LEASES, manifest, namespace=NAMESPACE)
+    assert await _serve(harbour, tmp_path / "late", "gone", uid, 0, is_sent=True) == 0
+    with pytest.raises(NotFoundError):
+        await harbour.reader.get(LEASES, f"restore-{uid}", NAMESPACE)
+
+
 async def test_one_that_is_deleted_is_taken_back_by_its_job(
     world: World, harbour: Harbour, vault: Vault, deckhand: Deckhand
 ) -> None:
@@ -298,6 +320,42 @@ async def test_one_that_is_deleted_after_its_job_died_is_taken_back_by_another(
     await harbour.kubectl("wait", "--for=delete", "rst/unwanted", "--timeout=60s")
     assert await asyncio.to_thread(process.wait, 60) == 0
     assert len(await _names(world, harbour)) < _MANY
+
+
+async def test_one_whose_approval_is_taken_back_half_way_puts_webhooks_back(
+    world: World, harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    names = tuple(f"c{number:04}" for number in range(_MANY))
+    asked = await _lost(world, harbour, vault, *names)
+    webhook = closed_webhook(world.name, world.name)
+    await harbour.kubectl("create", "-f", "-", given=yaml.safe_dump(webhook))
+    uid = await _ask(harbour, "unwanted", asked, approved=True)
+    pod = await deckhand.pod_of(uid)
+    process = await deckhand.start(pod)
+    await _stands(harbour, "unwanted", lambda seen: seen.done > 0)
+    process.kill()
+    await deckhand.ends(pod, code=137, reason="OOMKilled")
+    await _stands(harbour, "unwanted", lambda seen: "memoryLimit" in seen.message)
+    assert await _policy(world, harbour) == "Ignore"
+    await _change(harbour, "unwanted", approved=False)
+    pod = await deckhand.pod_of(uid)
+    assert (await deckhand.run(pod)).returncode == 0
+    await deckhand.ends(pod)
+    status = await _stands(harbour, "unwanted", lambda seen: not seen.job)
+    assert status.phase == "AwaitingApproval", status
+    assert "half way" in status.message
+    await harbour.kubectl("delete", "rst", "unwanted", "--wait=false")
+    process = await deckhand.start(await deckhand.pod_of(uid))
+    await harbour.kubectl("wait", "--for=delete", "rst/unwanted", "--timeout=60s")
+    assert await asyncio.to_thread(process.wait, 60) == 0
+    assert await _policy(world, harbour) == "Fail"
+    await harbour.kubectl("delete", "validatingwebhookconfiguration", world.name)
+
+
+async def _policy(world: World, harbour: Harbour) -> str:
+    """What becomes of objects that the webhook of a world cannot be asked about."""
+    path = "-o=jsonpath={.webhooks[0].failurePolicy}"
+    return await harbour.kubectl("get", "validatingwebhookconfiguration", world.name, path)
 
 
 async def test_a_plan_that_nobody_approves_is_let_go_of_without_a_job(
@@ -354,13 +412,33 @@ async def test_a_limit_that_was_raised_while_its_job_ran_is_tried(
 
 
 async def test_one_that_took_too_long_waits_for_a_longer_limit(
-    world: World, harbour: Harbour, vault: Vault
+    world: World, harbour: Harbour, vault: Vault, deckhand: Deckhand
 ) -> None:
-    asked = await _lost(world, harbour, vault, "one")
-    await _ask(harbour, "slow", asked, job={"timeLimit": "1s"})
+    names = tuple(f"c{number:04}" for number in range(_MANY))
+    asked = await _lost(world, harbour, vault, *names)
+    uid = await _ask(harbour, "slow", asked, approved=True)
+    process = await deckhand.start(await deckhand.pod_of(uid))
+    await _stands(harbour, "slow", lambda seen: seen.done > 0)
+    process.kill()
+    shorter = ("-p", '{"spec":{"activeDeadlineSeconds":1}}')
+    await harbour.kubectl("patch", "job", f"restore-{uid}-1", "-n", NAMESPACE, *shorter)
     status = await _stands(harbour, "slow", lambda seen: "timeLimit" in seen.message)
     assert condition(status, "Progressing") == ("False", "TimeLimit")
     assert (status.attempts, status.retry_at) == (1, None)
+
+
+async def test_one_that_waited_all_its_time_is_tried_again(
+    world: World, harbour: Harbour, vault: Vault
+) -> None:
+    asked = await _lost(world, harbour, vault, "one")
+    limits = {"timeLimit": "10s", "memoryLimit": "90000Gi"}
+    await _ask(harbour, "homeless", asked, job=limits)
+    await _stands(harbour, "homeless", lambda seen: "waits" in seen.message)
+    status = await _stands(harbour, "homeless", lambda seen: "timeLimit" in seen.message)
+    assert condition(status, "Progressing") == ("False", "TimeLimit")
+    assert status.retry_at is not None
+    assert "before it wrote anything: " in status.message
+    assert "Unschedulable" in status.message
 
 
 async def test_one_that_was_evicted_has_another_job_later(
@@ -378,6 +456,10 @@ async def test_one_that_was_evicted_has_another_job_later(
     status = await _stands(harbour, "moved", lambda seen: seen.retry_at is not None)
     assert condition(status, "Progressing") == ("False", "Evicted")
     assert "EvictionByEvictionAPI" in status.message
+    past = {"status": {"retryAt": "2026-01-01T00:00:00Z"}}
+    await harbour.writer.patch(RESTORE.resource, "moved", past, subresource="status")
+    pod = await deckhand.pod_of(uid)
+    assert pod["metadata"]["labels"]["job-name"] == f"restore-{uid}-2"
 
 
 async def test_one_that_does_not_start_says_why(
@@ -463,6 +545,57 @@ async def test_without_the_permission_no_job_is_counted(
     assert "permissions.restoreJobs" in status.message
     await harbour.kubectl("delete", "rst", "forbidden", "--timeout=60s")
     assert await deckhand.jobs() == []
+
+
+async def test_what_stands_in_the_way_of_jobs_is_told(
+    world: World, harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    asked = await _lost(world, harbour, vault, "one")
+    quota = ("quota", "no-job", "--hard=count/jobs.batch=0", "-n", NAMESPACE)
+    await harbour.kubectl("create", *quota)
+    await _ask(harbour, "over", asked)
+    status = await _stands(harbour, "over", lambda seen: "exceeded quota" in seen.message)
+    assert condition(status, "Progressing") == ("False", "JobRefused")
+    assert "--allow" not in status.message
+    await harbour.kubectl("delete", "quota", "no-job", "-n", NAMESPACE)
+    async with _no_job(world, harbour):
+        await _ask(harbour, "hooked", asked)
+        status = await _stands(harbour, "hooked", lambda seen: world.name in seen.message)
+    assert (status.phase, status.attempts, status.job) == ("Waiting", 0, "")
+    assert condition(status, "Progressing") == ("False", "JobRefused")
+    assert "failed calling webhook" in status.message
+    await harbour.kubectl("delete", "rst", "over", "hooked", "--timeout=60s")
+    assert await deckhand.jobs() == []
+
+
+async def test_a_job_that_cannot_be_made_yet_is_made_later(
+    world: World, harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    asked = await _lost(world, harbour, vault, "one")
+    async with _no_job(world, harbour, even_a_trial=False):
+        uid = await _ask(harbour, "hooked", asked)
+        status = await _stands(harbour, "hooked", lambda seen: "failed calling" in seen.message)
+        assert (status.attempts, status.job) == (1, f"restore-{uid}-1")
+    await deckhand.pod_of(uid)
+    assert await deckhand.jobs() == [f"restore-{uid}-1"]
+
+
+@asynccontextmanager
+async def _no_job(
+    world: World, harbour: Harbour, *, even_a_trial: bool = True
+) -> AsyncGenerator[None]:
+    """Have a webhook that nobody answers refuse every Job beside the operator."""
+    manifest = closed_webhook(world.name, NAMESPACE)
+    (webhook,) = manifest["webhooks"]
+    (rule,) = webhook["rules"]
+    rule |= {"apiGroups": ["batch"], "resources": ["jobs"]}
+    if not even_a_trial:
+        webhook["matchConditions"] = [{"name": "no-trial", "expression": "!request.dryRun"}]
+    await harbour.kubectl("create", "-f", "-", given=yaml.safe_dump(manifest))
+    try:
+        yield
+    finally:
+        await harbour.kubectl("delete", "validatingwebhookconfiguration", world.name)
 
 
 async def test_a_folder_is_not_seen_from_a_job(harbour: Harbour, tmp_path: Path) -> None:

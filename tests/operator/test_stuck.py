@@ -1,5 +1,8 @@
 """Deletion that cannot be taken back: what is in its way is said, and what helps does help."""
 
+import json
+from typing import Any
+
 import pytest
 
 from shipkeeper.kube.errors import NotFoundError
@@ -7,7 +10,7 @@ from shipkeeper.kube.resources import CONFIG_MAPS
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
 from tests.nodes.world import World
-from tests.operator.harbour import NAMESPACE, Harbour
+from tests.operator.harbour import ACCOUNT, NAMESPACE, Harbour
 from tests.operator.vault import Vault, stands
 
 LET_GO = """--type merge -p '{"metadata":{"finalizers":null}}'"""
@@ -36,6 +39,32 @@ async def test_a_maintenance_whose_journal_is_gone_says_how_it_is_let_go(
     await harbour.writer.patch(NODE_MAINTENANCE.resource, "lost", FREE)
     with pytest.raises(NotFoundError):
         await harbour.reader.get(NODE_MAINTENANCE.resource, "lost")
+
+
+async def test_a_maintenance_whose_journal_may_not_be_read_stands_as_it_did(
+    world: World, harbour: Harbour
+) -> None:
+    [node] = await world.add_nodes(1)
+    harbour.start()
+    await harbour.maintain("unread", (node,), approved=False)
+    await harbour.reaches("unread", "AwaitingApproval")
+    await harbour.retire()
+    role = await harbour.kubectl("get", "role", ACCOUNT, "-n", NAMESPACE, "-o", "json")
+    rules = json.loads(role)["rules"]
+    await _allow(harbour, [each for each in rules if each["resources"] != ["configmaps"]])
+    replica = harbour.start()
+    await replica.says('cannot list resource "configmaps"')
+    assert (await harbour.status("unread")).phase == "AwaitingApproval"
+    await harbour.retire()
+    await _allow(harbour, rules)
+    harbour.start()
+    await harbour.delete("unread")
+
+
+async def _allow(harbour: Harbour, rules: list[dict[str, Any]]) -> None:
+    """Let the operator do so much in its own namespace."""
+    role = ("role", ACCOUNT, "-n", NAMESPACE, "--type=merge")
+    await harbour.kubectl("patch", *role, "-p", json.dumps({"rules": rules}))
 
 
 async def test_a_restore_whose_journal_is_gone_says_how_it_is_let_go(

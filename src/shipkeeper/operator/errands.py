@@ -25,8 +25,8 @@ class Errands(Generic[T]):
 
     One at a time, because each may hold a whole cluster in memory, or as many as a `turn` has;
     `slots` bounds them beside those of other kinds, and kinds that share a `turn` take it between
-    them. What is done for
-    an object is never told to another of its name, nor, if it is `of_spec`, once that has changed.
+    them. What is done for an object is never told to another of its name, nor, if it is `of_spec`,
+    once that has changed.
     """
 
     def __init__(

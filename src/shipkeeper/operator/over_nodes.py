@@ -6,8 +6,8 @@ from shipkeeper.engine.history import StepState
 from shipkeeper.nodes.summary import REFUSED, NodeSummary
 from shipkeeper.operator.api.conditions import StatusCondition
 from shipkeeper.operator.api.fleet import NodeCount, NodeTrouble
-from shipkeeper.operator.backups.told import condition
 from shipkeeper.operator.situation import ENDS, Phase, Situation
+from shipkeeper.operator.told import condition
 
 LONGEST = 1024
 """Characters of a message."""
@@ -34,17 +34,6 @@ def troubles_of(nodes: Sequence[NodeSummary]) -> tuple[NodeTrouble, ...]:
     troubled = [each for each in nodes if each.message and not each.is_done]
     return tuple(
         NodeTrouble(node=each.node, message=each.message[:LONGEST]) for each in troubled[:_NAMED]
-    )
-
-
-def spec_ignored() -> StatusCondition:
-    """The condition of one whose spec was changed after it was planned."""
-    return condition(
-        "Accepted",
-        True,
-        "SpecIgnored",
-        "the spec was changed after it was planned, and what it says now is not done: "
-        "for that, delete it and create another",
     )
 
 

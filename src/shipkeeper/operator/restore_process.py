@@ -17,7 +17,7 @@ from shipkeeper.engine.election import leading
 from shipkeeper.engine.progress import Event, Note
 from shipkeeper.engine.tenure import LeaseKey
 from shipkeeper.kube.connection import connect
-from shipkeeper.kube.errors import ConflictError
+from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import LEASES
 from shipkeeper.kube.writer import Writer
@@ -65,6 +65,17 @@ async def serve_restore(
                 say=say,
             )
             await _see_through(scene, name, uid)
+        # Whoever stood by as it went with the Restore has made it anew, as nobody's.
+        if not await _is_there(reader, name, uid):
+            with suppress(NotFoundError):
+                await writer.delete(LEASES, key.name, namespace=key.namespace)
+
+
+async def _is_there(reader: Reader, name: str, uid: str) -> bool:
+    try:
+        return (await reader.get(RESTORE.resource, name)).uid == uid
+    except NotFoundError:
+        return False
 
 
 async def _make_lease(writer: Writer, key: LeaseKey, name: str, uid: str) -> None:

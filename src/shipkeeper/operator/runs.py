@@ -16,6 +16,7 @@ from shipkeeper.operator.driver import Driver, Procedure
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.situation import CHANGED, Phase, Situation, other
+from shipkeeper.operator.told import explained
 
 # Progress is written no more often than this.
 _GATHERING = timedelta(seconds=1)
@@ -171,8 +172,7 @@ class Runs:
             asked.forget_journal()
             return _stand(Phase.WAITING, "Interrupted", "", _GATHERING)
         pause = _LOCK_AGAIN if isinstance(error, LockHeldError) else _LOOK_AGAIN
-        message = f"{error.message} ({error.hint})" if error.hint else error.message
-        stand = _stand(Phase.WAITING, error.reason, message, pause)
+        stand = _stand(Phase.WAITING, error.reason, explained(error), pause)
         until = asyncio.get_running_loop().time() + pause.total_seconds()
         self._rests[asked.uid] = (until, stand.situation)
         return stand

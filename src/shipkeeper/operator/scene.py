@@ -15,6 +15,7 @@ from shipkeeper.kube.steady import Footing, SteadyConnection
 from shipkeeper.kube.writer import Writer
 from shipkeeper.operator.backups.unsealing import Identities
 from shipkeeper.operator.measures import Measures
+from shipkeeper.operator.told import explained
 
 _HOLDER = re.compile(r"^run (\S+) of the operator in (\S+)$")
 
@@ -84,5 +85,4 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
 
     def complain(self, what: str, error: ShipkeeperError) -> None:
         """Say what went wrong with an object."""
-        hint = f" ({error.hint})" if error.hint else ""
-        self.say(f"{what}: {error.message}{hint}")
+        self.say(f"{what}: {explained(error)}")

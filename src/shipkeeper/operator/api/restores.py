@@ -122,6 +122,9 @@ class RestoreStatus(KubeStruct, frozen=True, kw_only=True):
     ] = 0
     attempts: Annotated[int, Meta(description="How many Jobs were begun for it.")] = 0
     retry_at: Annotated[datetime | None, Meta(description="When the next Job is begun.")] = None
+    started_at: Annotated[
+        datetime | None, Meta(description="When the first was begun; nothing was written before.")
+    ] = None
     finished_at: Annotated[datetime | None, Meta(description="When it ended.")] = None
     conditions: Annotated[
         tuple[StatusCondition, ...],

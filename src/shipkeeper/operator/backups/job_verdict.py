@@ -10,6 +10,9 @@ from shipkeeper.model.meta import Condition, condition
 
 _EVICTED = frozenset({"Evicted", "Preempting", "Terminated", "NodeShutdown", "NodeLost"})
 
+TIME_LIMIT = "TimeLimit"
+"""The reason of a Job that met its limit of time."""
+
 
 class JobFailedError(ShipkeeperError):
     """A Job ended, and what it was to make is not there."""
@@ -47,7 +50,7 @@ def why_it_failed(
     if failure is not None and failure.reason == "DeadlineExceeded":
         return HopelessJobError(
             f"Job {job.name} took longer than its time limit",
-            reason="TimeLimit",
+            reason=TIME_LIMIT,
             hint=remedies.time,
         )
     if gone := next((each for each in map(_disruption, pods) if each), ""):

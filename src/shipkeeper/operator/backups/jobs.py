@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from shipkeeper.errors import UsageError
-from shipkeeper.kube.errors import ConflictError, ForbiddenError, InvalidError
+from shipkeeper.kube.errors import (
+    ApiError,
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    NotFoundError,
+)
 from shipkeeper.kube.resources import Resource
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.job import Job, JobPod
@@ -46,15 +52,26 @@ async def require_may_make(scene: Scene, manifest: Manifest, allowing: str) -> N
     try:
         with suppress(ConflictError):
             await attempt.create(JOBS, manifest, namespace=manifest["metadata"]["namespace"])
-    except ForbiddenError as error:
-        first, *rest = allowing.split("-")
-        value = first + "".join(each.capitalize() for each in rest)
-        raise NotReadyError(
-            f"the operator may not make Jobs: {error.message}",
-            reason="NotPermitted",
-            hint=f"allow it: `operator manifests --allow {allowing}`, or permissions.{value} of "
-            "the chart",
-        ) from error
+    except (NotFoundError, InvalidError):
+        raise
+    except ApiError as error:
+        # A webhook that cannot be asked without effect will be asked by the Job itself.
+        if "does not support dry run" not in error.status.message:
+            raise _not_ready(error, allowing) from error
+
+
+def _not_ready(error: ApiError, allowing: str) -> NotReadyError:
+    """Why no Job can be made as things are."""
+    if not _is_of_permission(error):
+        return NotReadyError(f"no Job can be made: {_refusal(error)}", reason="JobRefused")
+    first, *rest = allowing.split("-")
+    value = first + "".join(each.capitalize() for each in rest)
+    return NotReadyError(
+        f"the operator may not make Jobs: {error.message}",
+        reason="NotPermitted",
+        hint=f"allow it: `operator manifests --allow {allowing}`, or permissions.{value} of "
+        "the chart",
+    )
 
 
 async def require_job(scene: Scene, manifest: Manifest) -> None:
@@ -66,9 +83,25 @@ async def require_job(scene: Scene, manifest: Manifest) -> None:
     try:
         with suppress(ConflictError):
             await scene.writer.create(JOBS, manifest, namespace=namespace)
-    except (ForbiddenError, InvalidError, UsageError) as error:
+    except ForbiddenError as error:
+        raise JobFailedError(
+            f"Job {name} could not be made: {_refusal(error)}",
+            reason=error.reason,
+            hint=error.hint if _is_of_permission(error) else "",
+        ) from error
+    except (InvalidError, UsageError) as error:
         raise JobFailedError(
             f"Job {name} could not be made: {error.message}",
             reason=error.reason,
             hint=error.hint,
         ) from error
+
+
+def _refusal(error: ApiError) -> str:
+    """What the API server said; a quota, or a webhook, forbids as well as a lacking permission."""
+    return error.message if _is_of_permission(error) else error.status.message or error.message
+
+
+def _is_of_permission(error: ApiError) -> bool:
+    is_forbidden = isinstance(error, ForbiddenError)
+    return is_forbidden and " cannot create resource " in error.status.message

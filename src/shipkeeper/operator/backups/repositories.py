@@ -15,13 +15,13 @@ from shipkeeper.operator.api.backups import (
 )
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.kind import CustomObject
-from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.opening import Reading, open_repository
-from shipkeeper.operator.backups.told import accepted, condition, explained, whole
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import tell_event, write_status
+from shipkeeper.operator.told import accepted, condition, explained, whole
 from shipkeeper.store.repository import Repository
 from shipkeeper.store.values import Backup
 

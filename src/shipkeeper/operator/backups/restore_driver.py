@@ -12,9 +12,9 @@ from shipkeeper.engine.progress import Event, Note
 from shipkeeper.engine.session import Session
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.kind import CustomObject
-from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.opening import Reading, open_named, require_same
 from shipkeeper.operator.footing import Both
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.scene import Scene
 

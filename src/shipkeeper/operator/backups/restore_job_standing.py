@@ -7,12 +7,15 @@ import msgspec
 from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.conditions import StatusCondition, settled
 from shipkeeper.operator.api.restores import RestoreSpec, RestoreStatus
+from shipkeeper.operator.backups.job_verdict import TIME_LIMIT, JobFailedError
 from shipkeeper.operator.backups.standing import pause_after
-from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.operator.told import accepted, condition, explained, whole
 
 AWAITING = "AwaitingApproval"
 # What the next Job would meet again.
-_HOPELESS = frozenset({"OutOfMemory", "TimeLimit"})
+_HOPELESS = frozenset({"OutOfMemory", TIME_LIMIT})
+_AT_WORK = frozenset({"Running", "Stopping"})
+_UNPLANNED = condition("Planned", "Unknown", "NotPlanned")
 
 
 def is_in_job(spec: RestoreSpec | None, status: RestoreStatus) -> bool:
@@ -25,9 +28,12 @@ def is_in_job(spec: RestoreSpec | None, status: RestoreStatus) -> bool:
 
 
 def is_untouched(spec: RestoreSpec | None, status: RestoreStatus) -> bool:
-    """Whether it is certain that no object was written for it."""
+    """Whether it is certain that no object was written for it.
+
+    One whose approval was taken back half way awaits it, too, with webhooks quieted.
+    """
     is_waiting = status.phase == AWAITING and spec is not None and not spec.approved
-    return status.attempts == 0 or is_waiting
+    return status.attempts == 0 or (is_waiting and status.started_at is None)
 
 
 def needs_nobody(status: RestoreStatus, generation: int) -> bool:
@@ -55,6 +61,7 @@ def begun(
 ) -> RestoreStatus:
     """The status that is on record before a Job is made."""
     attempts = before.attempts + 1
+    is_planned = _reason(before, "Planned", "True") != ""
     return _told(
         msgspec.structs.replace(
             before, job=job, job_generation=generation, attempts=attempts, retry_at=None
@@ -62,7 +69,11 @@ def begun(
         generation,
         "Stopping" if is_deleted else "Waiting",
         works(job),
-        (accepted(), *_unplanned(before), condition("Progressing", True, "JobBegun")),
+        (
+            accepted(),
+            *(() if is_planned else (_UNPLANNED,)),
+            condition("Progressing", True, "JobBegun"),
+        ),
         now,
     )
 
@@ -84,6 +95,21 @@ def left(before: RestoreStatus, now: datetime) -> RestoreStatus:
     is_refused = _reason(before, "Planned", "False") != ""
     again = whole(now + pause_after(before.attempts)) if is_refused else None
     return msgspec.structs.replace(before, job="", retry_at=again)
+
+
+def verdict(error: JobFailedError, before: RestoreStatus) -> JobFailedError:
+    """Why a Job failed, by what it had told: a time limit is final only for one that worked.
+
+    What waited all the time for room, an image or the cluster's lock may have it the next time.
+    """
+    if error.reason != TIME_LIMIT or _reason(before, "Progressing", "True") in _AT_WORK:
+        return error
+    told = "" if before.message == works(before.job) else f": {before.message}"
+    return JobFailedError(
+        f"{error.message} before it wrote anything{told}",
+        reason=error.reason,
+        hint="it is tried again; if it needs longer, set a longer spec.job.timeLimit",
+    )
 
 
 def failed(
@@ -121,7 +147,7 @@ def _told(
 ) -> RestoreStatus:
     known = {
         "Accepted": accepted(),
-        **{each.type: each for each in _unplanned(before)},
+        "Planned": _UNPLANNED,
         **{each.type: each for each in before.conditions},
         "Succeeded": condition("Succeeded", "Unknown", "NotEnded"),
         **{each.type: each for each in changed},
@@ -134,11 +160,6 @@ def _told(
         message=message,
         conditions=settled(before.conditions, conditions, generation, now),
     )
-
-
-def _unplanned(before: RestoreStatus) -> tuple[StatusCondition, ...]:
-    """That there is no plan yet, if there is none."""
-    return () if before.run else (condition("Planned", "Unknown", "NotPlanned"),)
 
 
 def _reason(status: RestoreStatus, type_: str, truth: str) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shipkeeper.errors import ShipkeeperError, UsageError
+from shipkeeper.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
 from shipkeeper.operator.api.backups import BACKUP_REPOSITORY
 from shipkeeper.operator.api.contents import JobLimits
 from shipkeeper.operator.api.kind import CustomObject
@@ -36,14 +37,15 @@ from shipkeeper.operator.backups.restore_job_standing import (
     left,
     needs_nobody,
     pause,
+    verdict,
     waits,
 )
 from shipkeeper.operator.backups.restoring import RestoreReconciler
 from shipkeeper.operator.backups.standing import pause_after
-from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.pace import Pace
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import FINALIZER, claim_status, let_go, stuck, tell_event
+from shipkeeper.operator.told import explained
 
 _KIND = RESTORE
 _LOOK_EVERY = timedelta(seconds=3)
@@ -84,7 +86,8 @@ class RestoreJobReconciler:
         self._scene = scene
         self._here = here
         self._repositories = repositories
-        self._jobs: set[str] = set()
+        # The Job that was there, and the last look at it, by the Restore's key.
+        self._jobs: dict[str, str] = {}
         self._pace = Pace(_LOOK_EVERY)
 
     async def stop(self) -> None:
@@ -94,10 +97,13 @@ class RestoreJobReconciler:
     async def reconcile(self, key: str, found: CustomObject | None) -> timedelta | None:
         """Look at a restore, and see to it that a Job does what is next."""
         seen = _read(found) if found is not None else None
+        if seen is None:
+            self._forget(key)
         if seen is None or not is_in_job(seen.spec, seen.status):
             return await self._here.reconcile(key, found)
         await self._here.note(seen.found)
         if _is_over(seen):
+            self._forget(key)
             await let_go(self._scene.writer, _KIND, seen.found)
             return None
         if seen.status.job:
@@ -116,12 +122,12 @@ class RestoreJobReconciler:
             if not seen.is_deleted:
                 self._require_ready(seen)
             await require_may_make(self._scene, self._manifest(seen, name), RESTORE_JOBS)
-        except (NotReadyError, UsageError) as error:
+        except (NotReadyError, UsageError, InvalidError) as error:
             return await self._fail(seen, seen.generation, error, _LOOK_AGAIN)
         now = datetime.now(UTC)
         status = begun(seen.status, seen.generation, name, now, is_deleted=seen.is_deleted)
         await claim_status(self._scene.writer, _KIND, seen.found, status)
-        self._pace.forget(seen.found.uid)
+        self._forget(seen.found.key)
         return timedelta(0)
 
     def _require_ready(self, seen: _Seen) -> None:
@@ -147,29 +153,37 @@ class RestoreJobReconciler:
 
     async def _look(self, seen: _Seen) -> timedelta:
         """Look what becomes of the Job that is on record, which is made unless it is there."""
-        if wait := self._pace.begin(seen.found.uid, asyncio.get_running_loop().time()):
+        if wait := self._pace.begin(seen.found.key, asyncio.get_running_loop().time()):
             return wait
         try:
             status = await self._judge(seen)
-        except JobFailedError as error:
+        except JobFailedError as failure:
+            error = verdict(failure, seen.status)
             is_hopeless = isinstance(error, HopelessJobError)
             again = None if is_hopeless else pause_after(seen.status.attempts)
             return await self._fail(seen, seen.status.job_generation, error, again)
+        except (ConflictError, NotFoundError):
+            raise
+        except ApiError as error:
+            # Perhaps it was made, or goes on: it is looked for again, and made unless it is there.
+            name = seen.status.job
+            why = f"Job {name} cannot be made or looked at yet: {explained(error)}"
+            status = waits(seen.status, name, _told(seen, why))
         if status != seen.status:
             await claim_status(self._scene.writer, _KIND, seen.found, status)
         return _LOOK_EVERY
 
     async def _judge(self, seen: _Seen) -> RestoreStatus:
         """How the Restore stands by its Job; JobFailedError if that one failed."""
-        name, namespace = seen.status.job, self._scene.namespace
+        key, name, namespace = seen.found.key, seen.status.job, self._scene.namespace
         job = await find_job(self._scene, name, namespace)
         if job is None:
-            if name in self._jobs:
+            if self._jobs.get(key) == name:
                 raise deleted(name)
             await require_job(self._scene, self._manifest(seen, name))
-            self._jobs.add(name)
+            self._jobs[key] = name
             return seen.status
-        self._jobs.add(name)
+        self._jobs[key] = name
         if job.success is not None:
             return left(seen.status, datetime.now(UTC))
         pods = await pods_of(self._scene, job)
@@ -181,10 +195,7 @@ class RestoreJobReconciler:
         self, seen: _Seen, generation: int, error: ShipkeeperError, again: timedelta | None
     ) -> timedelta:
         """A Job failed, or cannot be begun: say why, and when the next one is."""
-        message = explained(error)
-        if seen.is_deleted:
-            first = "webhooks that it may have quieted are put back by the next restore"
-            message = stuck(_KIND, seen.found, message, first)
+        message = _told(seen, explained(error))
         now = datetime.now(UTC)
         is_deleted = seen.is_deleted
         status = failed(seen.status, generation, error, message, now, again, is_deleted=is_deleted)
@@ -194,6 +205,11 @@ class RestoreJobReconciler:
             writer = self._scene.writer
             await tell_event(writer, _KIND, seen.found, error.reason, message, is_warning=True)
         return again or _LOOK_AGAIN
+
+    def _forget(self, key: str) -> None:
+        """Nothing more is known of a Restore's Job."""
+        self._jobs.pop(key, None)
+        self._pace.forget(key)
 
     def _manifest(self, seen: _Seen, name: str) -> Manifest:
         scene = self._scene
@@ -207,6 +223,14 @@ def _read(found: CustomObject) -> _Seen:
     except msgspec.DecodeError:
         spec = None
     return _Seen(found=found, spec=spec, status=status)
+
+
+def _told(seen: _Seen, why: str) -> str:
+    """Why no Job goes on; of one that is deleted also how it is let go of without any."""
+    if not seen.is_deleted:
+        return why
+    first = "webhooks that it may have quieted are put back by the next restore"
+    return stuck(_KIND, seen.found, why, first)
 
 
 def _is_over(seen: _Seen) -> bool:

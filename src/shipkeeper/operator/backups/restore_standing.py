@@ -14,11 +14,11 @@ from shipkeeper.engine.journal import Phase as Written
 from shipkeeper.engine.plan import Plan
 from shipkeeper.engine.report import Format, render
 from shipkeeper.errors import ShipkeeperError
-from shipkeeper.operator.api.conditions import StatusCondition, settled
+from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RestoreCount, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.standing import selection_of
-from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.operator.told import accepted, condition, explained, spec_ignored, whole
 from shipkeeper.store.repository import LATEST
 
 # What is longer than this is kept in ConfigMaps: `kubectl get -o yaml` is to stay readable.
@@ -109,7 +109,7 @@ def standing(
     message = _ending(record, entries) if ended else situation.message
     succeeded = "Unknown" if ended is None else ended is Outcome.SUCCEEDED
     conditions = (
-        _ignored() if situation.is_spec_ignored else accepted(),
+        spec_ignored() if situation.is_spec_ignored else accepted(),
         condition("Planned", True, "Planned"),
         condition(
             "Progressing",
@@ -133,19 +133,16 @@ def standing(
         journal=home,
         job="" if ended else before.job,
         retry_at=None,
+        started_at=_first(entries),
         finished_at=whole(record.finished_at) if ended and record.finished_at else None,
         conditions=settled(before.conditions, conditions, generation, now),
     )
 
 
-def _ignored() -> StatusCondition:
-    return condition(
-        "Accepted",
-        True,
-        "SpecIgnored",
-        "the spec was changed after it was planned, and what it says now is not done: "
-        "for that, delete it and create another",
-    )
+def _first(entries: Sequence[Entry]) -> datetime | None:
+    """When the first was begun: before that, it is certain that nothing was written."""
+    moment = entries[0].written_at if entries else None
+    return whole(moment) if moment else None
 
 
 def left_behind(plan: Plan) -> str:

@@ -18,7 +18,6 @@ from shipkeeper.kube.errors import ConflictError, NotFoundError
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
-from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.opening import Reading, known_as, open_named
 from shipkeeper.operator.backups.restore_driver import RestoreDriver
 from shipkeeper.operator.backups.restore_standing import (
@@ -32,9 +31,9 @@ from shipkeeper.operator.backups.restore_standing import (
     standing,
     unplanned,
 )
-from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.journals import Journals
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.pace import Pace, Rests
@@ -43,11 +42,14 @@ from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.situation import CHANGED
 from shipkeeper.operator.status import hold, let_go, stuck, tell_event, write_status
 from shipkeeper.operator.telling import end_of, is_bad_end
+from shipkeeper.operator.told import explained
 
 _KIND = RESTORE
 _GATHERING = timedelta(seconds=1)
 _LOOK_AGAIN = timedelta(minutes=1)
 _LOCK_AGAIN = timedelta(seconds=10)
+_AWAITS = "see status.plan, then set spec.approved to true"
+_AWAITS_HALF_WAY = "it stopped half way: set spec.approved to true to go on, or delete it"
 
 
 class RestoreReconciler:
@@ -191,7 +193,7 @@ class RestoreReconciler:
         if ledger.is_untouched and asks_for_else(spec, ledger.record.began_with):
             return Situation("AwaitingApproval", "SpecIgnored", CHANGED), None
         if not spec.approved:
-            message = "see status.plan, then set spec.approved to true"
+            message = _AWAITS if ledger.is_untouched else _AWAITS_HALF_WAY
             return Situation("AwaitingApproval", "AwaitingApproval", message), None
         if any(not each.is_over for each in self._drivers.values()):
             return Situation("Waiting", "OtherRestore", "another restore is under way"), _LOCK_AGAIN

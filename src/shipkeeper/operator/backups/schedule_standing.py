@@ -22,7 +22,7 @@ from shipkeeper.operator.api.backups import (
 from shipkeeper.operator.api.conditions import StatusCondition, settled
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.standing import Phase, has_ended
-from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.operator.told import accepted, condition, explained, whole
 from shipkeeper.store import retention
 from shipkeeper.store.values import Backup
 

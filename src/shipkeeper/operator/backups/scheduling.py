@@ -23,7 +23,6 @@ from shipkeeper.operator.api.backups import (
     Verified,
 )
 from shipkeeper.operator.api.kind import CustomObject
-from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.opening import Reading, open_named
 from shipkeeper.operator.backups.schedule_standing import (
     OwnBackup,
@@ -44,13 +43,14 @@ from shipkeeper.operator.backups.schedule_standing import (
     suspended,
 )
 from shipkeeper.operator.backups.standing import goes_on
-from shipkeeper.operator.backups.told import whole
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.standing import pause
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import tell_event, write_status
+from shipkeeper.operator.told import whole
 from shipkeeper.store import prune as pruning
 from shipkeeper.store.verify import verify
 

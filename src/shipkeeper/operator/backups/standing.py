@@ -19,7 +19,7 @@ from shipkeeper.operator.api.backups import (
 )
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.contents import Objects
-from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.operator.told import accepted, condition, explained, whole
 from shipkeeper.store.values import Backup
 
 _NAMED = 20

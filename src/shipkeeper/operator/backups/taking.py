@@ -25,7 +25,6 @@ from shipkeeper.operator.api.backups import (
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.backup_job import JobRequest, backup_job
 from shipkeeper.operator.backups.grants import BACKUP_JOBS
-from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.backups.hostless import no_hosts
 from shipkeeper.operator.backups.in_job import taken_in_job
 from shipkeeper.operator.backups.job_verdict import HopelessJobError, JobFailedError
@@ -43,14 +42,15 @@ from shipkeeper.operator.backups.standing import (
     to_be_retried,
     waiting,
 )
-from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.backups.turns import Turns
 from shipkeeper.operator.backups.visible import Taken, visible
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.pace import Pace, Rests
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.status import claim_status, hold, let_go, tell_event, write_status
+from shipkeeper.operator.told import explained
 from shipkeeper.store.documents import new_name
 from shipkeeper.store.errors import BlobExistsError, ForgottenError, OutlivedError
 from shipkeeper.store.repository import Repository

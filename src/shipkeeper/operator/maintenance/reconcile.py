@@ -14,11 +14,10 @@ from shipkeeper.operator.api.maintenance import (
     NodeMaintenanceSpec,
     NodeMaintenanceStatus,
 )
-from shipkeeper.operator.backups.guarding import guarded
-from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.declared import DeclaredRuns
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.maintenance.planning import (
     NothingCanBeDoneError,
@@ -74,9 +73,10 @@ class MaintenanceReconciler:
             return await self._declared.end(found, has_ended=has_ended(status))
         if has_ended(status):
             return await self._declared.release(found)
+        ledger = await self._begun(found)
         try:
             spec = _KIND.read(found)
-            ledger = await self._begun(found) or self._planned(found, spec)
+            ledger = ledger or self._planned(found, spec)
         except (UsageError, msgspec.DecodeError) as error:
             # Nothing comes of it until it, or a window, is another.
             await self._teller.reject(found, error)
@@ -85,8 +85,7 @@ class MaintenanceReconciler:
             await self._teller.refuse(found, refused)
             return _LOOK_AGAIN
         except ForbiddenError as error:
-            refused = NothingCanBeDoneError(error.reason, explained(error))
-            await self._teller.refuse(found, refused)
+            await self._teller.lack(found, error)
             return _LOOK_AGAIN
         if ledger is None:
             return None

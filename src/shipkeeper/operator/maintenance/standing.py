@@ -15,17 +15,16 @@ from shipkeeper.nodes.summary import NodeSummary, summarise
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.maintenance import NodeMaintenanceStatus
 from shipkeeper.operator.api.reference import ObjectRef
-from shipkeeper.operator.backups.told import accepted, condition, in_the_way, whole
 from shipkeeper.operator.over_nodes import (
     LONGEST,
     counted_nodes,
     progress,
-    spec_ignored,
     troubles_of,
     under_way,
 )
 from shipkeeper.operator.shown import ShownPlan
 from shipkeeper.operator.situation import ENDS, Phase, Situation
+from shipkeeper.operator.told import accepted, condition, in_the_way, spec_ignored, whole
 
 
 def has_ended(status: NodeMaintenanceStatus) -> bool:
@@ -38,17 +37,16 @@ def rejected(
     generation: int,
     now: datetime,
     *,
+    phase: Phase,
     reason: str,
     message: str,
-    failing: str = "Accepted",
 ) -> NodeMaintenanceStatus:
-    """The status of one that cannot be planned: nonsense (Accepted), or forbidden (Planned)."""
-    is_accepted = failing != "Accepted"
+    """The status of one that is not planned: Pending if it is nonsense, Blocked, or Waiting."""
+    is_accepted = phase is not Phase.PENDING
     found = (
         accepted() if is_accepted else condition("Accepted", False, reason, message),
         condition("Planned", False, reason, message),
     )
-    phase = Phase.BLOCKED if is_accepted else Phase.PENDING
     return msgspec.structs.replace(
         status,
         observed_generation=generation,

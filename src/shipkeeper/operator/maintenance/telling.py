@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from shipkeeper.errors import ShipkeeperError
+from shipkeeper.kube.errors import ForbiddenError
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE, NodeMaintenanceStatus
 from shipkeeper.operator.api.reference import ObjectRef
-from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.maintenance.planning import NothingCanBeDoneError
 from shipkeeper.operator.maintenance.standing import plan_text, rejected, standing
@@ -18,6 +18,7 @@ from shipkeeper.operator.shown import ShownPlans
 from shipkeeper.operator.situation import Phase, Situation
 from shipkeeper.operator.status import stuck, write_status
 from shipkeeper.operator.telling import Voice
+from shipkeeper.operator.told import explained
 
 _KIND = NODE_MAINTENANCE
 _DONE = "shipkeeper_maintenance_nodes_done"
@@ -57,20 +58,24 @@ class Teller(Voice):
         is_ours = isinstance(error, ShipkeeperError)
         reason = error.reason if is_ours else "Malformed"
         message = explained(error) if is_ours else str(error)
-        await self._refuse(found, reason, message, "Accepted")
+        await self._refuse(found, Phase.PENDING, reason, message)
 
     async def refuse(self, found: CustomObject, refused: NothingCanBeDoneError) -> None:
         """Tell that nothing can be done now."""
-        await self._refuse(found, refused.reason, refused.message, "Planned")
+        await self._refuse(found, Phase.BLOCKED, refused.reason, refused.message)
 
-    async def _refuse(self, found: CustomObject, reason: str, message: str, condition: str) -> None:
+    async def lack(self, found: CustomObject, error: ForbiddenError) -> None:
+        """Tell that it waits for a permission."""
+        await self._refuse(found, Phase.WAITING, error.reason, explained(error))
+
+    async def _refuse(self, found: CustomObject, phase: Phase, reason: str, message: str) -> None:
         judged = rejected(
             _status(found),
             found.metadata.generation,
             datetime.now(UTC),
+            phase=phase,
             reason=reason,
             message=message,
-            failing=condition,
         )
         if await write_status(self._scene.writer, _KIND, found, judged):
             await self.say(found, reason, message, is_warning=True)

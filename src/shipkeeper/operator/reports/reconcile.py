@@ -24,8 +24,8 @@ from shipkeeper.operator.api.reports import (
     CertificateReportSpec,
     ReportStatus,
 )
-from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.standing import (
     failed,

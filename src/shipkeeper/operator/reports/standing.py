@@ -20,7 +20,7 @@ from shipkeeper.operator.api.reports import (
     ReportSchedule,
     ReportStatus,
 )
-from shipkeeper.operator.backups.told import accepted, condition, explained, whole
+from shipkeeper.operator.told import accepted, condition, explained, whole
 
 _NAMED = 20
 _NEVER = "never"

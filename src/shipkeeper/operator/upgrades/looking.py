@@ -27,19 +27,23 @@ async def look_at(
     own = (scene.node,) if scene.node else ()
     options, known = options_of(spec, windows, own), catalog()
     target = Version.parse(options.target)
-    seen = await observe(scene.connection, options, known)
-    # In a thread: the proof takes seconds, and the Lease is renewed meanwhile.
-    plan = await asyncio.to_thread(seen.plan, options, known)
-    agreed = plan
-    if own:
-        agreed = await asyncio.to_thread(seen.plan, without_last(options), known)
+    async with scene.whole:
+        seen = await observe(scene.connection, options, known)
+        # In a thread: the proof takes seconds, and the Lease is renewed meanwhile.
+        plan = await asyncio.to_thread(seen.plan, options, known)
+        agreed = plan
+        if own:
+            agreed = await asyncio.to_thread(seen.plan, without_last(options), known)
+        at, versions = seen.at, seen.versions
+        # Whoever has its turn next has all pods in memory: ours are to be gone.
+        del seen
     wanted = Wanted(backup_at=await _last_backup(scene))
     evidence = await gather_evidence(scene.connection, target.minor, known, wanted)
     return Look(
-        at=seen.at,
+        at=at,
         target=target,
-        versions=seen.versions,
-        findings=await asyncio.to_thread(judge, evidence, target.minor, known, seen.at),
+        versions=versions,
+        findings=await asyncio.to_thread(judge, evidence, target.minor, known, at),
         plan=plan,
         agreed=gist_of(agreed).digest,
     )

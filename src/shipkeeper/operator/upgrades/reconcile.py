@@ -15,10 +15,10 @@ from shipkeeper.operator.api.upgrades import (
     ClusterUpgradeSpec,
     ClusterUpgradeStatus,
 )
-from shipkeeper.operator.backups.guarding import guarded
 from shipkeeper.operator.current import as_it_is
 from shipkeeper.operator.declared import DeclaredRuns
 from shipkeeper.operator.errands import Errands
+from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.ledger import ClusterLedger
 from shipkeeper.operator.maintenance.planning import window_specs
 from shipkeeper.operator.pace import Rests

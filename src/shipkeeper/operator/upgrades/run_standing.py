@@ -12,17 +12,16 @@ from shipkeeper.nodes.summary import summarise
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.upgrades import ClusterUpgradeStatus
-from shipkeeper.operator.backups.told import accepted, condition, whole
 from shipkeeper.operator.over_nodes import (
     LONGEST,
     counted_nodes,
     progress,
-    spec_ignored,
     troubles_of,
     under_way,
 )
 from shipkeeper.operator.shown import ShownPlan
 from shipkeeper.operator.situation import ENDS, Phase, Situation
+from shipkeeper.operator.told import accepted, condition, spec_ignored, whole
 from shipkeeper.upgrade.outlook import outlook_of
 
 APPROVED = "approved"

@@ -19,10 +19,10 @@ from shipkeeper.operator.api.upgrades import (
     ClusterUpgradeStatus,
     RunningVersion,
 )
-from shipkeeper.operator.backups.told import accepted, condition, explained, in_the_way, whole
 from shipkeeper.operator.reports.standing import clean, counts_of, worst_of
 from shipkeeper.operator.shown import ShownPlan
 from shipkeeper.operator.situation import OTHER, Phase, Situation, other
+from shipkeeper.operator.told import accepted, condition, explained, in_the_way, whole
 from shipkeeper.operator.upgrades.look import Look
 from shipkeeper.upgrade.component import Name
 from shipkeeper.upgrade.outlook import outlook_of

@@ -12,7 +12,6 @@ from shipkeeper.operator.api.upgrades import (
     ClusterUpgradeSpec,
     ClusterUpgradeStatus,
 )
-from shipkeeper.operator.backups.told import explained
 from shipkeeper.operator.ledger import ClusterLedger, Home
 from shipkeeper.operator.reports.standing import text_of
 from shipkeeper.operator.scene import Scene
@@ -20,6 +19,7 @@ from shipkeeper.operator.shown import ShownPlans, keep, show
 from shipkeeper.operator.situation import Phase, Situation
 from shipkeeper.operator.status import stuck, write_status
 from shipkeeper.operator.telling import Voice
+from shipkeeper.operator.told import explained
 from shipkeeper.operator.upgrades.look import Look
 from shipkeeper.operator.upgrades.run_standing import standing
 from shipkeeper.operator.upgrades.standing import looked, plan_text, rejected, unseen

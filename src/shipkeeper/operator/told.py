@@ -1,4 +1,4 @@
-"""Words and conditions that the statuses of all kinds around backups share. Pure."""
+"""Words and conditions that the statuses of all kinds share. Pure."""
 
 from datetime import UTC, datetime
 
@@ -27,6 +27,17 @@ def condition(type_: str, status: Truth | bool, reason: str, message: str = "") 
 def accepted() -> StatusCondition:
     """The spec makes sense."""
     return condition("Accepted", True, "Valid")
+
+
+def spec_ignored() -> StatusCondition:
+    """The condition of one whose spec was changed after it was planned."""
+    return condition(
+        "Accepted",
+        True,
+        "SpecIgnored",
+        "the spec was changed after it was planned, and what it says now is not done: "
+        "for that, delete it and create another",
+    )
 
 
 def whole(moment: datetime) -> datetime:
