@@ -48,6 +48,13 @@ POLICY = policy_with(*READS, *WRITES)
 CHAIN = Chain(POLICY)
 NO = question("delete", "secrets", "", "ways").of(authenticated("way-reader"))
 YES = question("list", "secrets", "", "ways").of(authenticated("way-reader"))
+API_SERVER = """apiVersion: v1
+kind: Pod
+metadata: {name: kube-apiserver}
+spec:
+  containers:
+  - command: [kube-apiserver, --authorization-mode=ABAC, --authorization-policy-file=/etc/abac]
+"""
 LINES = """{"user":"ann","namespace":"shop","resource":"pods","readonly":true}
 {"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":{"user":"ben","namespace":"","resource":"secrets","apiGroup":"","readonly":true}}
 {"group":"ops","nonResourcePath":"/metrics","readonly":true,"namespace":"shop","resource":"jobs"}
@@ -180,14 +187,18 @@ def test_can_i(folder: Path, words: tuple[str, ...], code: int) -> None:
     assert run("can-i", *words, "--from", folder) == code
 
 
-def test_a_webhook_makes_it_unknown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chain = ("--authorization-mode", "Webhook,RBAC")
-    words = ("list", "secrets", "-n", "ways", "--as", "way-reader")
-    assert run("can-i", *words, "--from", folder, *chain) == 1
+@pytest.mark.parametrize(
+    ("modes", "namespace"), [("Webhook,RBAC", "ways"), ("RBAC,Webhook", "other")]
+)
+def test_a_webhook_makes_it_unknown(
+    folder: Path, modes: str, namespace: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("list", "secrets", "-n", namespace, "--as", "way-reader")
+    assert run("can-i", *words, "--from", folder, "--authorization-mode", modes) == 1
     said = capsys.readouterr()
     assert said.out == "unknown\n"
     # The chain was given, so that nothing is guessed of it.
-    assert said.err == "not known: what webhook webhook would say, which is asked first\n"
+    assert said.err == "not known: what webhook webhook would say, which was not asked\n"
 
 
 @pytest.mark.parametrize(
@@ -204,6 +215,16 @@ def test_a_resource_that_there_is_not(
 
 def test_no_folder_is_not_a_no(tmp_path: Path) -> None:
     assert run("can-i", "get", "pods", "--as", "x", "--from", tmp_path / "none") == 2
+
+
+def test_no_file_of_abac_is_not_a_no(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "kube-apiserver.yaml"
+    manifest.write_text(API_SERVER)
+    words = ("can-i", "get", "pods", "--as", "x", "--from", folder)
+    assert run(*words, "--api-server-manifest", manifest) == 2
+    assert "hint: name a copy of it with --abac-file" in capsys.readouterr().err
 
 
 def test_abac_from_a_copy_of_the_file(folder: Path, tmp_path: Path) -> None:
@@ -248,8 +269,9 @@ def test_a_broken_file_is_named(folder: Path, capsys: pytest.CaptureFixture[str]
 def test_a_role_that_makes_no_sense(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r"}}
     (folder / "bad.yaml").write_bytes(msgspec.yaml.encode({**role, "rules": "all"}))
-    assert run("who-can", "get", "pods", "--from", folder) == 1
-    assert "Role r" in capsys.readouterr().err
+    for words in (("who-can", "get", "pods"), ("can-i", "get", "pods", "--as", "x")):
+        assert run(*words, "--from", folder) == 2
+        assert "Role r" in capsys.readouterr().err
 
 
 def test_diff(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from shipkeeper.access import kinds
 from shipkeeper.access.authorizers import ChainConfig, chain_of_pod, from_modes
 from shipkeeper.access.kinds import EVERY_KIND, PolicyKind
 from shipkeeper.access.policy import NEWEST, Policy, Unread
-from shipkeeper.errors import ShipkeeperError
+from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.model.loose import LooseObject
 from shipkeeper.model.meta import KubeObject
 from shipkeeper.model.rbac import Binding, Role
@@ -80,7 +80,7 @@ _USUAL = ("Node", "RBAC")
 _API_SERVER_LABEL = ("component", "kube-apiserver")
 
 
-class BadManifestError(ShipkeeperError):
+class BadManifestError(UsageError):
     """An object that authorization would look at makes no sense."""
 
 
