@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import math
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -11,6 +12,7 @@ import pytest
 
 from shipkeeper.access.abac import parse_abac
 from shipkeeper.access.attributes import Attributes, authenticated
+from shipkeeper.access.assembly import from_manifests
 from shipkeeper.access.audit import audit
 from shipkeeper.access.authorizers import from_modes
 from shipkeeper.access.chain import Chain
@@ -272,6 +274,32 @@ def test_a_role_that_makes_no_sense(folder: Path, capsys: pytest.CaptureFixture[
     for words in (("who-can", "get", "pods"), ("can-i", "get", "pods", "--as", "x")):
         assert run(*words, "--from", folder) == 2
         assert "Role r" in capsys.readouterr().err
+
+
+ODD_POD = """apiVersion: v1
+kind: Pod
+metadata: {name: odd, namespace: ways}
+spec:
+  containers: [{name: c, image: i, env: [{name: n, value: .nan}]}]
+  nodeSelector: ODD
+"""
+
+
+@pytest.mark.parametrize("odd", ["{on: x}", "&a {self: *a}", "{size: 1234567890123456789012}"])
+def test_a_pod_as_odd_as_yaml_lets_it_be(folder: Path, odd: str) -> None:
+    (folder / "odd.yaml").write_text(ODD_POD.replace("ODD", odd))
+    assert (
+        run("can-i", "list", "secrets", "-n", "ways", "--as", "way-reader", "--from", folder) == 0
+    )
+    assert run("audit", "--from", folder, "--fail-on", "never") == 0
+
+
+def test_what_pods_share_stays_as_it_is() -> None:
+    odd = msgspec.yaml.decode(ODD_POD.replace("ODD", "{1: x}"))
+    (pod,) = from_manifests([odd], source="test").pods
+    (container,) = pod.spec["containers"]
+    assert math.isnan(container["env"][0]["value"])
+    assert list(pod.spec["nodeSelector"]) == [1]
 
 
 def test_diff(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

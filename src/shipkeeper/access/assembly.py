@@ -60,12 +60,19 @@ def _without(keys: frozenset[str], part: Any) -> Any:
 
 def _shared(value: Any) -> Any:
     """A value; equal ones are the same object, which nobody may change."""
-    return _decoded(msgspec.json.encode(value)) if isinstance(value, dict | list) else value
+    if not isinstance(value, dict | list):
+        return value
+    try:
+        # Not JSON, which has neither numbers for keys nor one that is none.
+        return _decoded(msgspec.msgpack.encode(value))
+    except (TypeError, OverflowError, RecursionError):
+        # YAML can say more: numbers without end, what contains itself.
+        return value
 
 
 @lru_cache(maxsize=1024)
 def _decoded(text: bytes) -> Any:
-    return msgspec.json.decode(text)
+    return msgspec.msgpack.decode(text)
 
 
 _TYPES: dict[str, type[KubeObject]] = {
