@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from shipkeeper.access.abac import parse_abac
-from shipkeeper.access.attributes import Attributes, authenticated
 from shipkeeper.access.assembly import from_manifests
+from shipkeeper.access.attributes import Attributes, authenticated
 from shipkeeper.access.audit import audit
 from shipkeeper.access.authorizers import from_modes
 from shipkeeper.access.chain import Chain
