@@ -258,6 +258,23 @@ def test_what_no_server_starts_with(
     assert "hint: " in error
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "", "[]", "spec: 1", "spec: {containers: [{command: [1]}]}", "[" * 5000],
+    ids=["no-yaml", "empty", "list", "no-spec", "no-words", "deep"],
+)
+@pytest.mark.parametrize("flag", ["--api-server-manifest", "--authorization-config"])
+def test_what_is_no_file_of_an_api_server(
+    folder: Path, tmp_path: Path, flag: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "kube-apiserver.yaml"
+    file.write_text(text)
+    assert run("can-i", "get", "pods", "--as", "x", "--from", folder, flag, file) == 2
+    error = capsys.readouterr().err
+    assert "hint: " in error
+    assert flag != "--api-server-manifest" or f"{file} is no manifest of an API server: " in error
+
+
 def test_nobody_is_asked_about(folder: Path) -> None:
     assert run("can-i", "get", "pods", "--from", folder) == 2
 

@@ -64,10 +64,10 @@ def _shared(value: Any) -> Any:
         return value
     try:
         # Not JSON, which has neither numbers for keys nor one that is none.
-        return _decoded(msgspec.msgpack.encode(value))
+        return _decoded(msgspec.msgpack.encode(cast("object", value)))
     except (TypeError, OverflowError, RecursionError):
         # YAML can say more: numbers without end, what contains itself.
-        return value
+        return cast("object", value)
 
 
 @lru_cache(maxsize=1024)
@@ -177,10 +177,8 @@ def with_unread(policy: Policy, kinds: Iterable[PolicyKind], why: str) -> Policy
 
 def with_hosts(policy: Policy, pods: Iterable[Manifest], files: Mapping[str, str]) -> Policy:
     """The policy with the static pods of hosts, and the chain that the API server's files give."""
-    kind = kinds.POD
-    added = tuple(
-        msgspec.convert(_in_kube_system(pod), type=_Pod) for pod in pods if kind_of(pod) is kind
-    )
+    of_hosts = [_static_pod(pod) for pod in pods if kind_of(pod) is kinds.POD]
+    added = tuple(pod for pod in of_hosts if pod is not None)
     servers = api_server_pods(added)
     known = msgspec.structs.replace(policy, pods=(*policy.pods, *added))
     if not servers:
@@ -194,8 +192,14 @@ def with_known_chain(policy: Policy, chain: ChainConfig) -> Policy:
     return msgspec.structs.replace(policy, chain=chain, is_chain_known=True, unread=unread)
 
 
-def _in_kube_system(pod: Manifest) -> Manifest:
-    return {**pod, "metadata": {**pod.get("metadata", {}), "namespace": "kube-system"}}
+def _static_pod(manifest: Manifest) -> LooseObject | None:
+    try:
+        pod = msgspec.convert(manifest, type=_Pod)
+    except msgspec.ValidationError:
+        # No kubelet runs it.
+        return None
+    metadata = msgspec.structs.replace(pod.metadata, namespace="kube-system")
+    return msgspec.structs.replace(pod, metadata=metadata)
 
 
 def api_server_pods(pods: Iterable[LooseObject]) -> list[LooseObject]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from shipkeeper.access.assembly import (
     Manifest,
@@ -28,6 +27,7 @@ from shipkeeper.cli.etcd_reading import ReadingFlags, browsing
 from shipkeeper.errors import UsageError
 from shipkeeper.etcd.errors import EtcdError
 from shipkeeper.kube.connection import Connection, connect
+from shipkeeper.model.documents import document
 from shipkeeper.model.version import Version
 
 
@@ -122,8 +122,7 @@ def _given_chain(flags: PolicyFlags) -> ChainConfig | None:
     files: dict[str, str] = {}
     words: dict[str, str] = {}
     if flags.api_server_manifest:
-        manifest: Any = yaml.load(_text(flags.api_server_manifest), Loader=yaml.CSafeLoader)
-        words = flags_of(command_of(manifest.get("spec") or {}))
+        words = _flags_of_manifest(flags.api_server_manifest)
     if flags.authorization_mode:
         words["authorization-mode"] = flags.authorization_mode
     # What is given stands for the file of the same purpose on the API server's host.
@@ -138,6 +137,23 @@ def _given_chain(flags: PolicyFlags) -> ChainConfig | None:
         words.setdefault("authorization-webhook-config-file", "not needed here")
     has_chain = flags.authorization_mode or flags.authorization_config or flags.api_server_manifest
     return from_flags(words, files) if has_chain else None
+
+
+def _flags_of_manifest(path: str) -> dict[str, str]:
+    """The flags of an API server's static pod; UsageError if the file tells none."""
+    try:
+        pod = msgspec.convert(document(_text(path)), type=dict[str, Any])
+        words = flags_of(command_of(pod.get("spec")))
+        why = "" if words else "no container of it has flags"
+    except ValueError as error:
+        words, why = {}, str(error)
+    if not words:
+        raise UsageError(
+            f"{path} is no manifest of an API server: {why}",
+            reason="BadManifest",
+            hint="name a copy of its static pod, usually manifests/kube-apiserver.yaml",
+        )
+    return words
 
 
 def _text(path: str) -> str:
