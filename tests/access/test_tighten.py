@@ -171,7 +171,7 @@ def test_what_rbac_cannot_say_is_left_out(spec: dict[str, Any], why: str) -> Non
         ('{"user": 1}', "Expected `str"),
         ('{"kind": "Pod", "apiVersion": "v1"}', "no kind 'Pod'"),
     ],
-    ids=str,
+    ids=lambda each: each[:20],
 )
 def test_a_bad_line_is_told(text: str, why: str) -> None:
     with pytest.raises(BadAbacLineError, match=f"line 2 of the policy file .*{why}"):
