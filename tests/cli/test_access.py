@@ -219,6 +219,20 @@ def test_no_folder_is_not_a_no(tmp_path: Path) -> None:
     assert run("can-i", "get", "pods", "--as", "x", "--from", tmp_path / "none") == 2
 
 
+@pytest.mark.parametrize("data", [b"", b"hello", b"\0" * 40_000])
+@pytest.mark.parametrize("command", ["audit", "can-i", "diff"])
+def test_no_snapshot_is_no_finding(
+    tmp_path: Path, command: str, data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "etcd.db"
+    file.write_bytes(data)
+    words = {"can-i": ("get", "pods", "--as", "x"), "diff": (tmp_path,)}.get(command, ())
+    assert run(command, *words, "--snapshot", file) == 2
+    error = capsys.readouterr().err
+    assert f"{file} is no snapshot of etcd: " in error
+    assert "hint: " in error
+
+
 def test_no_file_of_abac_is_not_a_no(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,6 +24,8 @@ async def test_over_a_cluster_a_backup_and_a_snapshot(sandbox: Sandbox, tmp_path
     file = str(tmp_path / "etcd.db")
     saved = run("save", file, *members_of(sandbox))
     assert saved.returncode == 0, saved.stderr
+    kept = await user.run("etcd", "save", "--into", repository[1], *members_of(sandbox))
+    assert kept.returncode == 0, kept.stderr
     before = user.writes()
 
     backup, snapshot = ("--backup", "latest", *repository), ("--snapshot", file)
@@ -38,7 +40,8 @@ async def test_over_a_cluster_a_backup_and_a_snapshot(sandbox: Sandbox, tmp_path
     assert _sorted(answers[0]) == _sorted(answers[1]) == _sorted(answers[2])
 
     masters = ("--as", "boss", "--as-group", "system:masters")
-    for source in (backup, snapshot):
+    of_repository = ("--snapshot", "repo:latest", *repository)
+    for source in (backup, snapshot, of_repository):
         asked = await user.run("access", "can-i", "delete", "nodes", *masters, *source)
         assert asked.stdout == "yes\n", asked.stderr
     for new in ("backup:latest", f"snapshot:{file}"):

@@ -1,5 +1,6 @@
 """Where a policy is read: live, from manifests, out of a backup or a snapshot of etcd."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -25,7 +26,7 @@ from shipkeeper.cli.access_flags import PolicyFlags
 from shipkeeper.cli.backup_flags import RepositoryFlags
 from shipkeeper.cli.etcd_reading import ReadingFlags, browsing
 from shipkeeper.errors import UsageError
-from shipkeeper.etcd.errors import EtcdError
+from shipkeeper.etcd.errors import DamagedError, EtcdError
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.model.documents import document
 from shipkeeper.model.version import Version
@@ -55,7 +56,7 @@ async def _stored(flags: PolicyFlags, repository: RepositoryFlags) -> Policy:
         known = Version.parse(version) if version else NEWEST
         return _with_absent(read_folder(Path(flags.from_), known))
     if flags.snapshot:
-        return policy_of_snapshot(flags.snapshot, flags.encryption_provider_config, version)
+        return await policy_of_snapshot(flags.snapshot, flags, repository)
     return await policy_of_backup(flags.backup, repository)
 
 
@@ -93,12 +94,29 @@ def _left_out(contents: Contents) -> Iterator[PolicyKind]:
             yield kind
 
 
-def policy_of_snapshot(file: str, encryption_config: str = "", version: str = "") -> Policy:
-    """The policy that a snapshot of etcd holds; what is encrypted takes its keys."""
-    reading = ReadingFlags(encryption_provider_config=encryption_config, kubernetes_version=version)
+async def policy_of_snapshot(file: str, flags: PolicyFlags, repository: RepositoryFlags) -> Policy:
+    """The policy that a snapshot of etcd holds; what is encrypted takes its keys.
+
+    UsageError for a file that is no snapshot.
+    """
+    try:
+        # In a thread, for one of a repository is fetched by a loop of its own.
+        return await asyncio.to_thread(_policy_of_snapshot, file, flags, repository)
+    except DamagedError as error:
+        # Elsewhere damage is a finding; here nothing was found, for nothing could be looked at.
+        raise UsageError(
+            f"{file} is no snapshot of etcd: {error.message}", reason=error.reason, hint=error.hint
+        ) from error
+
+
+def _policy_of_snapshot(file: str, flags: PolicyFlags, repository: RepositoryFlags) -> Policy:
+    reading = ReadingFlags(
+        encryption_provider_config=flags.encryption_provider_config,
+        kubernetes_version=flags.kubernetes_version,
+    )
     manifests: list[Manifest] = []
     unread: list[Unread] = []
-    with browsing(file, reading) as browser:
+    with browsing(file, reading, repository) as browser:
         for kind in EVERY_KIND:
             try:
                 manifests += browser.manifests(kind.plural)
