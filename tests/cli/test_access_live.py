@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.cli.user import User
 from tests.etcd.test_objects import members_of
@@ -61,6 +63,27 @@ async def test_oneself_is_asked_of_the_cluster(newest: Sandbox, tmp_path: Path) 
     before = user.writes()
     assert (await user.run("access", "can-i", "delete", "nodes")).stdout == "yes\n"
     assert [each for each in user.writes() if each not in before] == [_QUESTION]
+
+
+@pytest.mark.parametrize(
+    "command", [("access", "audit"), ("upgrade", "check", "--to=v1.38")], ids=" ".join
+)
+async def test_who_may_read_nothing_is_given_no_pass(
+    newest: Sandbox, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    user = User(newest, tmp_path, groups=())
+    done = await user.run(*command, "-o", "json")
+    assert done.returncode == 3, done.stderr
+    assert "could not be looked at: " in done.stderr
+    assert "hint: " in done.stderr
+    gaps = [each for each in json.loads(done.stdout)["unchecked"] if each.get("isGap")]
+    assert done.stderr.startswith(f"error: {len(gaps)} ")
+    assert (await user.run(*command, "--fail-on", "never")).returncode == 0
+
+
+async def test_what_there_is_none_of_is_no_gap(newest: Sandbox, tmp_path: Path) -> None:
+    found = await _audit(User(newest, tmp_path))
+    assert not [each for each in found["unchecked"] if each.get("isGap")]
 
 
 def _sorted(holders: Any) -> list[Any]:

@@ -121,7 +121,7 @@ def _policy_of_snapshot(file: str, flags: PolicyFlags, repository: RepositoryFla
             try:
                 manifests += browser.manifests(kind.plural)
             except EtcdError as error:
-                unread.append(Unread(what=kind.kind, why=error.message))
+                unread.append(Unread(what=kind.kind, why=error.message, is_failure=True))
         known = Version(1, browser.minor(), 0)
     source = f"snapshot {Path(file).name}"
     return from_manifests(manifests, source=source, version=known, unread=tuple(unread))
