@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from shipkeeper.sandbox.sandbox import Sandbox
+from tests.access.ways import bound, rule
+from tests.access.world import connected, create, delete, until_allowed
 from tests.cli.user import User
 from tests.etcd.test_objects import members_of
 from tests.etcd.world import run
@@ -68,10 +70,22 @@ async def test_oneself_is_asked_of_the_cluster(newest: Sandbox, tmp_path: Path) 
 @pytest.mark.parametrize(
     "command", [("access", "audit"), ("upgrade", "check", "--to=v1.38")], ids=" ".join
 )
-async def test_who_may_read_nothing_is_given_no_pass(
+async def test_who_may_read_little_is_given_no_pass(
     newest: Sandbox, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    user = User(newest, tmp_path, groups=())
+    user = User(newest, tmp_path)
+    command = (*command, "--kubeconfig", str(newest.issue_kubeconfig("way-little")))
+    objects = bound("little", "", (rule("get list", "nodes pods"),))
+    async with connected(newest.kubeconfig) as admin, connected(Path(command[-1])) as own:
+        await create(admin, *objects)
+        try:
+            await until_allowed(own, "/api/v1/nodes")
+            await _is_given_no_pass(user, command)
+        finally:
+            await delete(admin, *objects)
+
+
+async def _is_given_no_pass(user: User, command: tuple[str, ...]) -> None:
     done = await user.run(*command, "-o", "json")
     assert done.returncode == 3, done.stderr
     assert "could not be looked at: " in done.stderr
