@@ -353,6 +353,7 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "impersonate": impersonate,
     "impersonate-account": impersonate_account,
     "constrained": constrained,
+    "constrained-user": constrained,
     "constrained-account": constrained_account,
     "constrained-node": constrained_node,
     "approve": approve,

@@ -95,9 +95,10 @@ def test_and_by_the_server_too(newest: Sandbox, tmp_path: Path, name: str) -> No
         (["--authorization-mode=RBAC,RBAC"], ""),
         (["--authorization-mode=ABAC"], ""),
         (["--authorization-mode=ABAC", "--authorization-policy-file=FILE"], "{broken"),
+        (["--authorization-mode=ABAC", "--authorization-policy-file=FILE"], "{user: ann}"),
         (["--authorization-mode=RBAC", "--authorization-policy-file=FILE"], ""),
     ],
-    ids=["unknown", "twice", "no-file", "broken-line", "file-for-nothing"],
+    ids=["unknown", "twice", "no-file", "broken-line", "braces-of-yaml", "file-for-nothing"],
 )
 def test_bad_flags(newest: Sandbox, tmp_path: Path, flags: list[str], policy: str) -> None:
     file = tmp_path / "policy.jsonl"
@@ -107,6 +108,15 @@ def test_bad_flags(newest: Sandbox, tmp_path: Path, flags: list[str], policy: st
         pass
     with pytest.raises((ChainError, BadAbacLineError)):
         _started(words, {str(file): file.read_text()})
+
+
+def test_a_line_of_yaml_is_taken(newest: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("user: ann\n")
+    words = ["--authorization-mode=ABAC", f"--authorization-policy-file={file}"]
+    with further_server(newest, tmp_path / "s", words):
+        pass
+    assert _started(words, {str(file): file.read_text()}).allows(asked(user=User(name="ann")))
 
 
 def _started(words: list[str], files: dict[str, str]) -> Chain:

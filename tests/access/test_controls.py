@@ -6,6 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from shipkeeper.access.assembly import with_hosts
+from shipkeeper.access.certs.host import HostLook
 from shipkeeper.access.controls.audit_policy import audit_policy_findings
 from shipkeeper.access.controls.benchmark import benchmark
 from shipkeeper.access.controls.host import KUBELET_CONFIG, USUAL_PLACES, HostFile, HostSurvey
@@ -192,6 +194,28 @@ def test_a_host_that_was_not_reached_passes_nothing() -> None:
     alone, both = list(host_findings([good])), list(host_findings([good, away]))
     assert any(isinstance(each, Passed) for each in alone)
     assert not [each for each in both if isinstance(each, Passed)]
+
+
+_POD = "apiVersion: v1\nkind: Pod\n"
+_DEEP = "[" * 5000
+
+
+def test_broken_files_of_a_host_say_nothing() -> None:
+    broken = (
+        _DEEP,
+        "- a",
+        f"{_POD}metadata: 1",
+        f"{_POD}metadata: {{name: kube-apiserver}}\nspec: 1",
+    )
+    texts = {f"/etc/kubernetes/manifests/{n}.yaml": text for n, text in enumerate(broken)}
+    host = HostSurvey(host="h", texts={**texts, _CONFIG: _DEEP})
+    policy = policy_with()
+    assert with_hosts(policy, host.static_pods(), host.texts) == policy
+    assert list(host_findings([host]))
+    look = HostLook(name="h", manifests=texts, kubelet_config=_DEEP)
+    assert look.flags("kube-apiserver") == {}
+    assert look.flags("etcd") is None
+    assert look.kubelet() == {}
 
 
 def test_a_component_that_runs_without_a_manifest() -> None:

@@ -91,6 +91,14 @@ async def test_files_on_a_host(server: SshServer, provider: str, answer: type[An
     assert way.target == "user/eve"
 
 
+def test_a_host_that_is_not_seen_whole_is_a_gap() -> None:
+    seen = HostSurvey(host="a")
+    away, closed = HostSurvey(host="b", unreached="no answer"), HostSurvey(host="c", unseen=CLOSED)
+    made = audit(policy_with(), hosts=(seen, away, closed))
+    assert [each.what for each in made.gaps] == ["What host b tells", "What host c tells"]
+    assert not audit(policy_with(), hosts=(seen,)).gaps
+
+
 def test_no_host_is_no_pass() -> None:
     made = by_rule(audit(policy_with(), hosts=(HostSurvey(host="empty"),)))
     on_hosts = [each for rule, each in made.items() if rule.startswith(("cis-1.1", "cis-4."))]

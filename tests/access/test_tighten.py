@@ -159,8 +159,20 @@ def test_what_rbac_cannot_say_is_left_out(spec: dict[str, Any], why: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "no policy", "[]", '{"user": 1}', '{"kind": "Pod", "apiVersion": "v1"}']
+    ("text", "why"),
+    [
+        ("{", "truncated"),
+        ("{user: ann}", "JSON is malformed"),
+        ('{"a":' + "[" * 30_000, "too deep"),
+        ("no policy", "no object"),
+        ("[]", "no object"),
+        ("[ann", "neither JSON nor YAML"),
+        ("[" * 30_000, "neither JSON nor YAML"),
+        ('{"user": 1}', "Expected `str"),
+        ('{"kind": "Pod", "apiVersion": "v1"}', "no kind 'Pod'"),
+    ],
+    ids=lambda each: each[:20],
 )
-def test_a_bad_line_is_told(text: str) -> None:
-    with pytest.raises(BadAbacLineError, match="line 2 of"):
+def test_a_bad_line_is_told(text: str, why: str) -> None:
+    with pytest.raises(BadAbacLineError, match=f"line 2 of the policy file .*{why}"):
         parse_abac(f"# fine\n{text}\n")

@@ -104,6 +104,12 @@ WAYS = (
         rule("impersonate-on:user-info:list", "secrets"),
     ),
     everywhere(
+        "constrained-user",
+        "path-09",
+        rule("impersonate:user-info", "users", "authentication.k8s.io", "boss"),
+        rule("impersonate-on:user-info:list", "secrets"),
+    ),
+    everywhere(
         "constrained-account",
         "path-09",
         rule("impersonate:serviceaccount", "serviceaccounts", "authentication.k8s.io"),
@@ -218,6 +224,13 @@ LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     "impersonate-groups": ("", (rule("impersonate", "groups"),)),
     "impersonate-uids": ("", (rule("impersonate", "uids", "authentication.k8s.io"),)),
     "constrained-who": ("", (rule("impersonate:user-info", "users", "authentication.k8s.io"),)),
+    "constrained-powerless": (
+        "",
+        (
+            rule("impersonate:user-info", "users", "authentication.k8s.io", "somebody"),
+            rule("impersonate-on:user-info:list", "secrets"),
+        ),
+    ),
     "constrained-what": ("", (rule("impersonate-on:user-info:list", "secrets"),)),
     "approve-without-update": (
         "",

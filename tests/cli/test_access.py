@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import math
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from shipkeeper.access.abac import parse_abac
+from shipkeeper.access.assembly import from_manifests
 from shipkeeper.access.attributes import Attributes, authenticated
 from shipkeeper.access.audit import audit
 from shipkeeper.access.authorizers import from_modes
@@ -48,6 +50,13 @@ POLICY = policy_with(*READS, *WRITES)
 CHAIN = Chain(POLICY)
 NO = question("delete", "secrets", "", "ways").of(authenticated("way-reader"))
 YES = question("list", "secrets", "", "ways").of(authenticated("way-reader"))
+API_SERVER = """apiVersion: v1
+kind: Pod
+metadata: {name: kube-apiserver}
+spec:
+  containers:
+  - command: [kube-apiserver, --authorization-mode=ABAC, --authorization-policy-file=/etc/abac]
+"""
 LINES = """{"user":"ann","namespace":"shop","resource":"pods","readonly":true}
 {"apiVersion":"abac.authorization.kubernetes.io/v1beta1","kind":"Policy","spec":{"user":"ben","namespace":"","resource":"secrets","apiGroup":"","readonly":true}}
 {"group":"ops","nonResourcePath":"/metrics","readonly":true,"namespace":"shop","resource":"jobs"}
@@ -180,14 +189,18 @@ def test_can_i(folder: Path, words: tuple[str, ...], code: int) -> None:
     assert run("can-i", *words, "--from", folder) == code
 
 
-def test_a_webhook_makes_it_unknown(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    chain = ("--authorization-mode", "Webhook,RBAC")
-    words = ("list", "secrets", "-n", "ways", "--as", "way-reader")
-    assert run("can-i", *words, "--from", folder, *chain) == 1
+@pytest.mark.parametrize(
+    ("modes", "namespace"), [("Webhook,RBAC", "ways"), ("RBAC,Webhook", "other")]
+)
+def test_a_webhook_makes_it_unknown(
+    folder: Path, modes: str, namespace: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("list", "secrets", "-n", namespace, "--as", "way-reader")
+    assert run("can-i", *words, "--from", folder, "--authorization-mode", modes) == 1
     said = capsys.readouterr()
     assert said.out == "unknown\n"
     # The chain was given, so that nothing is guessed of it.
-    assert said.err == "not known: what webhook webhook would say, which is asked first\n"
+    assert said.err == "not known: what webhook webhook would say, which was not asked\n"
 
 
 @pytest.mark.parametrize(
@@ -204,6 +217,30 @@ def test_a_resource_that_there_is_not(
 
 def test_no_folder_is_not_a_no(tmp_path: Path) -> None:
     assert run("can-i", "get", "pods", "--as", "x", "--from", tmp_path / "none") == 2
+
+
+@pytest.mark.parametrize("data", [b"", b"hello", b"\0" * 40_000])
+@pytest.mark.parametrize("command", ["audit", "can-i", "diff"])
+def test_no_snapshot_is_no_finding(
+    tmp_path: Path, command: str, data: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "etcd.db"
+    file.write_bytes(data)
+    words = {"can-i": ("get", "pods", "--as", "x"), "diff": (tmp_path,)}.get(command, ())
+    assert run(command, *words, "--snapshot", file) == 2
+    error = capsys.readouterr().err
+    assert f"{file} is no snapshot of etcd: " in error
+    assert "hint: " in error
+
+
+def test_no_file_of_abac_is_not_a_no(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = tmp_path / "kube-apiserver.yaml"
+    manifest.write_text(API_SERVER)
+    words = ("can-i", "get", "pods", "--as", "x", "--from", folder)
+    assert run(*words, "--api-server-manifest", manifest) == 2
+    assert "hint: name a copy of it with --abac-file" in capsys.readouterr().err
 
 
 def test_abac_from_a_copy_of_the_file(folder: Path, tmp_path: Path) -> None:
@@ -235,6 +272,23 @@ def test_what_no_server_starts_with(
     assert "hint: " in error
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "", "[]", "spec: 1", "spec: {containers: [{command: [1]}]}", "[" * 5000],
+    ids=["no-yaml", "empty", "list", "no-spec", "no-words", "deep"],
+)
+@pytest.mark.parametrize("flag", ["--api-server-manifest", "--authorization-config"])
+def test_what_is_no_file_of_an_api_server(
+    folder: Path, tmp_path: Path, flag: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "kube-apiserver.yaml"
+    file.write_text(text)
+    assert run("can-i", "get", "pods", "--as", "x", "--from", folder, flag, file) == 2
+    error = capsys.readouterr().err
+    assert "hint: " in error
+    assert flag != "--api-server-manifest" or f"{file} is no manifest of an API server: " in error
+
+
 def test_nobody_is_asked_about(folder: Path) -> None:
     assert run("can-i", "get", "pods", "--from", folder) == 2
 
@@ -248,8 +302,35 @@ def test_a_broken_file_is_named(folder: Path, capsys: pytest.CaptureFixture[str]
 def test_a_role_that_makes_no_sense(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "r"}}
     (folder / "bad.yaml").write_bytes(msgspec.yaml.encode({**role, "rules": "all"}))
-    assert run("who-can", "get", "pods", "--from", folder) == 1
-    assert "Role r" in capsys.readouterr().err
+    for words in (("who-can", "get", "pods"), ("can-i", "get", "pods", "--as", "x")):
+        assert run(*words, "--from", folder) == 2
+        assert "Role r" in capsys.readouterr().err
+
+
+ODD_POD = """apiVersion: v1
+kind: Pod
+metadata: {name: odd, namespace: ways}
+spec:
+  containers: [{name: c, image: i, env: [{name: n, value: .nan}]}]
+  nodeSelector: ODD
+"""
+
+
+@pytest.mark.parametrize("odd", ["{on: x}", "&a {self: *a}", "{size: 1234567890123456789012}"])
+def test_a_pod_as_odd_as_yaml_lets_it_be(folder: Path, odd: str) -> None:
+    (folder / "odd.yaml").write_text(ODD_POD.replace("ODD", odd))
+    assert (
+        run("can-i", "list", "secrets", "-n", "ways", "--as", "way-reader", "--from", folder) == 0
+    )
+    assert run("audit", "--from", folder, "--fail-on", "never") == 0
+
+
+def test_what_pods_share_stays_as_it_is() -> None:
+    odd = msgspec.yaml.decode(ODD_POD.replace("ODD", "{1: x}"))
+    (pod,) = from_manifests([odd], source="test").pods
+    (container,) = pod.spec["containers"]
+    assert math.isnan(container["env"][0]["value"])
+    assert list(pod.spec["nodeSelector"]) == [1]
 
 
 def test_diff(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from shipkeeper.sandbox.sandbox import Sandbox
+from tests.access.ways import bound, rule
+from tests.access.world import connected, create, delete, until_allowed
 from tests.cli.user import User
 from tests.etcd.test_objects import members_of
 from tests.etcd.world import run
@@ -24,6 +28,8 @@ async def test_over_a_cluster_a_backup_and_a_snapshot(sandbox: Sandbox, tmp_path
     file = str(tmp_path / "etcd.db")
     saved = run("save", file, *members_of(sandbox))
     assert saved.returncode == 0, saved.stderr
+    kept = await user.run("etcd", "save", "--into", repository[1], *members_of(sandbox))
+    assert kept.returncode == 0, kept.stderr
     before = user.writes()
 
     backup, snapshot = ("--backup", "latest", *repository), ("--snapshot", file)
@@ -38,7 +44,8 @@ async def test_over_a_cluster_a_backup_and_a_snapshot(sandbox: Sandbox, tmp_path
     assert _sorted(answers[0]) == _sorted(answers[1]) == _sorted(answers[2])
 
     masters = ("--as", "boss", "--as-group", "system:masters")
-    for source in (backup, snapshot):
+    of_repository = ("--snapshot", "repo:latest", *repository)
+    for source in (backup, snapshot, of_repository):
         asked = await user.run("access", "can-i", "delete", "nodes", *masters, *source)
         assert asked.stdout == "yes\n", asked.stderr
     for new in ("backup:latest", f"snapshot:{file}"):
@@ -58,6 +65,39 @@ async def test_oneself_is_asked_of_the_cluster(newest: Sandbox, tmp_path: Path) 
     before = user.writes()
     assert (await user.run("access", "can-i", "delete", "nodes")).stdout == "yes\n"
     assert [each for each in user.writes() if each not in before] == [_QUESTION]
+
+
+@pytest.mark.parametrize(
+    "command", [("access", "audit"), ("upgrade", "check", "--to=v1.38")], ids=" ".join
+)
+async def test_who_may_read_little_is_given_no_pass(
+    newest: Sandbox, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    user = User(newest, tmp_path)
+    command = (*command, "--kubeconfig", str(newest.issue_kubeconfig("way-little")))
+    objects = bound("little", "", (rule("get list", "nodes pods"),))
+    async with connected(newest.kubeconfig) as admin, connected(Path(command[-1])) as own:
+        await create(admin, *objects)
+        try:
+            await until_allowed(own, "/api/v1/nodes")
+            await _is_given_no_pass(user, command)
+        finally:
+            await delete(admin, *objects)
+
+
+async def _is_given_no_pass(user: User, command: tuple[str, ...]) -> None:
+    done = await user.run(*command, "-o", "json")
+    assert done.returncode == 3, done.stderr
+    assert "could not be looked at: " in done.stderr
+    assert "hint: " in done.stderr
+    gaps = [each for each in json.loads(done.stdout)["unchecked"] if each.get("isGap")]
+    assert done.stderr.startswith(f"error: {len(gaps)} ")
+    assert (await user.run(*command, "--fail-on", "never")).returncode == 0
+
+
+async def test_what_there_is_none_of_is_no_gap(newest: Sandbox, tmp_path: Path) -> None:
+    found = await _audit(User(newest, tmp_path))
+    assert not [each for each in found["unchecked"] if each.get("isGap")]
 
 
 def _sorted(holders: Any) -> list[Any]:

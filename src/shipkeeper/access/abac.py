@@ -5,14 +5,14 @@ As k8s.io/kubernetes pkg/auth/authorizer/abac and pkg/apis/abac read and match i
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-import yaml
 
 from shipkeeper.access.attributes import AUTHENTICATED, Attributes, User
 from shipkeeper.access.decision import Decision, Opinion
 from shipkeeper.errors import UsageError
+from shipkeeper.model.documents import document
 
 ANY = "*"
 READS = frozenset({"get", "list", "watch"})
@@ -134,19 +134,24 @@ def _parse_line(line: str, path: str, number: int) -> AbacLine:
         if version in _OLDER and kind in ("", _KIND):
             return _older(msgspec.convert(value, type=_Spec), number)
         raise ValueError(f"there is no kind {kind or _KIND!r} in version {version!r}")
-    except (ValueError, yaml.YAMLError) as error:
-        raise _bad(path, number, str(error).splitlines()[0]) from error
+    except ValueError as error:
+        raise _bad(path, number, str(error)) from error
 
 
 def _decode(line: str) -> dict[str, Any]:
-    """Read JSON, or what else YAML takes: so does the server."""
+    """Read what begins as JSON does as JSON, and all else as YAML: so does the server."""
+    if line.startswith("{"):
+        try:
+            return msgspec.json.decode(line, type=dict[str, Any])
+        except RecursionError as error:
+            raise ValueError("it is nested too deep") from error
     try:
-        value = msgspec.json.decode(line)
-    except msgspec.DecodeError:
-        value = yaml.load(line, Loader=yaml.CSafeLoader)
+        value = document(line)
+    except ValueError as error:
+        raise ValueError("it is neither JSON nor YAML") from error
     if not isinstance(value, dict):
         raise ValueError("it is no object")
-    return value  # pyright: ignore[reportUnknownVariableType]
+    return cast("dict[str, Any]", value)
 
 
 def _newer(spec: _Spec, number: int) -> AbacLine:

@@ -10,7 +10,7 @@ from shipkeeper.access import kinds
 from shipkeeper.access.authorizers import ChainConfig, chain_of_pod, from_modes
 from shipkeeper.access.kinds import EVERY_KIND, PolicyKind
 from shipkeeper.access.policy import NEWEST, Policy, Unread
-from shipkeeper.errors import ShipkeeperError
+from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.model.loose import LooseObject
 from shipkeeper.model.meta import KubeObject
 from shipkeeper.model.rbac import Binding, Role
@@ -60,12 +60,19 @@ def _without(keys: frozenset[str], part: Any) -> Any:
 
 def _shared(value: Any) -> Any:
     """A value; equal ones are the same object, which nobody may change."""
-    return _decoded(msgspec.json.encode(value)) if isinstance(value, dict | list) else value
+    if not isinstance(value, dict | list):
+        return value
+    try:
+        # Not JSON, which has neither numbers for keys nor one that is none.
+        return _decoded(msgspec.msgpack.encode(cast("object", value)))
+    except (TypeError, OverflowError, RecursionError):
+        # YAML can say more: numbers without end, what contains itself.
+        return cast("object", value)
 
 
 @lru_cache(maxsize=1024)
 def _decoded(text: bytes) -> Any:
-    return msgspec.json.decode(text)
+    return msgspec.msgpack.decode(text)
 
 
 _TYPES: dict[str, type[KubeObject]] = {
@@ -80,7 +87,7 @@ _USUAL = ("Node", "RBAC")
 _API_SERVER_LABEL = ("component", "kube-apiserver")
 
 
-class BadManifestError(ShipkeeperError):
+class BadManifestError(UsageError):
     """An object that authorization would look at makes no sense."""
 
 
@@ -170,10 +177,8 @@ def with_unread(policy: Policy, kinds: Iterable[PolicyKind], why: str) -> Policy
 
 def with_hosts(policy: Policy, pods: Iterable[Manifest], files: Mapping[str, str]) -> Policy:
     """The policy with the static pods of hosts, and the chain that the API server's files give."""
-    kind = kinds.POD
-    added = tuple(
-        msgspec.convert(_in_kube_system(pod), type=_Pod) for pod in pods if kind_of(pod) is kind
-    )
+    of_hosts = [_static_pod(pod) for pod in pods if kind_of(pod) is kinds.POD]
+    added = tuple(pod for pod in of_hosts if pod is not None)
     servers = api_server_pods(added)
     known = msgspec.structs.replace(policy, pods=(*policy.pods, *added))
     if not servers:
@@ -187,8 +192,14 @@ def with_known_chain(policy: Policy, chain: ChainConfig) -> Policy:
     return msgspec.structs.replace(policy, chain=chain, is_chain_known=True, unread=unread)
 
 
-def _in_kube_system(pod: Manifest) -> Manifest:
-    return {**pod, "metadata": {**pod.get("metadata", {}), "namespace": "kube-system"}}
+def _static_pod(manifest: Manifest) -> LooseObject | None:
+    try:
+        pod = msgspec.convert(manifest, type=_Pod)
+    except msgspec.ValidationError:
+        # No kubelet runs it.
+        return None
+    metadata = msgspec.structs.replace(pod.metadata, namespace="kube-system")
+    return msgspec.structs.replace(pod, metadata=metadata)
 
 
 def api_server_pods(pods: Iterable[LooseObject]) -> list[LooseObject]:

@@ -26,10 +26,10 @@ def _every(policy: Policy, hosts: tuple[HostSurvey, ...], *, with_system: bool) 
     yield from escalation_findings(Chain(policy), with_system=with_system)
     yield from disorder(policy)
     yield from benchmark(policy, hosts)
-    yield from _gaps(policy)
+    yield from _gaps(policy, hosts)
 
 
-def _gaps(policy: Policy) -> Iterator[Unchecked]:
+def _gaps(policy: Policy, hosts: tuple[HostSurvey, ...]) -> Iterator[Unchecked]:
     """What could not be read: what there might be found is not evaluated, never passed."""
     known = {kind.kind for kind in EVERY_KIND}
     for each in policy.unread:
@@ -38,5 +38,11 @@ def _gaps(policy: Policy) -> Iterator[Unchecked]:
                 rule=f"unread-{each.what.lower()}",
                 what=f"What {each.what} objects tell",
                 why=each.why,
-                is_gap=True,
+                is_gap=each.is_failure,
+            )
+    for host in hosts:
+        why = host.unreached or ", ".join(f"{path} may not be read" for path in host.unseen)
+        if why:
+            yield Unchecked(
+                rule="unread-host", what=f"What host {host.host} tells", why=why, is_gap=True
             )

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
-import yaml
 
 from shipkeeper.access.conditions import check_condition
 from shipkeeper.errors import UsageError
+from shipkeeper.model.documents import document
 
 MODES = ("AlwaysAllow", "AlwaysDeny", "ABAC", "Webhook", "RBAC", "Node")
 _FILE_VERSIONS = {f"apiserver.config.k8s.io/{version}" for version in ("v1alpha1", "v1beta1", "v1")}
@@ -106,10 +106,9 @@ def _require_file(chain: ChainConfig, type_: str, path: str, flag: str) -> None:
 def parse_configuration(text: str) -> ChainConfig:
     """Read an AuthorizationConfiguration; ChainError for what no API server starts with."""
     try:
-        value = yaml.load(text, Loader=yaml.CSafeLoader)
-        found = msgspec.convert(value, type=_Configuration)
-    except (yaml.YAMLError, msgspec.ValidationError) as error:
-        raise _refused(str(error).splitlines()[0]) from error
+        found = msgspec.convert(document(text), type=_Configuration)
+    except ValueError as error:
+        raise _refused(str(error)) from error
     if found.api_version not in _FILE_VERSIONS or found.kind != "AuthorizationConfiguration":
         raise _refused(f"{found.api_version} {found.kind} is no AuthorizationConfiguration")
     if not found.authorizers:
@@ -252,17 +251,30 @@ def flags_of(command: Iterable[str]) -> dict[str, str]:
 
 
 def chain_of_pod(spec: Mapping[str, Any], files: Mapping[str, str]) -> ChainConfig:
-    """The chain of an API server's (static) pod."""
-    return from_flags(flags_of(command_of(spec)), files)
+    """The chain of an API server's (static) pod; ChainError for a pod that tells no flags."""
+    flags = flags_of(command_of(spec))
+    if not flags:
+        # Without any it would not start, and least of all allow everything.
+        raise _refused("its pod tells no flags")
+    return from_flags(flags, files)
 
 
-def command_of(spec: Mapping[str, Any]) -> list[str]:
-    """The words that a pod's containers are started with."""
-    return [
-        word
-        for container in spec.get("containers") or ()
-        for word in (*(container.get("command") or ()), *(container.get("args") or ()))
-    ]
+class _Container(msgspec.Struct):
+    command: tuple[str, ...] | None = None
+    args: tuple[str, ...] | None = None
+
+
+class _PodSpec(msgspec.Struct):
+    containers: tuple[_Container, ...] | None = None
+
+
+def command_of(spec: object) -> list[str]:
+    """The words that a pod's containers are started with; none of what is no spec of a pod."""
+    try:
+        containers = msgspec.convert(spec, type=_PodSpec).containers or ()
+    except msgspec.ValidationError:
+        return []
+    return [word for each in containers for word in (*(each.command or ()), *(each.args or ()))]
 
 
 def _refused(why: str) -> ChainError:

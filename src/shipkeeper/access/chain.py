@@ -12,7 +12,7 @@ from shipkeeper.access.node_graph import NodeGraph
 from shipkeeper.access.policy import Policy
 from shipkeeper.access.rbac import Rbac
 from shipkeeper.access.webhook import Ask, Webhook
-from shipkeeper.errors import ShipkeeperError
+from shipkeeper.errors import UsageError
 
 PRIVILEGED_GROUP = "system-privileged-group"
 _EVERYTHING = "everything is allowed to the group system:masters"
@@ -29,7 +29,7 @@ class Authorizer(Protocol):
         ...
 
 
-class UnknownPolicyFileError(ShipkeeperError):
+class UnknownPolicyFileError(UsageError):
     """ABAC decides with a file that is not at hand."""
 
 

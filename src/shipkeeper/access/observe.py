@@ -31,20 +31,20 @@ async def observe(connection: Requests, wanted: Iterable[PolicyKind] = DECISIVE)
     kinds = [kind for kind in wanted if version.minor >= kind.since]
     lists = await asyncio.gather(*(_list(reader, kind) for kind in kinds))
     found = {kind: objects for kind, (objects, _) in zip(kinds, lists, strict=True)}
-    unread = tuple(
-        Unread(what=kind.kind, why=why) for kind, (_, why) in zip(kinds, lists, strict=True) if why
-    )
+    unread = tuple(each for _, each in lists if each is not None)
     return assemble(found, source="live", version=version, unread=unread)
 
 
-async def _list(reader: Reader, kind: PolicyKind) -> tuple[list[Any], str]:
+async def _list(reader: Reader, kind: PolicyKind) -> tuple[list[Any], Unread | None]:
     resource = Resource(
         kind.group, kind.version, kind.plural, kind.kind, type_of(kind), kind.namespaced
     )
     try:
-        return (await reader.list(resource)).items, ""
+        return (await reader.list(resource)).items, None
     except (ForbiddenError, NotFoundError) as error:
-        return [], error.message
+        # A kind that is not served was not kept from anybody.
+        is_failure = isinstance(error, ForbiddenError)
+        return [], Unread(what=kind.kind, why=error.message, is_failure=is_failure)
 
 
 def read_folder(folder: Path, version: Version = NEWEST) -> Policy:

@@ -15,6 +15,8 @@ class Unread(msgspec.Struct, frozen=True, kw_only=True):
 
     what: str
     why: str
+    is_failure: bool = False
+    """Whether reading it was tried and failed; else no more is to be had where all was read."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):

@@ -74,7 +74,7 @@ async def survey(host: Host, root: str = "") -> HostSurvey:
 def _api_server_flags(found: HostSurvey) -> dict[str, str]:
     for pod in found.static_pods():
         if name_of(pod) == "kube-apiserver":
-            return flags_of(command_of(pod.get("spec") or {}))
+            return flags_of(command_of(pod.get("spec")))
     return {}
 
 

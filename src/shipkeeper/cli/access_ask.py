@@ -64,7 +64,7 @@ async def can_i(
     found = await _explained(asked, who, policy, repository)
     if not quiet:
         for webhook in found.answer.unasked:
-            say(f"not known: what webhook {webhook} would say, which is asked first")
+            say(f"not known: what webhook {webhook} would say, which was not asked")
         show(yes_no(found), output)
     return EXIT_OK if found.answer.allowed else EXIT_ERROR
 

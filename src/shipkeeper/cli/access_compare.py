@@ -62,9 +62,7 @@ async def _new_side(
         case "backup", ":", name:
             return await policy_of_backup(name, repository)
         case "snapshot", ":", file:
-            return policy_of_snapshot(
-                file, flags.encryption_provider_config, flags.kubernetes_version
-            )
+            return await policy_of_snapshot(file, flags, repository)
         case _:
             return read_folder(Path(new), old.version)
 

@@ -44,7 +44,9 @@ class PolicyFlags:
         str, Parameter(name="--from", help="A folder (or file) of manifests, not the cluster.")
     ] = ""
     backup: Annotated[str, Parameter(help="A backup, or latest, not the cluster.")] = ""
-    snapshot: Annotated[str, Parameter(help="A snapshot file of etcd, not the cluster.")] = ""
+    snapshot: Annotated[
+        str, Parameter(help="A snapshot of etcd (a file, repo:NAME, repo:latest), not the cluster.")
+    ] = ""
     encryption_provider_config: Annotated[
         str, Parameter(help="As the API server's flag, to open what a snapshot has encrypted.")
     ] = ""

@@ -1,12 +1,12 @@
 """Where a policy is read: live, from manifests, out of a backup or a snapshot of etcd."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from shipkeeper.access.assembly import (
     Manifest,
@@ -26,8 +26,9 @@ from shipkeeper.cli.access_flags import PolicyFlags
 from shipkeeper.cli.backup_flags import RepositoryFlags
 from shipkeeper.cli.etcd_reading import ReadingFlags, browsing
 from shipkeeper.errors import UsageError
-from shipkeeper.etcd.errors import EtcdError
+from shipkeeper.etcd.errors import DamagedError, EtcdError
 from shipkeeper.kube.connection import Connection, connect
+from shipkeeper.model.documents import document
 from shipkeeper.model.version import Version
 
 
@@ -55,7 +56,7 @@ async def _stored(flags: PolicyFlags, repository: RepositoryFlags) -> Policy:
         known = Version.parse(version) if version else NEWEST
         return _with_absent(read_folder(Path(flags.from_), known))
     if flags.snapshot:
-        return policy_of_snapshot(flags.snapshot, flags.encryption_provider_config, version)
+        return await policy_of_snapshot(flags.snapshot, flags, repository)
     return await policy_of_backup(flags.backup, repository)
 
 
@@ -93,17 +94,34 @@ def _left_out(contents: Contents) -> Iterator[PolicyKind]:
             yield kind
 
 
-def policy_of_snapshot(file: str, encryption_config: str = "", version: str = "") -> Policy:
-    """The policy that a snapshot of etcd holds; what is encrypted takes its keys."""
-    reading = ReadingFlags(encryption_provider_config=encryption_config, kubernetes_version=version)
+async def policy_of_snapshot(file: str, flags: PolicyFlags, repository: RepositoryFlags) -> Policy:
+    """The policy that a snapshot of etcd holds; what is encrypted takes its keys.
+
+    UsageError for a file that is no snapshot.
+    """
+    try:
+        # In a thread, for one of a repository is fetched by a loop of its own.
+        return await asyncio.to_thread(_policy_of_snapshot, file, flags, repository)
+    except DamagedError as error:
+        # Elsewhere damage is a finding; here nothing was found, for nothing could be looked at.
+        raise UsageError(
+            f"{file} is no snapshot of etcd: {error.message}", reason=error.reason, hint=error.hint
+        ) from error
+
+
+def _policy_of_snapshot(file: str, flags: PolicyFlags, repository: RepositoryFlags) -> Policy:
+    reading = ReadingFlags(
+        encryption_provider_config=flags.encryption_provider_config,
+        kubernetes_version=flags.kubernetes_version,
+    )
     manifests: list[Manifest] = []
     unread: list[Unread] = []
-    with browsing(file, reading) as browser:
+    with browsing(file, reading, repository) as browser:
         for kind in EVERY_KIND:
             try:
                 manifests += browser.manifests(kind.plural)
             except EtcdError as error:
-                unread.append(Unread(what=kind.kind, why=error.message))
+                unread.append(Unread(what=kind.kind, why=error.message, is_failure=True))
         known = Version(1, browser.minor(), 0)
     source = f"snapshot {Path(file).name}"
     return from_manifests(manifests, source=source, version=known, unread=tuple(unread))
@@ -122,8 +140,7 @@ def _given_chain(flags: PolicyFlags) -> ChainConfig | None:
     files: dict[str, str] = {}
     words: dict[str, str] = {}
     if flags.api_server_manifest:
-        manifest: Any = yaml.load(_text(flags.api_server_manifest), Loader=yaml.CSafeLoader)
-        words = flags_of(command_of(manifest.get("spec") or {}))
+        words = _flags_of_manifest(flags.api_server_manifest)
     if flags.authorization_mode:
         words["authorization-mode"] = flags.authorization_mode
     # What is given stands for the file of the same purpose on the API server's host.
@@ -138,6 +155,23 @@ def _given_chain(flags: PolicyFlags) -> ChainConfig | None:
         words.setdefault("authorization-webhook-config-file", "not needed here")
     has_chain = flags.authorization_mode or flags.authorization_config or flags.api_server_manifest
     return from_flags(words, files) if has_chain else None
+
+
+def _flags_of_manifest(path: str) -> dict[str, str]:
+    """The flags of an API server's static pod; UsageError if the file tells none."""
+    try:
+        pod = msgspec.convert(document(_text(path)), type=dict[str, Any])
+        words = flags_of(command_of(pod.get("spec")))
+        why = "" if words else "no container of it has flags"
+    except ValueError as error:
+        words, why = {}, str(error)
+    if not words:
+        raise UsageError(
+            f"{path} is no manifest of an API server: {why}",
+            reason="BadManifest",
+            hint="name a copy of its static pod, usually manifests/kube-apiserver.yaml",
+        )
+    return words
 
 
 def _text(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What commands that find things have in common: formats, baselines, and exit code 4."""
+"""What commands that find things have in common: formats, baselines, exit codes 4 and 3."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,15 @@ from shipkeeper import __version__
 from shipkeeper.cli.output import say, show, write
 from shipkeeper.engine.baseline import Baseline, accept, baseline_of
 from shipkeeper.engine.exchange import junit, sarif
-from shipkeeper.engine.finding import Findings, Severity
+from shipkeeper.engine.finding import Findings, Severity, Unchecked
 from shipkeeper.engine.findings_page import findings_page
 from shipkeeper.engine.findings_report import findings_report
-from shipkeeper.errors import EXIT_FINDINGS, ShipkeeperError, UsageError
+from shipkeeper.errors import EXIT_FINDINGS, IncompleteError, ShipkeeperError, UsageError
 from shipkeeper.model.words import counted
 
 _FINDINGS = Group("Findings", sort_key=3)
+# How many looks that failed an error names.
+_NAMED = 3
 
 FindingsOutput = Annotated[
     Literal["json", "yaml", "wide", "name", "sarif", "junit", "html"] | None,
@@ -48,20 +50,37 @@ USUAL = FindingsFlags()
 
 
 def tell_findings(found: Findings, output: FindingsOutput, flags: FindingsFlags) -> None:
-    """Show findings as they are wanted; FoundError (exit code 4) if there are such as count."""
+    """Show findings as they are wanted; FoundError (exit code 4) if there are such as count.
+
+    Without such, IncompleteError (exit code 3) if a look failed, unless nothing is a failure.
+    """
     # Read before anything is written, for both may be the same file.
     known = _read(flags.baseline) if flags.baseline else Baseline()
     marked = accept(found, known)
     if flags.write_baseline:
         _write(marked, flags.write_baseline)
     _show(marked, output)
-    bad = () if flags.fail_on == "never" else marked.at_least(Severity(flags.fail_on))
+    if flags.fail_on == "never":
+        return
+    bad = marked.at_least(Severity(flags.fail_on))
     if bad:
         raise FoundError(
             f"{counted(len(bad), 'finding')} of severity {flags.fail_on} or worse",
             reason="Findings",
             hint="mend them, or accept them in a file for --baseline",
         )
+    if marked.gaps:
+        raise _incomplete(marked.gaps)
+
+
+def _incomplete(gaps: tuple[Unchecked, ...]) -> IncompleteError:
+    named = ", ".join(each.what for each in gaps[:_NAMED])
+    more = f" and {len(gaps) - _NAMED} more" if len(gaps) > _NAMED else ""
+    return IncompleteError(
+        f"{counted(len(gaps), 'thing')} could not be looked at: {named}{more}",
+        reason="NotChecked",
+        hint="see why above, and look as somebody who may; --fail-on never lets it pass",
+    )
 
 
 def _show(found: Findings, output: FindingsOutput) -> None:

@@ -112,9 +112,14 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return tuple(each for each in self.findings if not each.accepted)
 
     @property
+    def gaps(self) -> tuple[Unchecked, ...]:
+        """The looks that failed: what they would have found is not known."""
+        return tuple(each for each in self.unchecked if each.is_gap)
+
+    @property
     def has_gaps(self) -> bool:
-        """Whether a look failed: what it would have found is not known."""
-        return any(each.is_gap for each in self.unchecked)
+        """Whether a look failed."""
+        return bool(self.gaps)
 
     def at_least(self, severity: Severity) -> tuple[Finding, ...]:
         """The standing findings that matter at least so much."""

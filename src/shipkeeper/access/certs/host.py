@@ -3,9 +3,9 @@
 from typing import Any
 
 import msgspec
-import yaml
 
 from shipkeeper.access.authorizers import command_of, flags_of
+from shipkeeper.access.controls.host import name_of, read_mapping
 
 MANIFESTS = "/etc/kubernetes/manifests"
 KUBELET_CONFIG = "/var/lib/kubelet/config.yaml"
@@ -52,9 +52,9 @@ class HostLook(msgspec.Struct, frozen=True, kw_only=True):
             if process.name == component:
                 return process.flags
         for text in self.manifests.values():
-            pod = _document(text)
-            if pod.get("metadata", {}).get("name") == component:
-                return flags_of(command_of(pod.get("spec") or {}))
+            pod = read_mapping(text)
+            if name_of(pod) == component:
+                return flags_of(command_of(pod.get("spec")))
         return None
 
     def since(self, component: str) -> float | None:
@@ -63,15 +63,8 @@ class HostLook(msgspec.Struct, frozen=True, kw_only=True):
 
     def kubelet(self) -> dict[str, Any]:
         """The kubelet's configuration; empty if it could not be read."""
-        return _document(self.kubelet_config)
+        return read_mapping(self.kubelet_config)
 
     def file(self, path: str) -> HostFile | None:
         """A file by its path."""
         return next((each for each in self.files if each.path == path), None)
-
-
-def _document(text: str) -> dict[str, Any]:
-    try:
-        return msgspec.convert(yaml.load(text, Loader=yaml.CSafeLoader), type=dict[str, Any])
-    except (yaml.YAMLError, msgspec.ValidationError):
-        return {}

@@ -5,10 +5,10 @@ from fnmatch import fnmatch
 from typing import Any
 
 import msgspec
-import yaml
 
 from shipkeeper.access.assembly import Manifest
 from shipkeeper.access.authorizers import flags_of
+from shipkeeper.model.documents import document
 
 MANIFESTS = "/etc/kubernetes/manifests"
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
@@ -147,6 +147,6 @@ def _is_mapping(value: object) -> bool:
 def read_mapping(text: str) -> dict[str, Any]:
     """A YAML text as a mapping; an empty one if it is none."""
     try:
-        return msgspec.convert(yaml.load(text, Loader=yaml.CSafeLoader), type=dict[str, Any])
-    except (yaml.YAMLError, msgspec.ValidationError):
+        return msgspec.convert(document(text), type=dict[str, Any])
+    except ValueError:
         return {}

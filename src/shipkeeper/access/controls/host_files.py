@@ -107,7 +107,7 @@ def _named_by_flags(hosts: list[HostSurvey]) -> Iterator[Answer]:
     """What files that the API server's flags name hold."""
     encryption = _control("1.2.28", "Secrets are encrypted with a strong cipher", _HIGH)
     servers = [
-        (host, flags_of(command_of(pod.get("spec") or {})))
+        (host, flags_of(command_of(pod.get("spec"))))
         for host in hosts
         for pod in host.static_pods()
         if name_of(pod) == "kube-apiserver"

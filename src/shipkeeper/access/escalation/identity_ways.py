@@ -99,6 +99,10 @@ def constrained_impersonation(powers: Powers, place: str, terrain: Terrain) -> I
             if who and not who.names:
                 reached = ANY_NODE if resource == "nodes" else target
                 yield edge(reached, 9, how, who, what.held)
+            elif who and mode == "user-info":
+                for name in sorted(who.names):
+                    how = f"impersonates user {name} to {what.verb} {what.resource}"
+                    yield edge(("User", name), 9, how, who, what.held)
             elif who and mode == "serviceaccount":
                 yield from named_accounts(who, place, terrain, 9, "impersonates", what.held)
 
