@@ -9,9 +9,10 @@ import type { PlanView } from './PlanPanel'
 export interface Move {
   pod: string
   from: string
+  /** Empty for a pod that finds no new place, of which `ready` is null. */
   to: string
   at: number
-  ready: number
+  ready: number | null
 }
 
 export interface NodeForecast {
@@ -108,27 +109,36 @@ export function Rehearsal({ view, plan, plays }: { view: RehearsalView; plan: Pl
         <span class="number clock">{span(at)}</span>
       </div>
       <Gantt nodes={forecast.nodes} waves={plan.waves} total={total} at={at} />
-      <Moves moves={moves} at={at} isOver={at >= total} />
+      {moves.length > 0 ? (
+        <Moves moves={moves} at={at} isOver={at >= total} />
+      ) : (
+        forecast.stuck.length === 0 && <p class="dim">No pod moves.</p>
+      )}
     </section>
   )
 }
 
 /** Pods that move, and where: those on the way, and all of them. */
 function Moves({ moves, at, isOver }: { moves: Move[]; at: number; isOver: boolean }) {
-  if (moves.length === 0) return <p class="dim">No pod moves.</p>
-  const underWay = moves.filter((move) => move.at <= at && at < move.ready)
+  const lost = moves.filter((move) => !move.to)
+  const underWay = moves.filter((move) => move.ready !== null && move.at <= at && at < move.ready)
   return (
     <>
+      {lost.length > 0 && (
+        <Note
+          tone="wait"
+          title={`${lost.length.toLocaleString()} of ${counted(moves.length, 'pod')} that leave find no new place`}
+          hint="Nothing makes them anew, or they fit on no node that is left. They come first below."
+        />
+      )}
       {!isOver && (
         <div class="moves" aria-live="off">
           <p class="dim">{counted(underWay.length, 'pod')} on the way now</p>
           <ul>
             {underWay.slice(0, FEW).map((move) => (
-              <li title={`${move.pod}: ${move.from} → ${move.to}`}>
+              <li title={`${move.pod}: ${way(move)}`}>
                 <span class="ellipsis">{move.pod}</span>
-                <span class="dim ellipsis">
-                  {move.from} → {move.to}
-                </span>
+                <span class="dim ellipsis">{way(move)}</span>
               </li>
             ))}
           </ul>
@@ -151,11 +161,9 @@ function Moves({ moves, at, isOver }: { moves: Move[]; at: number; isOver: boole
               {moves.slice(0, LISTED).map((move) => (
                 <tr>
                   <td>{move.pod}</td>
-                  <td>
-                    {move.from} → {move.to}
-                  </td>
+                  <td>{way(move)}</td>
                   <td class="number brief">
-                    {span(move.at)} to {span(move.ready)}
+                    {span(move.at)} to {move.ready === null ? 'never' : span(move.ready)}
                   </td>
                 </tr>
               ))}
@@ -167,3 +175,5 @@ function Moves({ moves, at, isOver }: { moves: Move[]; at: number; isOver: boole
     </>
   )
 }
+
+const way = (move: Move) => `${move.from} → ${move.to || 'nowhere'}`
