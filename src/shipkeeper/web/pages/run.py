@@ -189,8 +189,9 @@ class RunPage:
         """The run as one HTML file that needs nothing else."""
         run = await self._seen(request)
         run.refresh()
-        gauges, came = gauges_of(run), run.replacements
-        body = await asyncio.to_thread(export_page, run.picture, came, gauges)
+        # Of the picture itself only this loop may know: it changes while a thread reads it.
+        still, came, gauges = run.picture.still(), run.replacements, gauges_of(run)
+        body = await asyncio.to_thread(export_page, still, came, gauges)
         return Response(
             body,
             media_type="text/html",
