@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 
-from shipkeeper.engine.report import Format, render
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.model.duration import format_duration
 from shipkeeper.nodes.picture import NodePicture, PodPicture, StillPicture
 from shipkeeper.nodes.replacements import Replacement
-from shipkeeper.nodes.report import plan_line, plan_report
+from shipkeeper.nodes.report import plan_line
 from shipkeeper.web.gauges import Gauge
+from shipkeeper.web.plan_words import plan_words
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; --bg: #f6f7f9;
@@ -54,7 +54,7 @@ def export_page(
     """The file; every word of the cluster is put in as text."""
     run = picture.run
     outcome = str(run.outcome or "not finished")
-    plan = render(plan_report(run.plan, run.started_at), Format.TEXT)
+    plan = plan_words(run.plan, run.started_at)
     parts = (
         "<!doctype html><html lang=en><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
