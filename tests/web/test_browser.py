@@ -142,7 +142,8 @@ async def test_a_time_line_plays_from_its_beginning(
         await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
         foot = await page.locator(".plan-foot").bounding_box()
         line = await page.locator(".rehearsal").bounding_box()
-        assert foot and line
+        assert foot is not None
+        assert line is not None
         assert foot["y"] + foot["height"] <= line["y"]
 
 

@@ -122,7 +122,7 @@ def _gauge(each: Gauge) -> tuple[object, ...]:
     most = max(each.expected, each.healthy, each.line, 1)
     bar = _bar(0, each.healthy / most, line=each.line / most)
     words = f"{each.healthy} of {each.expected} healthy, at least {each.line}"
-    lowest = "nobody watched" if each.lowest is None else each.lowest
+    lowest = "not known here" if each.lowest is None else each.lowest
     return (each.name, _Markup(f"{words}{bar}"), lowest)
 
 
