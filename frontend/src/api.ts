@@ -36,8 +36,9 @@ export function ask<T>(path: string): Promise<T> {
   return send<T>('GET', at(path))
 }
 
-export function act<T>(path: string, body: unknown): Promise<T> {
-  return send<T>('POST', at(path), body)
+/** Given up with `signal`, after which nothing more comes of it but an error that nobody is told. */
+export function act<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  return send<T>('POST', at(path), body, signal)
 }
 
 /** The same of the console as a whole, of whichever cluster this page is. */
@@ -45,7 +46,13 @@ export function askConsole<T>(path: string): Promise<T> {
   return send<T>('GET', path)
 }
 
-async function send<T>(method: string, path: string, body?: unknown, isAgain = false): Promise<T> {
+async function send<T>(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+  isAgain = false,
+): Promise<T> {
   let response: Response
   try {
     response = await fetch(path, {
@@ -56,6 +63,7 @@ async function send<T>(method: string, path: string, body?: unknown, isAgain = f
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
     })
   } catch {
     throw new Problem(
@@ -74,7 +82,7 @@ async function send<T>(method: string, path: string, body?: unknown, isAgain = f
   }
   if (!response.ok) {
     const said = (told ?? {}) as Partial<ProblemBody>
-    if (said.reason === 'NoCsrfToken' && !isAgain && (await isStillIn())) return send<T>(method, path, body, true)
+    if (said.reason === 'NoCsrfToken' && !isAgain && (await isStillIn())) return send<T>(method, path, body, signal, true)
     throw new Problem(
       response.status,
       said.reason ?? 'Error',

@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipkeeper.engine.journal import Entry, Phase, RunRecord
+from shipkeeper.engine.journal import Entry, Outcome, Phase, RunRecord
 from shipkeeper.engine.plan import Item, Plan, Step
 from shipkeeper.model.meta import Condition, ObjectMeta
 from shipkeeper.model.pod import Pod, PodSpec, PodStatus
@@ -92,7 +92,8 @@ def test_a_failure_is_told_until_the_step_is_begun_again() -> None:
 
 def test_of_a_run_that_is_over_nothing_is_on_its_way() -> None:
     end = NOW + timedelta(seconds=90)
-    picture = RunPicture(msgspec.structs.replace(RUN, finished_at=end))
+    failed = msgspec.structs.replace(RUN, finished_at=end, outcome=Outcome.FAILED)
+    picture = RunPicture(failed)
     picture.take_entries(ENTRIES)
     picture.take_entries([entry("a/cordon", Phase.UNDONE, 80)])
     picture.settle()
@@ -104,6 +105,47 @@ def test_of_a_run_that_is_over_nothing_is_on_its_way() -> None:
         "u1": PodState.GONE,
         "u2": PodState.STAYED,
     }
+
+
+def test_a_run_that_was_over_and_is_given_up_goes_on() -> None:
+    failed = msgspec.structs.replace(RUN, finished_at=NOW, outcome=Outcome.FAILED)
+    picture = RunPicture(failed)
+    picture.take_entries(ENTRIES)
+    picture.settle()
+    assert picture.nodes["a"].state == "Undone"
+    picture.run = msgspec.structs.replace(failed, finished_at=None, outcome=Outcome.ABORTING)
+    picture.take_entries([entry("a/cordon", Phase.BEFORE, 95)])
+    picture.settle()
+    assert picture.nodes["a"].state == "Cordoning"
+    assert picture.nodes["a"].ended_at is None
+    # Whoever stayed is on its way again as soon as it is evicted again.
+    picture.take_entries([entry("a/drain", Phase.BEFORE, 96, item="u2", pod="shop/web-7d9-b")])
+    assert picture.pods["u2"].state is PodState.LEAVING
+
+
+def test_a_step_ends_its_own_pods_and_no_others() -> None:
+    agent = Item(key="shop/agent", uid="u9", action="Evict")
+    last = Step(id="a/daemons", action="daemons", target="node/a", effect="ended", items=(agent,))
+    plan = Plan(procedure="maintain", request=PLAN.request, steps=(*PLAN.steps[:2], last))
+    picture = RunPicture(msgspec.structs.replace(RUN, plan=plan, outcome=Outcome.SUCCEEDED))
+    picture.take_entries([*ENTRIES, entry("a/drain", Phase.AFTER, 20)])
+    assert picture.pods["u2"].state is PodState.GONE
+    assert picture.pods["u9"].state is PodState.PLANNED
+    picture.take_entries([entry("a/daemons", Phase.AFTER, 30)])
+    picture.settle()
+    assert picture.pods["u9"].state is PodState.GONE
+
+
+def test_a_still_picture_stays_as_it_was() -> None:
+    picture = RunPicture(RUN)
+    picture.take_entries(ENTRIES)
+    still = picture.still()
+    assert [node.state for node in still.nodes] == ["Draining", "Pending"]
+    before = msgspec.json.encode(still)
+    gone = entry("a/drain", Phase.AFTER, 9, item="u8", pod="shop/web-7d9-c")
+    picture.take_entries([gone, entry("plan", Phase.AFTER, 2, changes=["b is gone"])])
+    picture.take_told([{"type": "note", "message": "m"}])
+    assert msgspec.json.encode(still) == before
 
 
 def test_gates_and_revisions_are_told() -> None:

@@ -67,14 +67,22 @@ async def browser() -> AsyncGenerator[Browser]:
 
 @asynccontextmanager
 async def page_of(
-    running: Browser, console: Served, *, size: tuple[int, int] = WIDE, token: str = ""
+    running: Browser,
+    console: Served,
+    *,
+    size: tuple[int, int] = WIDE,
+    token: str = "",
+    moves: bool = False,
 ) -> AsyncGenerator[Page]:
-    """A page that is logged in, by a link or a token; nothing may go wrong in it."""
+    """A page that is logged in, by a link or a token; nothing may go wrong in it.
+
+    Nothing moves by itself in it, as pictures are taken of it, unless told otherwise.
+    """
     context = await running.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="light",
         ignore_https_errors=True,
-        reduced_motion="reduce",
+        reduced_motion="no-preference" if moves else "reduce",
     )
     page = await context.new_page()
     page.set_default_timeout(60_000)

@@ -1,5 +1,6 @@
 """The console in a real browser: from a selection to the end of a run, whatever is in a name."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from playwright.async_api import Browser, Page, expect
 from shipkeeper.kube.resources import NODES
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World
-from tests.web.chromium import browser, look, page_of, press_until_focused, shoot
+from tests.web.chromium import PHONE, browser, look, page_of, press_until_focused, shoot
 from tests.web.served import Served, served
 from tests.web.test_runs import crowded
 
@@ -61,10 +62,17 @@ async def test_from_a_selection_to_the_end_of_a_run(
         await page.get_by_role("button", name="Plan a maintenance").click()
         await expect(page.get_by_text("maintain 1 node: 3 pods to move")).to_be_visible()
         await page.get_by_label("For", exact=True).fill("2s")
+        # Its time line comes meanwhile, and takes nothing away of what is typed.
+        await expect(page.locator(".gantt-row")).to_have_count(1)
         await page.get_by_label("For", exact=True).press("Tab")
         await expect(page.locator(".command")).to_contain_text("--wait=2s")
-        await page.get_by_role("button", name="Rehearse").click()
+        # The time line comes by itself, at its end; rehearsed it begins anew.
         await expect(page.locator(".gantt-row")).to_have_count(1)
+        clock = page.get_by_label("Time of the rehearsal")
+        await expect(clock).not_to_have_value("0")
+        await page.get_by_role("button", name="Rehearse").click()
+        await expect(clock).to_have_value("0")
+        await expect(clock).to_be_focused()
         await look(page, "fleet-plan")
         await page.get_by_role("button", name="Start on 1 node").click()
         await expect(page.locator(".way-why")).not_to_have_count(0, timeout=WAITS)
@@ -94,6 +102,49 @@ async def test_from_a_selection_to_the_end_of_a_run(
         await look(page, "help")
         await page.goto(kept.as_uri())
         await look(page, "run-kept")
+
+
+# Whether the clock of the time line was at its beginning, and then went on.
+PLAYS = """() => new Promise((tell) => {
+  let began = false
+  const look = () => {
+    const clock = document.querySelector('.player input')
+    const at = clock ? clock.valueAsNumber : -1
+    if (began && at > 0 && at < Number(clock.max)) return tell(true)
+    began = at === 0 || (began && at > 0)
+    requestAnimationFrame(look)
+  }
+  look()
+})"""
+
+
+async def test_a_time_line_plays_from_its_beginning(
+    chromium: Browser, console: Served, world: World
+) -> None:
+    names = await world.add_nodes(2)
+    await world.up(world.bare_pod("alone"))
+    async with page_of(chromium, console, moves=True) as page:
+        await page.goto(f"{console.url}/fleet?q={world.name}")
+        for name in names:
+            await page.get_by_label(f"Select {name}", exact=True).check()
+        await page.get_by_role("button", name="Plan a maintenance").click()
+        await page.get_by_label("give up pods without a controller").check()
+        await expect(page.locator(".gantt-row")).to_have_count(2)
+        await expect(page.locator(".rehearsal")).to_contain_text(
+            "Pods that find no new place: 1 of 1"
+        )
+        await expect(page.locator(".moves-table")).to_contain_text("nowhere")
+        watching = asyncio.create_task(page.evaluate(PLAYS))
+        await page.get_by_role("button", name="Rehearse").click()
+        async with asyncio.timeout(WAITS / 1000):
+            assert await watching
+        # On a phone it comes below, so that it pushes nothing away that is about to be touched.
+        await page.set_viewport_size({"width": PHONE[0], "height": PHONE[1]})
+        foot = await page.locator(".plan-foot").bounding_box()
+        line = await page.locator(".rehearsal").bounding_box()
+        assert foot is not None
+        assert line is not None
+        assert foot["y"] + foot["height"] <= line["y"]
 
 
 async def test_a_frame_and_the_keyboard_choose(

@@ -14,6 +14,7 @@ from shipkeeper.kube.identity import Identity
 from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions
 from shipkeeper.nodes.procedure import execute, prepare
 from shipkeeper.paths import state_dir
+from shipkeeper.web.answers import read_body
 from shipkeeper.web.commands import start
 from shipkeeper.web.console import Console, Settings
 from shipkeeper.web.observer import Observer
@@ -59,12 +60,68 @@ async def test_a_plan_is_shown_and_rehearsed(console: Served, world: World) -> N
         assert sorted(node for wave in plan["waves"] for node in wave) == sorted(names)
         assert plan["missing"] == plan["refused"] == []
         assert plan["command"].startswith(f"shipkeeper maintain run {names[0]}")
-        status, played = await tab.post("/api/fleet/rehearse", form(*names))
+        shown = {"form": form(*names), "digest": plan["digest"]}
+        status, played = await tab.post("/api/fleet/rehearse", shown)
         assert status == 200
         assert played["digest"] == plan["digest"]
+        assert played["waves"] == plan["waves"]
         assert played["forecast"]["moves"] == len(played["moves"])
         assert all(move["from"] in names and move["to"] in names for move in played["moves"])
     assert not console.journal.heads()
+
+
+async def test_what_is_rehearsed_is_the_plan_that_was_shown(console: Served, world: World) -> None:
+    names = await crowded(world)
+    async with tab_of(console) as tab:
+        plan = await planned(tab, form(*names))
+        await world.up(world.bare_pod("alone"))
+        shown = {"form": form(*names), "digest": plan["digest"]}
+        _, played = await tab.post("/api/fleet/rehearse", shown)
+        assert (played["digest"], played["waves"]) == (plan["digest"], plan["waves"])
+        # It is kept for one rehearsal; another is of what there is by now, and says so.
+        _, again = await tab.post("/api/fleet/rehearse", shown)
+        assert again["digest"] != plan["digest"]
+        assert again["waves"] != plan["waves"]
+        assert {each["node"] for each in again["forecast"]["nodes"]} == {
+            node for wave in again["waves"] for node in wave
+        }
+
+
+async def test_a_plan_that_nobody_waits_for_is_not_made(
+    console: Served, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (name,) = await world.add_nodes(1)
+    came, made, go_on = 0, 0, asyncio.Event()
+
+    async def arrived(*given: Any) -> Any:
+        nonlocal came
+        came += 1
+        return await read_body(*given)
+
+    async def held(*given: Any) -> Any:
+        nonlocal made
+        made += 1
+        await go_on.wait()
+        return await prepare(*given)
+
+    monkeypatch.setattr("shipkeeper.web.pages.planning.read_body", arrived)
+    monkeypatch.setattr("shipkeeper.web.pages.planning.prepare", held)
+    async with tab_of(console) as tab:
+        first = [asyncio.create_task(planned(tab, form(name))) for _ in range(2)]
+        while made < len(first):
+            await asyncio.sleep(0.01)
+        async with tab_of(console) as leaving:
+            late = asyncio.create_task(planned(leaving, form(name)))
+            while came <= len(first):
+                await asyncio.sleep(0.01)
+            late.cancel()
+            await asyncio.gather(late, return_exceptions=True)
+        # What comes after it is answered, and so the console has heard that it left.
+        assert (await tab.get("/api/session"))[0] == 200
+        go_on.set()
+        await asyncio.gather(*first)
+        await planned(tab, form(name))
+    assert made == len(first) + 1
 
 
 async def test_a_run_is_begun_and_watched_to_its_end(console: Served, world: World) -> None:

@@ -212,6 +212,8 @@ async def test_a_run_that_waits_for_good_is_told_why(
         await look(page, "journal-aborted")
         await page.get_by_role("link", name="Plan of").click()
         await expect(page.get_by_label("The plan, word for word")).to_contain_text("cordon")
+        await expect(page.locator("summary", has_text="The plan, word for word")).to_be_focused()
+        await expect(page.get_by_label("The plan, word for word")).to_be_in_viewport()
         await look(page, "run-plan")
 
 
@@ -279,6 +281,7 @@ async def test_focus_can_be_seen_wherever_tab_leads(
             await require_focus_seen(page)
 
 
+_LEAST_STOPS = 10  # those of the header alone
 _SEEN = """() => {
   const at = document.activeElement
   if (!at || at === document.body) return 'end'
@@ -297,12 +300,15 @@ _SEEN = """() => {
 async def require_focus_seen(page: Page) -> None:
     """Through everything that Tab leads to, the focus has a ring, and nothing covers it."""
     wrong: list[str] = []
+    stops = 0
     for _ in range(80):
         await page.keyboard.press("Tab")
         await asyncio.sleep(0)
         found = await page.evaluate(_SEEN)
         if found == "end":
             break
+        stops += 1
         if found:
             wrong.append(found)
     assert not wrong, "\n".join(wrong)
+    assert stops >= _LEAST_STOPS, f"Tab led to {stops} places"

@@ -55,7 +55,7 @@ ASKED: dict[str, Json] = {
     "/api/stream/{page}": {"q": "", "sort": "name", "from": "0", "to": "9", "node": "a", "run": ""},
     "/api/look": {"stream": "x", "query": {"q": "x"}},
     "/api/fleet/plan": FORM,
-    "/api/fleet/rehearse": FORM,
+    "/api/fleet/rehearse": {"form": FORM, "digest": "x"},
     "/api/fleet/start": {"form": FORM, "digest": "x"},
     "/api/run/pause": RUN,
     "/api/run/resume": RUN,

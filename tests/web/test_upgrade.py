@@ -101,7 +101,8 @@ async def test_planning_and_checking_keep_nobody_waiting(
         await ask(tab, "check?minor=37")
         assert (await tab.post("/api/upgrade/plan", {"to": "v1.37.2"}))[0] == 200
         (name,) = await world.add_nodes(1)
-        assert (await tab.post("/api/fleet/rehearse", {"nodes": [name], "wait": "1s"}))[0] == 200
+        shown = {"form": {"nodes": [name], "wait": "1s"}, "digest": "of another"}
+        assert (await tab.post("/api/fleet/rehearse", shown))[0] == 200
     assert set(threads) == {"plan_upgrade", "judge", "plan_fleet", "forecast_moves"}
     assert threading.main_thread() not in threads.values()
 

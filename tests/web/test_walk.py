@@ -1,6 +1,7 @@
 """A walk in a real browser: a backup looked into, one object restored, who-can and explain."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -15,10 +16,18 @@ from tests.web.test_access import bind
 from tests.web.test_backups import Kept, back, kept, library
 from tests.web.test_snapshots import change, save
 from tests.web.test_upgrade import end_driver
-from tests.web.visitors import rule
+from tests.web.visitors import rule, served_to_all, token_of
 
 __all__ = ["cloud", "kept", "library"]
 
+# All that RBAC and the Node authorizer decide with, and nothing that only audits look at.
+_DECIDES = (
+    rule("get,list", "pods,persistentvolumes"),
+    *(
+        rule("get,list", "*", f"{group}.k8s.io")
+        for group in ("rbac.authorization", "storage", "resource", "certificates")
+    ),
+)
 _EVIL = "<img src=x onerror=window.hacked=1>"
 
 
@@ -93,6 +102,25 @@ async def test_a_snapshot_is_looked_into_and_compared(
         await page.goto(f"{library.url}/backups/compare?old={point}&namespace={space}")
         await expect(page.get_by_text("data.page")).to_be_visible()
         await look(page, "snapshots-compare")
+
+
+async def test_a_no_is_certain_for_who_may_read_all_that_decides(
+    chromium: Browser, newest: Sandbox, world: World, tmp_path: Path
+) -> None:
+    auditor = await token_of(world, "auditor", *_DECIDES)
+    little = await token_of(world, "little", rule("get,list", "pods"))
+    async with served_to_all(newest, tmp_path) as console:
+        async with page_of(chromium, console, token=auditor) as page:
+            await page.goto(f"{console.url}/access/explain?q=get+secrets&who=user/nobody")
+            await expect(page.locator(".answer-word")).to_have_text("No")
+            await expect(page.locator(".near")).not_to_contain_text("that could be read")
+            await page.goto(f"{console.url}/access?q=get+secrets")
+            await expect(page.get_by_text("may get secrets")).to_be_visible()
+            await expect(page.get_by_text("as far as could be read")).to_have_count(0)
+        async with page_of(chromium, console, token=little) as page:
+            await page.goto(f"{console.url}/access/explain?q=get+secrets&who=user/nobody")
+            await expect(page.locator(".answer-word")).to_have_text("Not by what could be read")
+            await expect(page.locator(".near")).to_contain_text("that could be read comes near")
 
 
 async def test_who_can_and_explain(chromium: Browser, console: Served, world: World) -> None:

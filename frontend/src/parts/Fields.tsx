@@ -1,6 +1,7 @@
 // Fields of a form, each with its label.
 
 import type { ComponentChildren } from 'preact'
+import { useEffect, useRef } from 'preact/hooks'
 
 export function Labelled({ label, children }: { label: string; children: ComponentChildren }) {
   return (
@@ -11,12 +12,18 @@ export function Labelled({ label, children }: { label: string; children: Compone
   )
 }
 
+/** What is being typed stays, whatever is drawn anew meanwhile; it is told when it is finished. */
 export function Text(props: { label: string; value: string; hint?: string; onText: (text: string) => void }) {
+  const input = useRef<HTMLInputElement>(null)
+  useEffect(() => {
+    if (input.current && document.activeElement !== input.current) input.current.value = props.value
+  })
   return (
     <Labelled label={props.label}>
       <input
+        ref={input}
         class="field"
-        value={props.value}
+        defaultValue={props.value}
         placeholder={props.hint ?? ''}
         spellcheck={false}
         autocomplete="off"

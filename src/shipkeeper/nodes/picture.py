@@ -92,6 +92,17 @@ class NotePicture(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     is_warning: bool = False
 
 
+class StillPicture(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as it is at one moment: nothing of it changes, whoever reads it in whatever thread."""
+
+    run: RunRecord
+    nodes: tuple[NodePicture, ...]
+    pods: tuple[PodPicture, ...]
+    gates: tuple[StepPicture, ...]
+    notes: tuple[NotePicture, ...]
+    revisions: tuple[str, ...]
+
+
 _STATES = {
     Phase.BEFORE: "Begun",
     Phase.AFTER: "Done",
@@ -125,6 +136,7 @@ class RunPicture:
         self._of_node: dict[str, list[str]] = {}
         self._node_of_step: dict[str, str] = {}
         self._pods_of: dict[str, dict[str, None]] = {}
+        self._pods_of_step: dict[str, dict[str, None]] = {}
         self._nodes: dict[str, NodePicture] = {}
         self._dirty: set[str] = set()
         self._is_over = False
@@ -141,6 +153,17 @@ class RunPicture:
     def pods_of(self, node: str) -> tuple[PodPicture, ...]:
         """The pods that have to leave a node, as far as is known."""
         return tuple(self.pods[uid] for uid in self._pods_of.get(node, ()))
+
+    def still(self) -> StillPicture:
+        """All of it as it is now."""
+        return StillPicture(
+            run=self.run,
+            nodes=tuple(self.nodes.values()),
+            pods=tuple(self.pods.values()),
+            gates=tuple(self.gates.values()),
+            notes=tuple(self.notes),
+            revisions=tuple(self.revisions),
+        )
 
     def take_plan(self, plan: Plan) -> None:
         """Know the steps and pods of a plan; what is known of those that were begun stays."""
@@ -192,14 +215,19 @@ class RunPicture:
                     pass
 
     def settle(self) -> None:
-        """Know that the run is over: who has not left stays, and no node is on its way."""
-        for uid, pod in self.pods.items():
-            if pod.state in _ON_THE_WAY:
-                self.pods[uid] = msgspec.structs.replace(
-                    pod, state=PodState.STAYED, message="", budget=""
-                )
-        self._is_over = True
-        self._dirty.update(self._of_node)
+        """Know whether the run is over: who has not left stays then, and no node is on its way.
+
+        A run that is over begins again when it is given up.
+        """
+        was_over, self._is_over = self._is_over, not self.run.is_unfinished
+        if self._is_over:
+            for uid, pod in self.pods.items():
+                if pod.state in _ON_THE_WAY:
+                    self.pods[uid] = msgspec.structs.replace(
+                        pod, state=PodState.STAYED, message="", budget=""
+                    )
+        if was_over or self._is_over:
+            self._dirty.update(self._of_node)
 
     def _know_pods(self, step: Step, node: str) -> None:
         if step.action not in ("drain", "daemons"):
@@ -208,6 +236,7 @@ class RunPicture:
         planned = {item.uid: item for item in step.items if item.action in MOVING}
         for uid, item in planned.items():
             own[uid] = None
+            self._pods_of_step.setdefault(step.id, {})[uid] = None
             if uid not in self.pods:
                 self.pods[uid] = PodPicture(uid=uid, key=item.key, node=node)
 
@@ -242,16 +271,17 @@ class RunPicture:
         node = self._node_of_step.get(step.id)
         if node is not None:
             self._dirty.add(node)
-            if step.action == "drain" and step.state == "Done":
-                self._settle(node)
+            if step.action in ("drain", "daemons") and step.state == "Done":
+                self._end_pods(step.id)
         else:
             self.gates[step.id] = step
 
-    def _settle(self, node: str) -> None:
-        """A drain that is done left nobody, whatever was last heard of them."""
-        for pod in self.pods_of(node):
+    def _end_pods(self, step: str) -> None:
+        """A step that is done left none of its pods, whatever was last heard of them."""
+        for uid in self._pods_of_step.get(step, ()):
+            pod = self.pods[uid]
             if pod.state not in (PodState.GONE, PodState.FAILED):
-                self.pods[pod.uid] = msgspec.structs.replace(pod, state=PodState.GONE, message="")
+                self.pods[uid] = msgspec.structs.replace(pod, state=PodState.GONE, message="")
 
     def _take_item(self, entry: Entry) -> None:
         node = self._node_of_step.get(entry.step)
@@ -260,7 +290,7 @@ class RunPicture:
         key = str(entry.detail.get("pod", ""))
         pod = self.pods.get(entry.item) or PodPicture(uid=entry.item, key=key, node=node)
         if entry.phase is Phase.BEFORE:
-            is_new = pod.state is PodState.PLANNED
+            is_new = pod.state in (PodState.PLANNED, PodState.STAYED)
             pod = msgspec.structs.replace(
                 pod,
                 state=PodState.LEAVING if is_new else pod.state,
@@ -270,6 +300,7 @@ class RunPicture:
             pod = msgspec.structs.replace(
                 pod, state=PodState.GONE, gone_at=entry.written_at, message="", budget=""
             )
+        self._pods_of_step.setdefault(entry.step, {})[pod.uid] = None
         self._put_pod(pod)
 
     def _take_word(self, line: Mapping[str, Any]) -> None:

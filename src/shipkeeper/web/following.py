@@ -53,6 +53,7 @@ class FollowedRun:
         self._console = console
         self._onlooker = Onlooker(run_directory(console.journal, record.id))
         self._sequence = 0
+        self._settled: Hashable = None
         self._written: Hashable = None
         self._driven: tuple[float, bool, bool] = (-1.0, False, False)
         self._budgets: set[str] = set()
@@ -72,10 +73,16 @@ class FollowedRun:
         if written != self._written:
             self._written = written
             self._read_journal()
+        told = self._onlooker.size
         self.picture.take_told(self._onlooker.read())
-        if not self.record.is_unfinished:
-            self.picture.settle()
+        self._settle((self._sequence, told, self.record.outcome, self.record.finished_at))
         self._watch_budgets()
+
+    def _settle(self, known: Hashable) -> None:
+        """Settle what was not settled yet: all nodes are drawn anew by it, which takes a while."""
+        if known != self._settled:
+            self._settled = known
+            self.picture.settle()
 
     def head(self) -> RunHeadView:
         """What is to be said of the whole."""

@@ -13,7 +13,7 @@ from shipkeeper.model.node import Taint
 from shipkeeper.model.pod import PodStatus
 from shipkeeper.model.scheduling import SchedulablePod
 from shipkeeper.nodes.fleet.caps import parse_cap
-from shipkeeper.nodes.fleet.forecast import forecast
+from shipkeeper.nodes.fleet.forecast import forecast, forecast_moves
 from shipkeeper.nodes.fleet.observe import FleetState
 from shipkeeper.nodes.fleet.pace import Pace, observed_pace
 from shipkeeper.nodes.fleet.plan import plan_fleet
@@ -162,6 +162,31 @@ def test_a_rehearsal_names_what_never_ends() -> None:
     told = forecast(state, plan(state), Pace())
     assert told.stuck == ("a",)
     assert told.nodes == ()
+
+
+def test_a_rehearsal_tells_of_pods_that_find_no_new_place() -> None:
+    nodes = (node("a"), node("b"))
+    made, bare = pod("web-1", "a"), pod("alone", "a")
+    bare = msgspec.structs.replace(
+        bare, metadata=msgspec.structs.replace(bare.metadata, owner_references=())
+    )
+    state = fleet(nodes, (made, bare), scope=1)
+    found = plan_fleet(state, MaintenanceOptions(drain=DrainOptions(force=True), wait=1.0), NOW)
+    told, moves = forecast_moves(state, found, Pace())
+    assert told.moves == 2
+    assert [(each.pod, each.from_, each.to) for each in moves] == [
+        ("n/alone", "a", ""),
+        ("n/web-1", "a", "b"),
+    ]
+    assert moves[0].ready is None
+
+
+def test_a_pod_that_fits_nowhere_comes_back_when_its_node_does() -> None:
+    nodes = (node("a"), node("b", cpu="1"))
+    state = fleet(nodes, (pod("web-1", "a", cpu="2"),), scope=1)
+    told, (move,) = forecast_moves(state, plan(state, allow_pending=True), Pace(replace=5.0))
+    assert (move.from_, move.to) == ("a", "a")
+    assert move.ready == pytest.approx(told.nodes[0].ends + 5.0)
 
 
 def test_groups_wait_for_each_other_at_gates() -> None:

@@ -4,7 +4,7 @@ import { Note } from '../../parts/Note'
 import { asked, useAsk } from '../../parts/useAsk'
 import { adjust, place } from '../../router'
 import { QuestionBox } from './QuestionBox'
-import { isPartial, type Explained, type Head, type Leg, type PolicyHead } from './types'
+import { isUnsure, type Explained, type Head, type Leg, type PolicyHead } from './types'
 
 export function Explain({ head }: { head: PolicyHead }) {
   const query = place.value.query
@@ -53,7 +53,7 @@ export function Explain({ head }: { head: PolicyHead }) {
           hint="A yes is shown with the binding, role and rule that it comes by; a no with what comes near to a yes."
         />
       )}
-      {found && <Answer found={found} isPartial={isPartial(head)} />}
+      {answer.value && <Answer found={answer.value.explained} isSure={!isUnsure(answer.value)} />}
     </>
   )
 }
@@ -87,16 +87,16 @@ function WhoField(props: {
 }
 
 /** In a word, and whether it is good; a no is none where not all that decides could be read. */
-function verdictOf(found: Explained, isPartial: boolean): { word: string; tone: string; says: string } {
+function verdictOf(found: Explained, isSure: boolean): { word: string; tone: string; says: string } {
   if (found.allowed) return { word: 'Yes', tone: 'good', says: 'may' }
   if (!found.known) return { word: 'It depends', tone: 'wait', says: 'may perhaps' }
-  if (isPartial) return { word: 'Not by what could be read', tone: 'wait', says: 'may perhaps not' }
+  if (!isSure) return { word: 'Not by what could be read', tone: 'wait', says: 'may perhaps not' }
   return { word: 'No', tone: 'bad', says: 'may not' }
 }
 
-function Answer({ found, isPartial }: { found: Explained; isPartial: boolean }) {
+function Answer({ found, isSure }: { found: Explained; isSure: boolean }) {
   const { answer, words = [], nearMisses = [], groups = [] } = found.found
-  const { word, tone, says } = verdictOf(found, isPartial)
+  const { word, tone, says } = verdictOf(found, isSure)
   return (
     <section class="card answer" aria-label="Answer">
       <p class={`answer-word ${tone}`}>{word}</p>
@@ -126,7 +126,13 @@ function Answer({ found, isPartial }: { found: Explained; isPartial: boolean }) 
       {!found.allowed && (
         <div class="near">
           <h2>What comes near</h2>
-          {nearMisses.length === 0 && <p class="dim">No binding or role comes near to allowing it.</p>}
+          {nearMisses.length === 0 && (
+            <p class="dim">
+              {isSure
+                ? 'No binding or role comes near to allowing it.'
+                : 'No binding or role that could be read comes near to allowing it.'}
+            </p>
+          )}
           {nearMisses.map((each) => (
             <div class="miss">
               <p>{each.what}</p>

@@ -7,7 +7,7 @@ import { Search } from '../../parts/Search'
 import { asked, useAsk } from '../../parts/useAsk'
 import { adjust, at, place } from '../../router'
 import { shortName } from './names'
-import { isPartial, type Head, type PolicyHead } from './types'
+import { isUnsure, type Head, type PolicyHead } from './types'
 
 interface Cell {
   heat: number
@@ -24,9 +24,9 @@ interface MatrixAnswer extends Head {
   }
 }
 
-function noneWord(q: string, isPartial: boolean): string {
+function noneWord(q: string, isUnsure: boolean): string {
   if (q) return 'No subject is found by this filter'
-  return isPartial ? 'Nobody is bound to anything that could be read' : 'Nobody is bound to anything'
+  return isUnsure ? 'Nobody is bound to anything that could be read' : 'Nobody is bound to anything'
 }
 
 export function MatrixMap({ head }: { head: PolicyHead }) {
@@ -70,7 +70,7 @@ export function MatrixMap({ head }: { head: PolicyHead }) {
       {found && found.rows.length === 0 && (
         <Note
           tone="info"
-          title={noneWord(q, isPartial(head))}
+          title={noneWord(q, answer.value !== undefined && isUnsure(answer.value))}
           hint={q ? 'Subjects are those that bindings name.' : 'Subjects show here as soon as a binding names them.'}
         />
       )}

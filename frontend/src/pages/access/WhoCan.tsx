@@ -5,7 +5,7 @@ import { asked, useAsk } from '../../parts/useAsk'
 import { adjust, at, place } from '../../router'
 import { shortName } from './names'
 import { QuestionBox } from './QuestionBox'
-import { isPartial, type Holder, type PolicyHead, type WhoCanAnswer } from './types'
+import { isUnsure, type Holder, type PolicyHead, type WhoCanAnswer } from './types'
 
 export function WhoCan({ head }: { head: PolicyHead }) {
   const q = place.value.query.get('q') ?? ''
@@ -36,7 +36,7 @@ export function WhoCan({ head }: { head: PolicyHead }) {
             <p>
               <span class="strong">{found.total.toLocaleString()}</span>{' '}
               {found.total === 1 ? 'subject may' : 'subjects may'} <span class="mono">{found.question}</span>
-              {isPartial(head) && <span class="dim">, as far as could be read</span>}
+              {isUnsure(found) && <span class="dim">, as far as could be read</span>}
             </p>
             <span class="grow" />
             {found.total > 10 && (

@@ -97,7 +97,12 @@ export const GOALS: Record<string, { word: string; tone: string }> = {
   'others-workload': { word: "others' workload", tone: 'busy' },
 }
 
-/** Whether something that decides could not be read, so that what was not found may be there. */
-export function isPartial(head: PolicyHead): boolean {
-  return [...head.gaps, ...head.unread].some((each) => each.what !== 'authorizers') || head.missing.length > 0
+/** Whether something that decides could not be read, so that an answer may be wrong. */
+export function isUnsure(head: Head): boolean {
+  return head.gaps.some((each) => each.what !== 'authorizers')
+}
+
+/** Whether something that ways to more power lead through could not be read, so that some may be missing. */
+export function isPartial(head: Head): boolean {
+  return isUnsure(head) || head.unread.length > 0
 }

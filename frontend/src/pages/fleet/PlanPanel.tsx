@@ -110,19 +110,32 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
   const [plays, setPlays] = useState(0)
   const [problem, setProblem] = useState<ProblemBody | null>(null)
   const [busy, setBusy] = useState<'' | 'plan' | 'rehearse' | 'start'>('')
-  const latest = useRef(0)
+  const latest = useRef(new AbortController())
   const isLocal = state.value.kind === 'in' && state.value.session.isLocal
   const form = formOf(nodes, wish)
   const asked = JSON.stringify(form)
 
-  async function doing<T>(what: 'rehearse' | 'start', ask: () => Promise<T>): Promise<T | null> {
+  /** Give up whatever is asked for still: what is asked for with this signal takes its place. */
+  function anew(): AbortSignal {
+    latest.current.abort()
+    latest.current = new AbortController()
+    return latest.current.signal
+  }
+
+  async function doing<T>(
+    what: 'rehearse' | 'start',
+    ask: () => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T | null> {
     setBusy(what)
     setProblem(null)
     try {
       const found = await ask()
+      if (signal?.aborted) return null
       setBusy('')
       return found
     } catch (error) {
+      if (signal?.aborted) return null
       setBusy('')
       if (error instanceof Problem && error.reason === 'PlanChanged') void makePlan(error)
       else setProblem(asProblem(error))
@@ -131,19 +144,19 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
   }
 
   async function makePlan(because?: ProblemBody) {
-    const mine = ++latest.current
+    const signal = anew()
     setRehearsal(null)
     setPlays(0)
     setProblem(null)
     setBusy('plan')
     try {
-      const made = await act<PlanView>('/api/fleet/plan', form)
-      if (mine !== latest.current) return
+      const made = await act<PlanView>('/api/fleet/plan', form, signal)
+      if (signal.aborted) return
       setPlan(made)
       setProblem(because ?? null)
-      if (made.nodes.length && made.nodes.length <= FORESEEN) void foresee(mine)
+      if (made.nodes.length && made.nodes.length <= FORESEEN) void foresee(made, signal)
     } catch (error) {
-      if (mine !== latest.current) return
+      if (signal.aborted) return
       setPlan(null)
       setProblem(asProblem(error))
     }
@@ -152,25 +165,33 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
 
   useEffect(() => {
     // Nothing is begun by a plan of something else that was asked for.
-    latest.current++
     setPlan(null)
     const timer = window.setTimeout(() => void makePlan(), 250)
-    return () => window.clearTimeout(timer)
+    return () => {
+      window.clearTimeout(timer)
+      latest.current.abort()
+    }
   }, [asked])
 
   /** The time line of a plan, which is shown with it; what is wrong with it is told to who rehearses. */
-  async function foresee(mine: number) {
-    const played = await act<RehearsalView>('/api/fleet/rehearse', form).catch(() => null)
-    if (played && mine === latest.current) setRehearsal(played)
+  async function foresee(made: PlanView, signal: AbortSignal) {
+    const played = await play(made, signal).catch(() => null)
+    if (played && !signal.aborted) setRehearsal(played)
   }
 
-  async function rehearse() {
-    const mine = latest.current
-    const played = await doing('rehearse', () => act<RehearsalView>('/api/fleet/rehearse', form))
-    if (!played || mine !== latest.current) return
-    setRehearsal(played)
+  /** Play what is there; if nothing is, ask for it, and for nothing else any more. */
+  async function rehearse(shown: PlanView) {
+    if (!rehearsal) {
+      const signal = anew()
+      const played = await doing('rehearse', () => play(shown, signal), signal)
+      if (!played) return
+      setRehearsal(played)
+    }
     setPlays((count) => count + 1)
   }
+
+  const play = (shown: PlanView, signal: AbortSignal) =>
+    act<RehearsalView>('/api/fleet/rehearse', { form, digest: shown.digest }, signal)
 
   async function start() {
     const begun = await doing('start', () =>
@@ -200,13 +221,13 @@ export function PlanPanel({ nodes, onClose }: { nodes: string[]; onClose: () => 
       <WishForm wish={wish} set={set} isLocal={isLocal} />
       {problem && <Note tone="bad" title={problem.message} hint={problem.hint} />}
       {plan && <Planned plan={plan} />}
-      {rehearsal && plan && <Rehearsal view={rehearsal} plan={plan} plays={plays} />}
+      {rehearsal && plan && <Rehearsal view={rehearsal} shown={plan.digest} plays={plays} />}
       {plan && (
         <footer class="plan-foot">
           <code class="command" title="The same from the command line" tabIndex={0}>
             {plan.command}
           </code>
-          <button class="button" disabled={!plan.nodes.length || busy !== ''} onClick={() => void rehearse()}>
+          <button class="button" disabled={!plan.nodes.length || busy !== ''} onClick={() => void rehearse(plan)}>
             {busy === 'rehearse' ? 'Rehearsing …' : 'Rehearse'}
           </button>
           <button class="button primary" disabled={!canStart} onClick={() => void start()}>

@@ -1,17 +1,17 @@
 // The time line of a plan: when which node is down and which pod moves where; it can be played and wound.
 
-import { useEffect, useState } from 'preact/hooks'
+import { useEffect, useRef, useState } from 'preact/hooks'
 import { counted, span } from '../../format'
 import { Note } from '../../parts/Note'
 import { Gantt } from './Gantt'
-import type { PlanView } from './PlanPanel'
 
 export interface Move {
   pod: string
   from: string
+  /** Empty for a pod that finds no new place, of which `ready` is null. */
   to: string
   at: number
-  ready: number
+  ready: number | null
 }
 
 export interface NodeForecast {
@@ -23,6 +23,7 @@ export interface NodeForecast {
 
 export interface RehearsalView {
   digest: string
+  waves: string[][]
   forecast: {
     makespan: number
     moves: number
@@ -37,17 +38,19 @@ const PLAY_SECONDS = 12
 const LISTED = 60
 const FEW = 8
 
-/** `plays` counts how often it was asked to be played from its beginning. */
-export function Rehearsal({ view, plan, plays }: { view: RehearsalView; plan: PlanView; plays: number }) {
+/** `shown` is the digest of the plan above it, `plays` counts how often it was asked to be played. */
+export function Rehearsal({ view, shown, plays }: { view: RehearsalView; shown: string; plays: number }) {
   const { forecast, moves } = view
   const total = Math.max(forecast.makespan, SHORTEST)
   const [at, setAt] = useState(total)
   const [isPlaying, setPlaying] = useState(false)
+  const slider = useRef<HTMLInputElement>(null)
 
   useEffect(() => {
-    const isPlayed = plays > 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches
-    setAt(isPlayed ? 0 : total)
-    setPlaying(isPlayed)
+    setAt(plays > 0 ? 0 : total)
+    setPlaying(plays > 0 && !matchMedia('(prefers-reduced-motion: reduce)').matches)
+    // It is brought into view, told by a screen reader, and wound by keys from its beginning on.
+    if (plays > 0) slider.current?.focus()
   }, [view, plays])
   useEffect(() => {
     if (!isPlaying) return
@@ -75,6 +78,13 @@ export function Rehearsal({ view, plan, plays }: { view: RehearsalView; plan: Pl
           done after <span class="strong">{span(forecast.makespan)}</span>, {counted(forecast.moves, 'move')}
         </p>
       </header>
+      {view.digest !== shown && (
+        <Note
+          tone="wait"
+          title="The cluster has changed since: this is the time line of the plan that would be made now"
+          hint="Change something above, or close it and plan again, to see that plan."
+        />
+      )}
       {forecast.stuck.length > 0 && (
         <Note
           tone="bad"
@@ -93,6 +103,7 @@ export function Rehearsal({ view, plan, plays }: { view: RehearsalView; plan: Pl
           {isPlaying ? 'Hold' : 'Play'}
         </button>
         <input
+          ref={slider}
           type="range"
           min={0}
           max={total}
@@ -107,28 +118,37 @@ export function Rehearsal({ view, plan, plays }: { view: RehearsalView; plan: Pl
         />
         <span class="number clock">{span(at)}</span>
       </div>
-      <Gantt nodes={forecast.nodes} waves={plan.waves} total={total} at={at} />
-      <Moves moves={moves} at={at} isOver={at >= total} />
+      <Gantt nodes={forecast.nodes} waves={view.waves} total={total} at={at} />
+      {moves.length > 0 ? (
+        <Moves moves={moves} at={at} isOver={at >= total} />
+      ) : (
+        forecast.stuck.length === 0 && <p class="dim">No pod moves.</p>
+      )}
     </section>
   )
 }
 
 /** Pods that move, and where: those on the way, and all of them. */
 function Moves({ moves, at, isOver }: { moves: Move[]; at: number; isOver: boolean }) {
-  if (moves.length === 0) return <p class="dim">No pod moves.</p>
-  const underWay = moves.filter((move) => move.at <= at && at < move.ready)
+  const lost = moves.filter((move) => !move.to)
+  const underWay = moves.filter((move) => move.ready !== null && move.at <= at && at < move.ready)
   return (
     <>
+      {lost.length > 0 && (
+        <Note
+          tone="wait"
+          title={`Pods that find no new place: ${lost.length.toLocaleString()} of ${moves.length.toLocaleString()}`}
+          hint="Nothing makes them anew, or they fit on no node that is left. They come first below."
+        />
+      )}
       {!isOver && (
         <div class="moves" aria-live="off">
           <p class="dim">{counted(underWay.length, 'pod')} on the way now</p>
           <ul>
             {underWay.slice(0, FEW).map((move) => (
-              <li title={`${move.pod}: ${move.from} → ${move.to}`}>
+              <li title={`${move.pod}: ${way(move)}`}>
                 <span class="ellipsis">{move.pod}</span>
-                <span class="dim ellipsis">
-                  {move.from} → {move.to}
-                </span>
+                <span class="dim ellipsis">{way(move)}</span>
               </li>
             ))}
           </ul>
@@ -151,11 +171,9 @@ function Moves({ moves, at, isOver }: { moves: Move[]; at: number; isOver: boole
               {moves.slice(0, LISTED).map((move) => (
                 <tr>
                   <td>{move.pod}</td>
-                  <td>
-                    {move.from} → {move.to}
-                  </td>
+                  <td>{way(move)}</td>
                   <td class="number brief">
-                    {span(move.at)} to {span(move.ready)}
+                    {span(move.at)} to {move.ready === null ? 'never' : span(move.ready)}
                   </td>
                 </tr>
               ))}
@@ -167,3 +185,5 @@ function Moves({ moves, at, isOver }: { moves: Move[]; at: number; isOver: boole
     </>
   )
 }
+
+const way = (move: Move) => `${move.from} → ${move.to || 'nowhere'}`

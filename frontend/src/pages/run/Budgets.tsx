@@ -57,7 +57,7 @@ function BudgetGauge({ gauge }: { gauge: Gauge }) {
       </p>
       <p class="dim">
         {gauge.waiting ? `${counted(gauge.waiting, 'pod')} waiting for it; ` : ''}
-        {gauge.lowest === null ? 'nobody watched it during the run' : `lowest seen ${gauge.lowest}`}
+        {gauge.lowest === null ? 'lowest: not known here' : `lowest seen ${gauge.lowest}`}
         {lowest < gauge.line && !isBelow ? ', which was below its line' : ''}
       </p>
     </li>

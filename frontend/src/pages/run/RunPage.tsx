@@ -64,6 +64,7 @@ function Shown(props: { live: Live; head: RunHead; opened: string; open: (node: 
   const { live, head } = props
   const nodes = live.order.map((key) => live.get<RunNode>(key)).filter((node): node is RunNode => node !== undefined)
   const gates = live.list<Step>('gate/')
+  const revisions = live.get<string[]>('revisions') ?? []
   const failures = [...nodes.flatMap((node) => node.steps), ...gates]
     .map((step) => step.verdict)
     .filter((verdict): verdict is Verdict => verdict !== null)
@@ -80,8 +81,8 @@ function Shown(props: { live: Live; head: RunHead; opened: string; open: (node: 
       )}
       <Budgets gauges={live.list<Gauge>('budget/')} isOver={isOver(head)} />
       <WaveBoard live={live} nodes={nodes} gates={gates} opened={props.opened} open={props.open} />
-      <PlanWords key={head.id} run={head.id} />
-      <Said notes={live.get<SaidNote[]>('notes') ?? []} revisions={live.get<string[]>('revisions') ?? []} />
+      <PlanWords key={head.id} run={head.id} revisions={revisions.length} />
+      <Said notes={live.get<SaidNote[]>('notes') ?? []} revisions={revisions} />
     </>
   )
 }

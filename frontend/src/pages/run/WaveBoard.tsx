@@ -11,6 +11,7 @@ const STEP_TONES: Record<string, string> = {
   Done: 'good',
   Failed: 'bad',
   Undone: 'held',
+  'Left begun': 'held',
 }
 const AT_REST = new Set(['Pending', 'Done', 'Undone', 'Failed'])
 const PODS_SHOWN = 30
@@ -82,12 +83,15 @@ function NodeCard(props: { node: RunNode; ways: Way[]; isOpen: boolean; open: (n
         <Status state={node.waiting ? 'waiting' : isBusy ? 'Begun' : node.state} word={node.waiting ? `${node.state}, waiting` : node.state} />
       </header>
       <ol class="step-line" aria-label="Steps">
-        {node.steps.map((step) => (
-          <li class={step.state === 'Begun' && node.state === 'Undone' ? 'held' : (STEP_TONES[step.state] ?? 'idle')} title={`${step.effect}: ${step.state}`}>
-            <span>{step.action}</span>
-            <span class="visually-hidden">: {step.state}</span>
-          </li>
-        ))}
+        {node.steps.map((step) => {
+          const state = step.state === 'Begun' && node.state === 'Undone' ? 'Left begun' : step.state
+          return (
+            <li class={STEP_TONES[state] ?? 'idle'} title={`${step.effect}: ${state}`}>
+              <span>{step.action}</span>
+              <span class="visually-hidden">: {state}</span>
+            </li>
+          )
+        })}
       </ol>
       {node.moving > 0 && (
         <p class="node-pods">

@@ -7,7 +7,7 @@ gates wait until all of them are back. How long things take is the pace.
 
 import heapq
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
@@ -50,13 +50,17 @@ class Forecast(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Move(msgspec.Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A pod on its way: evicted `at`, replaced by one that is `ready` elsewhere; in seconds."""
+    """A pod on its way: evicted `at`, replaced by one that is `ready` elsewhere; in seconds.
+
+    Of one that finds no new place `to` is empty and `ready` None: nothing makes it anew, or it fits
+    nowhere.
+    """
 
     pod: str
     from_: str
     to: str
     at: float
-    ready: float
+    ready: float | None
 
 
 def forecast(
@@ -69,9 +73,10 @@ def forecast(
 def forecast_moves(
     state: FleetState, plan: Plan, pace: Pace, windows: Windows = ALWAYS, now: datetime = _ANY_TIME
 ) -> tuple[Forecast, tuple[Move, ...]]:
-    """The same, with every move of a pod."""
+    """The same, with every move of a pod; those that find no new place come first."""
     rehearsal = _Rehearsal(state, plan, pace, windows, now)
-    return rehearsal.play(), tuple(rehearsal.made)
+    told = rehearsal.play()
+    return told, (*rehearsal.lost(), *rehearsal.made)
 
 
 class _Rehearsal:
@@ -89,6 +94,7 @@ class _Rehearsal:
         self._order = count()
         self.made: list[Move] = []
         self._left_at: dict[str, tuple[str, float]] = {}
+        self._placeless: dict[str, str] = {}
         self._moves = 0
         self._ended_at = 0.0
         self._began: dict[str, float] = {}
@@ -140,6 +146,12 @@ class _Rehearsal:
             ),
             stuck=tuple(name for name in nodes_of(self._plan) if name not in self._ended),
         )
+
+    def lost(self) -> Iterator[Move]:
+        """The moves of pods that left, and for which none came elsewhere."""
+        for uid, key in self._placeless.items():
+            source, at = self._left_at[uid]
+            yield Move(pod=key, from_=source, to="", at=at, ready=None)
 
     def _after(self, seconds: float, happen: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self._now + seconds, next(self._order), happen))
@@ -242,6 +254,7 @@ class _Rehearsal:
     def _evict(self, pod: SchedulablePod, step: Step) -> None:
         self._moves += 1
         self._left_at[pod.uid] = (step.target.removeprefix("node/"), self._now)
+        self._placeless[pod.uid] = pod.key
         owner = pod.metadata.controller
         self._missing += owner is not None
         self._after(self._pace.leave_of(pod), lambda: self._leave(pod, step))
@@ -264,6 +277,7 @@ class _Rehearsal:
             self._homeless.append(pod)
             return
         self._placement.put(pod, chosen)
+        del self._placeless[pod.uid]
         source, at = self._left_at[pod.uid]
         ready = self._now + self._pace.replacement_of(pod)
         self.made.append(Move(pod=pod.key, from_=source, to=chosen, at=at, ready=ready))

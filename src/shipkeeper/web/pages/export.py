@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from html import escape
 
-from shipkeeper.engine.report import Format, render
 from shipkeeper.engine.verdict import Verdict
 from shipkeeper.model.duration import format_duration
-from shipkeeper.nodes.picture import NodePicture, PodPicture, RunPicture
+from shipkeeper.nodes.picture import NodePicture, PodPicture, StillPicture
 from shipkeeper.nodes.replacements import Replacement
-from shipkeeper.nodes.report import plan_line, plan_report
+from shipkeeper.nodes.report import plan_line
 from shipkeeper.web.gauges import Gauge
+from shipkeeper.web.plan_words import plan_words
 
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; --bg: #f6f7f9;
@@ -49,12 +49,12 @@ class _Markup(str):
 
 
 def export_page(
-    picture: RunPicture, replacements: Mapping[str, Replacement], gauges: Sequence[Gauge]
+    picture: StillPicture, replacements: Mapping[str, Replacement], gauges: Sequence[Gauge]
 ) -> bytes:
     """The file; every word of the cluster is put in as text."""
     run = picture.run
     outcome = str(run.outcome or "not finished")
-    plan = render(plan_report(run.plan, run.started_at), Format.TEXT)
+    plan = plan_words(run.plan, run.started_at)
     parts = (
         "<!doctype html><html lang=en><meta charset=utf-8>",
         "<meta name=viewport content='width=device-width, initial-scale=1'>",
@@ -84,7 +84,7 @@ def export_page(
         *_section(
             "Pods",
             ("Pod", "From", "State", "Began", "Gone", "Replaced by", "On", "Ready"),
-            (_pod(each, replacements.get(each.uid)) for each in picture.pods.values()),
+            (_pod(each, replacements.get(each.uid)) for each in picture.pods),
         ),
         f"<h2>Plan</h2><section><pre>{escape(plan)}</pre></section>",
         "<h2>What hosts and the run said</h2><section><pre>",
@@ -122,13 +122,13 @@ def _gauge(each: Gauge) -> tuple[object, ...]:
     most = max(each.expected, each.healthy, each.line, 1)
     bar = _bar(0, each.healthy / most, line=each.line / most)
     words = f"{each.healthy} of {each.expected} healthy, at least {each.line}"
-    lowest = "nobody watched" if each.lowest is None else each.lowest
+    lowest = "not known here" if each.lowest is None else each.lowest
     return (each.name, _Markup(f"{words}{bar}"), lowest)
 
 
-def _nodes(picture: RunPicture) -> Iterable[tuple[object, ...]]:
+def _nodes(picture: StillPicture) -> Iterable[tuple[object, ...]]:
     began, ended = _span(picture)
-    for node in picture.nodes.values():
+    for node in picture.nodes:
         yield (
             node.node,
             node.wave or "",
@@ -139,10 +139,10 @@ def _nodes(picture: RunPicture) -> Iterable[tuple[object, ...]]:
         )
 
 
-def _span(picture: RunPicture) -> tuple[datetime, datetime]:
+def _span(picture: StillPicture) -> tuple[datetime, datetime]:
     """From the beginning of a run to the last that is known of it."""
     began = picture.run.started_at
-    known = [node.ended_at or node.began_at for node in picture.nodes.values()]
+    known = [node.ended_at or node.began_at for node in picture.nodes]
     return began, max([picture.run.finished_at or began, *(each for each in known if each)])
 
 
@@ -176,9 +176,9 @@ def _pod(pod: PodPicture, came: Replacement | None) -> tuple[object, ...]:
     )
 
 
-def _verdicts(picture: RunPicture) -> Iterable[Verdict]:
-    found = [step.verdict for node in picture.nodes.values() for step in node.steps]
-    gates = [gate.verdict for gate in picture.gates.values()]
+def _verdicts(picture: StillPicture) -> Iterable[Verdict]:
+    found = [step.verdict for node in picture.nodes for step in node.steps]
+    gates = [gate.verdict for gate in picture.gates]
     return (each for each in (*found, *gates, *picture.run.plan.verdicts) if each is not None)
 
 

@@ -14,7 +14,6 @@ from shipkeeper.backup.restore_plan import QUIET
 from shipkeeper.backup.webhooks import MUTATING, VALIDATING
 from shipkeeper.engine.brake import Brake
 from shipkeeper.engine.journal import JournalError, Outcome, RunRecord
-from shipkeeper.engine.report import Format, render
 from shipkeeper.engine.session import is_driven, run_directory
 from shipkeeper.engine.tenure import NAME, NAMESPACE
 from shipkeeper.errors import UsageError
@@ -23,7 +22,6 @@ from shipkeeper.kube.resources import BUDGETS, LEASES, NODES, PODS
 from shipkeeper.nodes.permission import permissions_of
 from shipkeeper.nodes.picture import PodPicture
 from shipkeeper.nodes.replacements import Replacement
-from shipkeeper.nodes.report import plan_report
 from shipkeeper.web.answers import convert_query, json_response, read_body
 from shipkeeper.web.commands import start
 from shipkeeper.web.console import Console
@@ -32,6 +30,7 @@ from shipkeeper.web.gauges import gauges_of
 from shipkeeper.web.page import PageInfo, Query
 from shipkeeper.web.pages.export import export_page
 from shipkeeper.web.person import Person
+from shipkeeper.web.plan_words import plan_words
 from shipkeeper.web.problem import RefusedError
 from shipkeeper.web.view import View
 
@@ -181,16 +180,16 @@ class RunPage:
         """Its plan, word for word as the command line shows it."""
         run = await self._seen(request)
         run.refresh()
-        report = plan_report(run.record.plan, run.record.started_at)
-        words = await asyncio.to_thread(render, report, Format.TEXT)
+        words = await asyncio.to_thread(plan_words, run.record.plan, run.record.started_at)
         return json_response({"words": words})
 
     async def export(self, request: Request) -> Response:
         """The run as one HTML file that needs nothing else."""
         run = await self._seen(request)
         run.refresh()
-        gauges, came = gauges_of(run), run.replacements
-        body = await asyncio.to_thread(export_page, run.picture, came, gauges)
+        # Of the picture itself only this loop may know: it changes while a thread reads it.
+        still, came, gauges = run.picture.still(), run.replacements, gauges_of(run)
+        body = await asyncio.to_thread(export_page, still, came, gauges)
         return Response(
             body,
             media_type="text/html",
