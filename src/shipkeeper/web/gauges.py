@@ -10,7 +10,7 @@ from shipkeeper.web.following import FollowedRun
 class Gauge(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A budget: how many of its pods are healthy, and the line that they must not fall below.
 
-    `lowest` is the least that this console saw since somebody looks at the run; None if it saw none.
+    `lowest` is the least that this console saw since somebody looks at it; None if it saw none.
     """
 
     name: str
