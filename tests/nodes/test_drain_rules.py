@@ -421,7 +421,8 @@ async def set_ready(world: World, node: str, status: str) -> None:
 async def test_the_disruption_controller_runs_and_a_naive_delete_breaks_a_budget(
     world: World,
 ) -> None:
-    (name,) = await world.add_nodes(1)
+    # What replaces them takes longer to get Ready than they take to go.
+    (name,) = await world.add_nodes(1, ready_after=3.0)
     await world.up(world.deployment("web", 3), world.budget("web", max_unavailable=1))
     resource = await world.reader.budget_resource()
     budget = await world.reader.get(resource, "web", world.name)

@@ -109,7 +109,7 @@ async def test_only_what_is_chosen_is_in_it(world: World, harbour: Harbour, vaul
     assert "left-out" not in found
     with pytest.raises(ApiError, match="create another Backup"):
         await harbour.writer.patch(BACKUP.resource, "some", {"spec": {"repository": "other"}})
-    await vault.back_up("unknown", objects={"kinds": ["widgets"]})
+    await vault.back_up("unknown", objects={"kinds": ["unheardofs"]})
     status = await vault.ended("unknown")
     assert status.phase == "Failed"
     assert condition(status, "Succeeded") == ("False", "UnknownKind")

@@ -36,7 +36,7 @@ from tests.store import s3
 # The operator itself may not write what a Restore brings back.
 ALLOWED = ("backups", "restore-jobs")
 ENDS = ("Succeeded", "Incomplete", "Blocked", "Failed", "Aborted")
-_MANY = 1500
+_MANY = 4000
 # Only who comes after a process that was killed stands by, as in another test here.
 _STANDING_BY = {"watch coordination.k8s.io/leases  in all"}
 _USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
