@@ -45,9 +45,9 @@ def returning() -> Iterator[Sandbox]:
     yield from _control_plane(NEWEST, "past")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def secluded() -> Iterator[Sandbox]:
-    """One for a test that takes everything in it away, and brings everything back."""
+    """One without nodes, for tests that are about everything in a cluster."""
     yield from _control_plane(NEWEST, "alone")
 
 
