@@ -57,13 +57,8 @@ class _Secret(KubeObject, frozen=True, kw_only=True):
 _SECRETS = Resource("", "v1", "secrets", "Secret", _Secret)
 
 
-async def open_named(
-    scene: Scene,
-    repositories: Mapping[str, CustomObject],
-    name: str,
-    reading: Reading = Reading.NOT,
-) -> Repository:
-    """Open the BackupRepository of a name; NotReadyError with the reason if that cannot be."""
+def spec_named(repositories: Mapping[str, CustomObject], name: str) -> BackupRepositorySpec:
+    """What the BackupRepository of a name asks for; NotReadyError if there is none, or nonsense."""
     found = repositories.get(name)
     if found is None:
         raise NotReadyError(
@@ -72,13 +67,23 @@ async def open_named(
             hint="create one of that name",
         )
     try:
-        spec = BACKUP_REPOSITORY.read(found)
+        return BACKUP_REPOSITORY.read(found)
     except msgspec.DecodeError as error:
         raise NotReadyError(
             f"the spec of BackupRepository {name} makes no sense: {error}",
             reason="RepositoryMalformed",
             hint="mend it",
         ) from error
+
+
+async def open_named(
+    scene: Scene,
+    repositories: Mapping[str, CustomObject],
+    name: str,
+    reading: Reading = Reading.NOT,
+) -> Repository:
+    """Open the BackupRepository of a name; NotReadyError with the reason if that cannot be."""
+    spec = spec_named(repositories, name)
     try:
         return await open_repository(scene, spec, reading)
     except ShipkeeperError as error:

@@ -12,7 +12,6 @@ import msgspec
 
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
-from shipkeeper.operator.api.backups import BACKUP_REPOSITORY
 from shipkeeper.operator.api.contents import JobLimits
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
@@ -27,7 +26,7 @@ from shipkeeper.operator.backups.job_verdict import (
     why_it_failed,
 )
 from shipkeeper.operator.backups.jobs import find_job, pods_of, require_job, require_may_make
-from shipkeeper.operator.backups.opening import NotReadyError
+from shipkeeper.operator.backups.opening import NotReadyError, spec_named
 from shipkeeper.operator.backups.restore_job import name_of, restore_job
 from shipkeeper.operator.backups.restore_job_standing import (
     begun,
@@ -134,22 +133,7 @@ class RestoreJobReconciler:
         """NotReadyError or UsageError if a Job could do nothing, as things are."""
         if seen.spec is None:
             raise UsageError("its spec makes no sense", reason="Malformed", hint="mend spec")
-        name = seen.spec.repository
-        found = self._repositories.get(name)
-        if found is None:
-            raise NotReadyError(
-                f"there is no BackupRepository {name}",
-                reason="RepositoryNotFound",
-                hint="create one of that name",
-            )
-        try:
-            require_store(BACKUP_REPOSITORY.read(found).url)
-        except msgspec.DecodeError as error:
-            raise NotReadyError(
-                f"the spec of BackupRepository {name} makes no sense: {error}",
-                reason="RepositoryMalformed",
-                hint="mend it",
-            ) from error
+        require_store(spec_named(self._repositories, seen.spec.repository).url)
 
     async def _look(self, seen: _Seen) -> timedelta:
         """Look what becomes of the Job that is on record, which is made unless it is there."""
