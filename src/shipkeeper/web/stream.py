@@ -239,7 +239,8 @@ class Streams:
                 if message is not None:
                     said_at = clock()
                     yield message
-                await asyncio.sleep(_TICK)
+                # At the same moments for all: what is made for one then serves all others.
+                await asyncio.sleep(_TICK - clock() % _TICK)
         finally:
             if stream.reader == mine:
                 stream.left_at = clock()

@@ -1,10 +1,11 @@
 // The map: zones as areas, pools in them, a square for each node. Draw a frame to choose many.
 
-import { memo } from './memo'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { tellKey } from '../../keys'
 import { looksOf } from '../../parts/Status'
+import { memo } from './memo'
 import type { Cell } from './types'
+import { firstOf, useZones } from './zones'
 
 interface Frame {
   left: number
@@ -25,10 +26,11 @@ export function FleetMap(props: {
   const start = useRef<{ x: number; y: number } | null>(null)
   const [frame, setFrame] = useState<Frame | null>(null)
   const [walked, setWalked] = useState('')
-  const zones = grouped(props.cells, (cell) => cell.zone)
+  const zones = useZones(props.cells)
+  const cellOf = new Map(props.cells.map((cell) => [cell.name, cell]))
   const isDense = props.cells.length > 200
   // One stop for Tab, however many nodes there are; arrows walk from there.
-  const stop = props.cells.some((cell) => cell.name === walked) ? walked : firstOf(zones)
+  const stop = cellOf.has(walked) ? walked : firstOf(zones)
 
   useEffect(() => {
     const ends = [
@@ -88,21 +90,21 @@ export function FleetMap(props: {
       onKeyDown={moveFocus}
       onFocusCapture={(event) => setWalked((event.target as HTMLElement).dataset['node'] ?? walked)}
     >
-      {zones.map(([zone, inZone]) => (
+      {zones.map(({ zone, pools }) => (
         <div class="zone">
           <h2>{zone || 'No zone'}</h2>
-          {grouped(inZone, (cell) => cell.pool).map(([pool, inPool]) => (
+          {pools.map(({ pool, names }) => (
             <div class="pool">
               <h3>
-                {pool || 'no pool'} <span class="dim">{inPool.length}</span>
+                {pool || 'no pool'} <span class="dim">{names.length}</span>
               </h3>
               <div class="squares">
-                {inPool.map((cell) => (
+                {names.map((name) => (
                   <Square
-                    key={cell.name}
-                    cell={cell}
-                    isSelected={props.selected.has(cell.name)}
-                    isStop={cell.name === stop}
+                    key={name}
+                    cell={cellOf.get(name) as Cell}
+                    isSelected={props.selected.has(name)}
+                    isStop={name === stop}
                     onSelect={props.onSelect}
                     onOpen={props.onOpen}
                   />
@@ -162,27 +164,6 @@ const Square = memo<SquareProps>(
   // What it calls stays the same for the life of the page.
   (old, now) => old.cell === now.cell && old.isSelected === now.isSelected && old.isStop === now.isStop,
 )
-
-function grouped(cells: Cell[], key: (cell: Cell) => string): [string, Cell[]][] {
-  const found = new Map<string, Cell[]>()
-  for (const cell of cells) {
-    const group = found.get(key(cell))
-    if (group) group.push(cell)
-    else found.set(key(cell), [cell])
-  }
-  return [...found].sort(([a], [b]) => compare(a, b)).map(([name, group]) => [name, group.sort((a, b) => compare(a.name, b.name))])
-}
-
-const collator = new Intl.Collator('en', { numeric: true })
-
-function compare(a: string, b: string): number {
-  return collator.compare(a, b)
-}
-
-function firstOf(zones: [string, Cell[]][]): string {
-  const first = zones[0]
-  return first ? (grouped(first[1], (cell) => cell.pool)[0]?.[1][0]?.name ?? '') : ''
-}
 
 /** Arrow keys walk from square to square: on and back, and to the nearest one above and below. */
 function moveFocus(event: KeyboardEvent): void {
