@@ -10,6 +10,8 @@ export interface Column {
   key: string
   title: string
   sort?: string
+  /** Of a table whose columns are of fixed widths. */
+  width?: string
   isWide?: boolean
   isNumber?: boolean
 }
@@ -66,6 +68,7 @@ export function Windowed<Row>(props: {
             <th
               scope="col"
               class={`${column.isWide ? 'wide-only' : ''} ${column.isNumber ? 'number' : ''}`}
+              style={column.width ? { width: column.width } : undefined}
               aria-sort={sortOf(props.sort, column.sort)}
             >
               {column.sort ? (

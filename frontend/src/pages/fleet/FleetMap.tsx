@@ -1,11 +1,12 @@
 // The map: zones as areas, pools in them, a square for each node. Draw a frame to choose many.
 
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { signal, type Signal } from '@preact/signals'
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks'
 import { tellKey } from '../../keys'
 import { looksOf } from '../../parts/Status'
 import { memo } from './memo'
 import type { Cell } from './types'
-import { firstOf, useZones } from './zones'
+import { firstOf, useZones, type Zone } from './zones'
 
 interface Frame {
   left: number
@@ -27,10 +28,15 @@ export function FleetMap(props: {
   const [frame, setFrame] = useState<Frame | null>(null)
   const [walked, setWalked] = useState('')
   const zones = useZones(props.cells)
-  const cellOf = new Map(props.cells.map((cell) => [cell.name, cell]))
+  // Ten times a second a few of a thousand change: each is told to its own square.
+  const shown = useMemo(() => new Map(props.cells.map((cell) => [cell.name, signal(cell)])), [zones])
+  for (const cell of props.cells) {
+    const known = shown.get(cell.name)
+    if (known) known.value = cell
+  }
   const isDense = props.cells.length > 200
   // One stop for Tab, however many nodes there are; arrows walk from there.
-  const stop = cellOf.has(walked) ? walked : firstOf(zones)
+  const stop = shown.has(walked) ? walked : firstOf(zones)
 
   useEffect(() => {
     const ends = [
@@ -87,33 +93,24 @@ export function FleetMap(props: {
         start.current = null
         setFrame(null)
       }}
-      onKeyDown={moveFocus}
-      onFocusCapture={(event) => setWalked((event.target as HTMLElement).dataset['node'] ?? walked)}
+      onClick={(event) => {
+        const name = nodeAt(event)
+        if (name) props.onSelect([name], false)
+      }}
+      onDblClick={(event) => {
+        const name = nodeAt(event)
+        if (name) props.onOpen(name)
+      }}
+      onKeyDown={(event) => {
+        const name = nodeAt(event)
+        if (name && event.key === 'Enter') props.onOpen(name)
+        else if (name && event.key === ' ') props.onSelect([name], false)
+        else return moveFocus(event)
+        event.preventDefault()
+      }}
+      onFocusCapture={(event) => setWalked(nodeAt(event) || walked)}
     >
-      {zones.map(({ zone, pools }) => (
-        <div class="zone">
-          <h2>{zone || 'No zone'}</h2>
-          {pools.map(({ pool, names }) => (
-            <div class="pool">
-              <h3>
-                {pool || 'no pool'} <span class="dim">{names.length}</span>
-              </h3>
-              <div class="squares">
-                {names.map((name) => (
-                  <Square
-                    key={name}
-                    cell={cellOf.get(name) as Cell}
-                    isSelected={props.selected.has(name)}
-                    isStop={name === stop}
-                    onSelect={props.onSelect}
-                    onOpen={props.onOpen}
-                  />
-                ))}
-              </div>
-            </div>
-          ))}
-        </div>
-      ))}
+      <Zones zones={zones} shown={shown} selected={props.selected} stop={stop} />
       {frame && (
         <div
           class="frame-drawn"
@@ -129,41 +126,64 @@ export function FleetMap(props: {
   )
 }
 
-interface SquareProps {
-  cell: Cell
-  isSelected: boolean
-  isStop: boolean
-  onSelect: (names: string[], add: boolean) => void
-  onOpen: (name: string) => void
+interface ZonesProps {
+  zones: Zone[]
+  shown: ReadonlyMap<string, Signal<Cell>>
+  selected: ReadonlySet<string>
+  stop: string
 }
 
-const Square = memo<SquareProps>(
-  ({ cell, isSelected, isStop, onSelect, onOpen }) => {
-    const looks = looksOf(cell.fitness)
-    const words = `${cell.name}: ${looks.word}`
-    return (
-      <button
-        class={`square ${looks.tone} ${cell.match ? '' : 'faint'}`}
-        data-node={cell.name}
-        title={words}
-        aria-label={words}
-        aria-pressed={isSelected}
-        tabIndex={isStop ? 0 : -1}
-        onClick={() => onSelect([cell.name], false)}
-        onDblClick={() => onOpen(cell.name)}
-        onKeyDown={(event) => {
-          if (event.key !== 'Enter') return
-          event.preventDefault()
-          onOpen(cell.name)
-        }}
-      >
-        <span aria-hidden="true">{looks.shape}</span>
-      </button>
-    )
-  },
-  // What it calls stays the same for the life of the page.
-  (old, now) => old.cell === now.cell && old.isSelected === now.isSelected && old.isStop === now.isStop,
+const Zones = memo<ZonesProps>(
+  ({ zones, shown, selected, stop }) =>
+    zones.map(({ zone, pools }) => (
+      <div class="zone" key={zone}>
+        <h2>{zone || 'No zone'}</h2>
+        {pools.map(({ pool, names }) => (
+          <div class="pool" key={pool}>
+            <h3>
+              {pool || 'no pool'} <span class="dim">{names.length}</span>
+            </h3>
+            <div class="squares">
+              {names.map((name) => (
+                <Square
+                  key={name}
+                  shown={shown.get(name) as Signal<Cell>}
+                  isSelected={selected.has(name)}
+                  isStop={name === stop}
+                />
+              ))}
+            </div>
+          </div>
+        ))}
+      </div>
+    )),
+  (old, now) => old.shown === now.shown && old.selected === now.selected && old.stop === now.stop,
 )
+
+function Square(props: { shown: Signal<Cell>; isSelected: boolean; isStop: boolean }) {
+  const cell = props.shown.value
+  const looks = looksOf(cell.fitness)
+  const words = `${cell.name}: ${looks.word}`
+  return (
+    // A thousand real buttons would cost twice the memory: each has boxes of its own inside.
+    <div
+      role="button"
+      class={`square ${looks.tone} ${cell.match ? '' : 'faint'}`}
+      data-node={cell.name}
+      title={words}
+      aria-label={words}
+      aria-pressed={props.isSelected}
+      tabIndex={props.isStop ? 0 : -1}
+    >
+      {looks.shape}
+    </div>
+  )
+}
+
+/** The node whose square an event is about; empty if it is about none. */
+function nodeAt(event: Event): string {
+  return (event.target as HTMLElement).closest<HTMLElement>('[data-node]')?.dataset['node'] ?? ''
+}
 
 /** Arrow keys walk from square to square: on and back, and to the nearest one above and below. */
 function moveFocus(event: KeyboardEvent): void {

@@ -2,19 +2,20 @@ import { age } from '../../format'
 import { Status } from '../../parts/Status'
 import { Windowed, type Column } from '../../parts/Windowed'
 import { adjust } from '../../router'
+import { memo } from './memo'
 import type { Head, Row } from './types'
 
 const COLUMNS: Column[] = [
-  { key: 'select', title: '' },
-  { key: 'name', title: 'Node', sort: 'name' },
-  { key: 'fitness', title: 'State', sort: 'fitness' },
-  { key: 'zone', title: 'Zone', sort: 'zone' },
-  { key: 'pool', title: 'Pool', sort: 'pool', isWide: true },
-  { key: 'kubelet', title: 'Version', sort: 'version' },
-  { key: 'kernel', title: 'Kernel', sort: 'kernel', isWide: true },
-  { key: 'pods', title: 'Pods', sort: 'pods', isNumber: true },
-  { key: 'age', title: 'Age', sort: 'age', isWide: true, isNumber: true },
-  { key: 'obstacles', title: 'A drain is hindered by', sort: '-obstacles' },
+  { key: 'select', width: '2.75rem', title: '' },
+  { key: 'name', width: '14%', title: 'Node', sort: 'name' },
+  { key: 'fitness', width: '11%', title: 'State', sort: 'fitness' },
+  { key: 'zone', width: '9%', title: 'Zone', sort: 'zone' },
+  { key: 'pool', width: '9%', title: 'Pool', sort: 'pool', isWide: true },
+  { key: 'kubelet', width: '9%', title: 'Version', sort: 'version' },
+  { key: 'kernel', width: '11%', title: 'Kernel', sort: 'kernel', isWide: true },
+  { key: 'pods', width: '6%', title: 'Pods', sort: 'pods', isNumber: true },
+  { key: 'age', width: '6%', title: 'Age', sort: 'age', isWide: true, isNumber: true },
+  { key: 'obstacles', width: '22%', title: 'A drain is hindered by', sort: '-obstacles' },
 ]
 
 export function FleetTable(props: {
@@ -39,44 +40,72 @@ export function FleetTable(props: {
       onSort={(sort) => adjust({ sort: sort.replace(/^--/, '') })}
       onWindow={props.onWindow}
       render={(row) => (
-        <tr
+        <NodeLine
           key={row.name}
-          class={`${props.selected.has(row.name) ? 'selected' : ''} ${props.opened === row.name ? 'opened' : ''}`}
-          onClick={(event) => {
-            if (!(event.target as Element).closest('input, button, a')) props.onOpen(row.name)
-          }}
-        >
-          <td class="tick">
-            <input
-              type="checkbox"
-              aria-label={`Select ${row.name}`}
-              checked={props.selected.has(row.name)}
-              onChange={() => props.onSelect(row.name)}
-            />
-          </td>
-          <th scope="row">
-            <button class="link" onClick={() => props.onOpen(row.name)} title={row.name}>
-              {row.name}
-            </button>
-          </th>
-          <td>
-            <Status state={row.fitness} />
-          </td>
-          <td title={row.zone}>{row.zone || '–'}</td>
-          <td class="wide-only" title={row.pool}>
-            {row.pool || '–'}
-          </td>
-          <td title={row.kubelet}>{row.kubelet || '–'}</td>
-          <td class="wide-only" title={row.kernel}>
-            {row.kernel || '–'}
-          </td>
-          <td class="number">{row.pods}</td>
-          <td class="wide-only number">{age(row.created)}</td>
-          <td class="obstacles" title={row.obstacles}>
-            {row.obstacles || <span class="dim">nothing</span>}
-          </td>
-        </tr>
+          row={row}
+          age={age(row.created)}
+          isSelected={props.selected.has(row.name)}
+          isOpened={props.opened === row.name}
+          onSelect={props.onSelect}
+          onOpen={props.onOpen}
+        />
       )}
     />
   )
 }
+
+interface LineProps {
+  row: Row
+  age: string
+  isSelected: boolean
+  isOpened: boolean
+  onSelect: (name: string) => void
+  onOpen: (name: string) => void
+}
+
+const NodeLine = memo<LineProps>(
+  ({ row, age, isSelected, isOpened, onSelect, onOpen }) => (
+    <tr
+      class={`${isSelected ? 'selected' : ''} ${isOpened ? 'opened' : ''}`}
+      onClick={(event) => {
+        if (!(event.target as Element).closest('input, button, a')) onOpen(row.name)
+      }}
+    >
+      <td class="tick">
+        <input
+          type="checkbox"
+          aria-label={`Select ${row.name}`}
+          checked={isSelected}
+          onChange={() => onSelect(row.name)}
+        />
+      </td>
+      <th scope="row">
+        <button class="link" onClick={() => onOpen(row.name)} title={row.name}>
+          {row.name}
+        </button>
+      </th>
+      <td>
+        <Status state={row.fitness} />
+      </td>
+      <td title={row.zone}>{row.zone || '–'}</td>
+      <td class="wide-only" title={row.pool}>
+        {row.pool || '–'}
+      </td>
+      <td title={row.kubelet}>{row.kubelet || '–'}</td>
+      <td class="wide-only" title={row.kernel}>
+        {row.kernel || '–'}
+      </td>
+      <td class="number">{row.pods}</td>
+      <td class="wide-only number">{age}</td>
+      <td class="obstacles" title={row.obstacles}>
+        {row.obstacles || <span class="dim">nothing</span>}
+      </td>
+    </tr>
+  ),
+  // What it calls does the same for the life of the page.
+  (old, now) =>
+    old.row === now.row &&
+    old.age === now.age &&
+    old.isSelected === now.isSelected &&
+    old.isOpened === now.isOpened,
+)
