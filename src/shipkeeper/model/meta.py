@@ -4,7 +4,7 @@ from datetime import datetime
 
 import msgspec
 
-from shipkeeper.model.base import KubeStruct
+from shipkeeper.model.base import KubeStruct, share
 
 
 class OwnerReference(KubeStruct, frozen=True, kw_only=True):
@@ -32,6 +32,11 @@ class ObjectMeta(KubeStruct, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
     owner_references: tuple[OwnerReference, ...] = ()
     finalizers: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Share what the objects of one owner have in common."""
+        share(self, "owner_references")
+        share(self, "namespace")
 
     @property
     def controller(self) -> OwnerReference | None:
@@ -79,6 +84,11 @@ class Condition(KubeStruct, frozen=True, kw_only=True):
     message: str = ""
     last_transition_time: datetime | None = None
     last_heartbeat_time: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Share the few words that there are."""
+        share(self, "type")
+        share(self, "status")
 
 
 def condition(conditions: tuple[Condition, ...], type_: str) -> Condition | None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from shipkeeper.model.base import KubeStruct
+from shipkeeper.model.base import KubeStruct, share
 from shipkeeper.model.meta import Condition, KubeObject, condition
 
 MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
@@ -54,6 +54,10 @@ class PodSpec(KubeStruct, frozen=True, kw_only=True):
     tolerations: tuple[Toleration, ...] = ()
     termination_grace_period_seconds: int | None = None
     priority: int = 0
+
+    def __post_init__(self) -> None:
+        """Share what nearly all pods have by default."""
+        share(self, "tolerations")
 
 
 class PodStatus(KubeStruct, frozen=True, kw_only=True):
