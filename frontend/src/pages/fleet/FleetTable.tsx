@@ -6,7 +6,7 @@ import { memo } from './memo'
 import type { Head, Row } from './types'
 
 const COLUMNS: Column[] = [
-  { key: 'select', width: '2.75rem', title: '' },
+  { key: 'select', width: '3rem', title: '' },
   { key: 'name', width: '14%', title: 'Node', sort: 'name' },
   { key: 'fitness', width: '11%', title: 'State', sort: 'fitness' },
   { key: 'zone', width: '9%', title: 'Zone', sort: 'zone' },
