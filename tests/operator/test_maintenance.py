@@ -45,6 +45,10 @@ async def test_creating_one_is_all_it_takes(world: World, harbour: Harbour) -> N
     assert len(evicted) == len(set(evicted)) >= 6
     for name in nodes:
         assert not (await world.node(name)).spec.unschedulable
+    # A spec that nothing comes of any more is seen all the same: others wait for that.
+    await harbour.patch("simple", {"paused": True})
+    seen = "--for=jsonpath={.status.observedGeneration}=2"
+    await harbour.kubectl("wait", "nodemaintenance/simple", seen, "--timeout=60s")
     assert await replica.stop() == 0
     assert "hands over" in replica.said
 

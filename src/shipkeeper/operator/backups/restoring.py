@@ -40,7 +40,7 @@ from shipkeeper.operator.pace import Pace, Rests
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.situation import CHANGED
-from shipkeeper.operator.status import hold, let_go, stuck, tell_event, write_status
+from shipkeeper.operator.status import heed, hold, let_go, stuck, tell_event, write_status
 from shipkeeper.operator.telling import end_of, is_bad_end
 from shipkeeper.operator.told import explained
 
@@ -91,6 +91,8 @@ class RestoreReconciler:
             return await self._end(found, status)
         if status.finished_at is not None:
             self._forget(found.uid)
+            if await heed(self._scene.writer, _KIND, found, status):
+                return None  # That change brings it here again.
             await let_go(self._scene.writer, _KIND, found)
             return None
         try:

@@ -30,7 +30,7 @@ from shipkeeper.operator.maintenance.telling import Teller
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.runs import Runs
 from shipkeeper.operator.scene import Scene
-from shipkeeper.operator.status import hold
+from shipkeeper.operator.status import heed, hold
 
 _LOOK_AGAIN = timedelta(minutes=1)
 _KIND = NODE_MAINTENANCE
@@ -72,6 +72,8 @@ class MaintenanceReconciler:
             self._plans.drop(key)
             return await self._declared.end(found, has_ended=has_ended(status))
         if has_ended(status):
+            if await heed(self._scene.writer, _KIND, found, status):
+                return None  # That change brings it here again.
             return await self._declared.release(found)
         ledger = await self._begun(found)
         try:
