@@ -92,10 +92,12 @@ def _use(
 def _as_node(powers: Powers, mode: str, terrain: Terrain) -> Iterator[Edge]:
     """A kubelet makes the tokens of its pods' ServiceAccounts, and reads its pods' Secrets."""
     who = powers.holds(f"impersonate:{mode}", _AUTHENTICATION, "nodes", EVERYWHERE)
-    nodes = _nodes(powers, mode, who, terrain) if who else ()
-    for place in powers.places if who and nodes else ():
+    if who is None:
+        return
+    nodes = _nodes(powers, mode, who, terrain)
+    for place in powers.places if nodes else ():
         made = powers.holds(f"impersonate-on:{mode}:create", "", "serviceaccounts/token", place)
-        if made and not (place or made.names or (who and who.names) or mode == _ASSOCIATED):
+        if made and mode == _ARBITRARY and not (place or made.names or who.names):
             how = "impersonates any node to create serviceaccounts/token"
             yield edge(ANY_NODE, 9, how, who, made)
         elif made:
