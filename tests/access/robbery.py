@@ -365,6 +365,7 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "impersonate-account": impersonate_account,
     "constrained": constrained,
     "constrained-user": constrained,
+    "constrained-list": constrained,
     "constrained-account": constrained_account,
     "constrained-node": constrained_node,
     "constrained-named-node": constrained_node,

@@ -134,6 +134,13 @@ WAYS = (
         rule("impersonate-on:user-info:list", "secrets"),
     ),
     everywhere(
+        "constrained-list",
+        "path-09",
+        rule("impersonate:user-info", "users", _AUTHN),
+        rule("impersonate-on:user-info:get", "secrets", names="one"),
+        rule("impersonate-on:user-info:list", "secrets"),
+    ),
+    everywhere(
         "constrained-account",
         "path-09",
         rule("impersonate:serviceaccount", "serviceaccounts", _AUTHN),

@@ -74,8 +74,7 @@ def _uses(powers: Powers, mode: str) -> Iterator[tuple[Held, str, Place]]:
     for verbs, group, resource, leads_to in _USES:
         for place in powers.places:
             found = _use(powers, mode, verbs, group, resource, place)
-            # A Secret by name is one alone.
-            if found and not (found[0].names and resource == "secrets"):
+            if found:
                 yield (*found, leads_to(place))
 
 
@@ -84,7 +83,8 @@ def _use(
 ) -> tuple[Held, str] | None:
     for verb in verbs:
         held = powers.holds(f"impersonate-on:{mode}:{verb}", group, resource, place)
-        if held:
+        # A Secret by name is one alone.
+        if held and not (held.names and resource == "secrets"):
             return held, f"{verb} {resource}"
     return None
 
@@ -106,7 +106,7 @@ def _as_node(powers: Powers, mode: str, terrain: Terrain) -> Iterator[Edge]:
                     how = f"impersonates node {node} to make a token of {account}"
                     yield edge(("ServiceAccount", account), 9, how, who, made)
         read = _use(powers, mode, _READ, "", "secrets", place)
-        if read and not read[0].names:
+        if read:
             for node, account in _aboard(terrain.tokens_aboard, nodes, place):
                 how = f"impersonates node {node} to {read[1]}, one with a token of {account}"
                 yield edge(("ServiceAccount", account), 9, how, who, read[0])
