@@ -83,13 +83,13 @@ async def volume(robber: Robber, town: LabTown) -> None:
     claim: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "disk"},
+        "metadata": {"name": robber.user},
         "spec": {**spec, "resources": {"requests": size}, "volumeName": robber.user},
     }
     space = f"/api/v1/namespaces/{BASELINE}"
     await robber.send("POST", "/api/v1/persistentvolumes", disk)
     await robber.send("POST", f"{space}/persistentvolumeclaims", claim)
-    body = _reader(robber, town, {"persistentVolumeClaim": {"claimName": "disk"}})
+    body = _reader(robber, town, {"persistentVolumeClaim": {"claimName": robber.user}})
     await robber.send("POST", f"{space}/pods", body)
     await _by_keys(robber, await town.loot.of(robber.user))
 

@@ -169,6 +169,10 @@ async def _leave(admin: Connection, objects: list[dict[str, Any]]) -> None:
         with suppress(NotFoundError):
             await admin.send("DELETE", f"/apis/apps/v1/namespaces/{each}/deployments")
             await admin.send("DELETE", f"/api/v1/namespaces/{each}/pods", query=query)
+    volumes = msgspec.json.decode(await admin.send("GET", "/api/v1/persistentvolumes"))["items"]
+    for name in (each["metadata"]["name"] for each in volumes):
+        if name.startswith("way-"):
+            await admin.send("DELETE", f"/api/v1/persistentvolumes/{name}")
     await delete(admin, *objects)
     async with asyncio.timeout(_PATIENCE):
         for each in spaces:
