@@ -4,6 +4,7 @@ Whoever walks holds that way's rights alone, and has the prize at the end: by a 
 sent them, or by the keys of a control-plane host.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -54,20 +55,20 @@ async def patch_pods(robber: Robber, town: LabTown) -> None:
 
 
 async def node_proxy(robber: Robber, town: LabTown) -> None:
-    """The kubelet tells of its pods, and runs a command in one: by GET alone."""
-    del town
-    kubelet = f"/api/v1/nodes/{WORKER}/proxy"
+    """The kubelet tells of its pods, and runs a command in one: by GET alone, at its own port."""
+    while await _phase_of_target(robber) != "Running":
+        await asyncio.sleep(0.2)
+    own = yaml.safe_load(robber.kubeconfig.read_text())["users"]
+    kubelet = {**yaml.safe_load(town.kubelet.read_text()), "users": own}
+    path = f"/exec/{NAMESPACE}/target/main?command=cat&command={TOKEN}&output=1"
+    await _by_token(robber, await printed(yaml.safe_dump(kubelet), path))
 
-    async def runs() -> None:
-        found = (await robber.send("GET", f"{kubelet}/pods"))["items"]
-        phases = {each["metadata"]["name"]: each["status"]["phase"] for each in found}
-        if phases.get("target") != "Running":
-            raise LookupError(f"it does not run yet: {phases}")
 
-    await soon(runs)
-    command = f"command=cat&command={TOKEN}&output=1"
-    path = f"{kubelet}/exec/{NAMESPACE}/target/main?{command}"
-    await _by_token(robber, await printed(robber.kubeconfig.read_text(), path))
+async def _phase_of_target(robber: Robber) -> str:
+    found = (await robber.send("GET", f"/api/v1/nodes/{WORKER}/proxy/pods"))["items"]
+    return next(
+        (each["status"]["phase"] for each in found if each["metadata"]["name"] == "target"), ""
+    )
 
 
 async def volume(robber: Robber, town: LabTown) -> None:

@@ -8,9 +8,10 @@ import platform
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ class LabTown(msgspec.Struct, frozen=True, kw_only=True):
     lab: Lab
     place: Path
     kubeconfig: Path
+    kubelet: Path
+    """A kubeconfig that leads to the worker's kubelet, with nobody's credentials."""
     admin: Connection
     loot: "Loot"
     mine: str
@@ -107,7 +110,14 @@ class Loot:
 @asynccontextmanager
 async def lab_town(lab: Lab, place: Path, objects: list[dict[str, Any]]) -> AsyncGenerator[LabTown]:
     """Make a lab a town, with these objects besides, and look at it once as an auditor would."""
-    async with _door(lab, place) as kubeconfig, connected(kubeconfig) as admin, _loot(lab) as loot:
+    async with AsyncExitStack() as stack:
+        config = yaml.safe_load(lab.kubeconfig.read_text())
+        ways_in = [
+            await stack.enter_async_context(_door(lab, each, place))
+            for each in (config, _kubelet_of(lab, config))
+        ]
+        admin = await stack.enter_async_context(connected(ways_in[0]))
+        loot = await stack.enter_async_context(_loot(lab))
         mine = await asyncio.to_thread(_own_image, lab, place, loot.sent_by("mine", TOKEN))
         everything = [*_objects(), *objects]
         try:
@@ -118,7 +128,8 @@ async def lab_town(lab: Lab, place: Path, objects: list[dict[str, Any]]) -> Asyn
             yield LabTown(
                 lab=lab,
                 place=place,
-                kubeconfig=kubeconfig,
+                kubeconfig=ways_in[0],
+                kubelet=ways_in[1],
                 admin=admin,
                 loot=loot,
                 mine=mine,
@@ -175,10 +186,14 @@ async def _leave(admin: Connection, objects: list[dict[str, Any]]) -> None:
             await admin.send("DELETE", f"/api/v1/persistentvolumes/{name}")
     await delete(admin, *objects)
     async with asyncio.timeout(_PATIENCE):
-        for each in spaces:
-            with suppress(NotFoundError):
-                while await admin.send("GET", f"/api/v1/namespaces/{each}"):
-                    await asyncio.sleep(0.2)
+        while await _pods_in(admin, spaces):
+            await asyncio.sleep(0.2)
+
+
+async def _pods_in(admin: Connection, spaces: tuple[str, ...]) -> list[str]:
+    found = msgspec.json.decode(await admin.send("GET", "/api/v1/pods"))["items"]
+    names = (each["metadata"] for each in found)
+    return [each["name"] for each in names if each["namespace"] in spaces]
 
 
 def _own_image(lab: Lab, place: Path, script: str) -> str:
@@ -206,27 +221,38 @@ async def _loot(lab: Lab) -> AsyncGenerator[Loot]:
         yield found
 
 
+def _kubelet_of(lab: Lab, config: dict[str, Any]) -> dict[str, Any]:
+    """A kubeconfig for the worker's kubelet, whose certificate is of its own making."""
+    found = lab.run(WORKER, "cat", "/var/lib/kubelet/pki/kubelet.crt").stdout
+    own = b64encode(found.encode()).decode()
+    cluster = {"server": f"https://{WORKER}:10250", "certificate-authority-data": own}
+    return {**config, "clusters": [{**config["clusters"][0], "cluster": cluster}], "users": []}
+
+
 @asynccontextmanager
-async def _door(lab: Lab, place: Path) -> AsyncGenerator[Path]:
-    """A port of this machine that leads to the lab's API server; the administrator's kubeconfig."""
-    config = yaml.safe_load(lab.kubeconfig.read_text())
+async def _door(lab: Lab, config: dict[str, Any], place: Path) -> AsyncGenerator[Path]:
+    """A kubeconfig led through a port of this machine into the lab's network."""
     cluster: dict[str, str] = config["clusters"][0]["cluster"]
     server = urlsplit(cluster["server"])
-    name = server.hostname or ""
-    addresses = {host.name: host.address for host in lab.hosts}
-    address = addresses.get(name, name)
+    host = WORKER if server.hostname == WORKER else CONTROL_PLANE
+    beyond = (lab.host(host).address, server.port)
 
     async def led(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        beyond = _socket_in(lab.layout)
-        await asyncio.get_running_loop().sock_connect(beyond, (address, server.port or 443))
-        answers, requests = await asyncio.open_connection(sock=beyond)
+        own = _socket_in(lab.layout)
+        try:
+            await asyncio.get_running_loop().sock_connect(own, beyond)
+        except OSError:
+            own.close()
+            writer.close()
+            return
+        answers, requests = await asyncio.open_connection(sock=own)
         await asyncio.gather(_passed(reader, requests), _passed(answers, writer))
 
     async with await asyncio.start_server(led, "127.0.0.1", 0) as door:
         port = door.sockets[0].getsockname()[1]
         cluster["server"] = f"https://127.0.0.1:{port}"
-        cluster["tls-server-name"] = name
-        path = place / "admin.kubeconfig"
+        cluster["tls-server-name"] = str(server.hostname)
+        path = place / f"{host}.kubeconfig"
         path.touch(mode=0o600)
         path.write_text(yaml.safe_dump(config))
         yield path
