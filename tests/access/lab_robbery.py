@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
 from aiohttp import WSServerHandshakeError
@@ -89,10 +90,19 @@ async def volume(robber: Robber, town: LabTown) -> None:
     }
     space = f"/api/v1/namespaces/{BASELINE}"
     await robber.send("POST", "/api/v1/persistentvolumes", disk)
+    # A claim of a volume that the controller does not know yet waits for 15 s, a pod likewise.
+    await soon(lambda: _is(town, "Available", f"/api/v1/persistentvolumes/{robber.user}"))
     await robber.send("POST", f"{space}/persistentvolumeclaims", claim)
+    await soon(lambda: _is(town, "Bound", f"{space}/persistentvolumeclaims/{robber.user}"))
     body = _reader(robber, town, {"persistentVolumeClaim": {"claimName": robber.user}})
     await robber.send("POST", f"{space}/pods", body)
     await _by_keys(robber, await town.loot.of(robber.user))
+
+
+async def _is(town: LabTown, phase: str, path: str) -> None:
+    found = msgspec.json.decode(await town.admin.send("GET", path))["status"].get("phase")
+    if found != phase:
+        raise LookupError(f"{path} is {found}")
 
 
 async def relabel(robber: Robber, town: LabTown) -> None:

@@ -178,7 +178,9 @@ async def _leave(admin: Connection, objects: list[dict[str, Any]]) -> None:
     query = {"gracePeriodSeconds": "1"}
     for each in spaces:
         with suppress(NotFoundError):
-            await admin.send("DELETE", f"/apis/apps/v1/namespaces/{each}/deployments")
+            # First whoever would make new pods for those that go.
+            for kind in ("deployments", "replicasets"):
+                await admin.send("DELETE", f"/apis/apps/v1/namespaces/{each}/{kind}")
             await admin.send("DELETE", f"/api/v1/namespaces/{each}/pods", query=query)
     volumes = msgspec.json.decode(await admin.send("GET", "/api/v1/persistentvolumes"))["items"]
     for name in (each["metadata"]["name"] for each in volumes):
