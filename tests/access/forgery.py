@@ -63,7 +63,7 @@ def csr(name: str, user: str, key: ec.EllipticCurvePrivateKey) -> dict[str, Any]
     }
 
 
-def forged(certificate: bytes, key: bytes, name: str, group: str) -> dict[str, str]:
+def forged(certificate: bytes, key: bytes, name: str, *groups: str) -> dict[str, str]:
     """Credentials signed with an authority's key by whoever could read it."""
     with warnings.catch_warnings():
         # Old kubeadm numbers its authorities 0.
@@ -71,7 +71,8 @@ def forged(certificate: bytes, key: bytes, name: str, group: str) -> dict[str, s
         authority = x509.load_pem_x509_certificate(certificate)
     signing: Any = serialization.load_pem_private_key(key, None)
     own = ec.generate_private_key(ec.SECP256R1())
-    attributes = ((NameOID.COMMON_NAME, name), (NameOID.ORGANIZATION_NAME, group))
+    members = ((NameOID.ORGANIZATION_NAME, group) for group in groups)
+    attributes = ((NameOID.COMMON_NAME, name), *members)
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()

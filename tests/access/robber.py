@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -16,10 +16,22 @@ from shipkeeper.engine.finding import Finding
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.errors import ForbiddenError
-from shipkeeper.sandbox.sandbox import Sandbox
 from tests.access.servers import with_credentials
 
 MERGE = "application/merge-patch+json"
+
+
+class Issuer(Protocol):
+    """Whoever signs the credentials of a cluster's users."""
+
+    @property
+    def ca(self) -> Path:
+        """The certificate of the cluster's authority."""
+        ...
+
+    def issue_kubeconfig(self, user: str, groups: tuple[str, ...] = ()) -> Path:
+        """The kubeconfig of a user of these groups."""
+        ...
 
 
 class Robber:
@@ -27,7 +39,7 @@ class Robber:
 
     def __init__(
         self,
-        sandbox: Sandbox,
+        sandbox: Issuer,
         user: str,
         own: Connection,
         admin: Connection,

@@ -170,6 +170,17 @@ async def constrained_node(robber: Robber) -> None:
     await takes_prize(await robber.with_credentials(token=token))
 
 
+async def constrained_node_secrets(robber: Robber) -> None:
+    """As a kubelet, which reads the Secrets of its pods."""
+    other = await robber.as_other("system:node:ways-node")
+    token = ""
+    async with asyncio.timeout(60):
+        while not token:
+            found = msgspec.json.decode(await other.send("GET", f"{_HERE}/secrets/aboard"))
+            token = found.get("data", {}).get("token", "")
+    await takes_prize(await robber.with_credentials(token=b64decode(token).decode()))
+
+
 async def mutate(robber: Robber) -> None:
     """What an administrator creates becomes what the user likes."""
     theirs = pod("theirs")
@@ -354,8 +365,11 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "impersonate-account": impersonate_account,
     "constrained": constrained,
     "constrained-user": constrained,
+    "constrained-list": constrained,
     "constrained-account": constrained_account,
     "constrained-node": constrained_node,
+    "constrained-named-node": constrained_node,
+    "constrained-node-secrets": constrained_node_secrets,
     "approve": approve,
     "sign": sign,
     "mutate": mutate,

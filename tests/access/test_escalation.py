@@ -66,6 +66,50 @@ def test_constrained_impersonation_is_new() -> None:
     assert not found_for(way.user, *way.objects, version="v1.34.0")
 
 
+@pytest.mark.parametrize("node", ["ways-node", "another"])
+@pytest.mark.parametrize(
+    ("kind", "name", "ways_on"),
+    [
+        ("User", "system:serviceaccount:kube-system:agent", {"ways-node"}),
+        ("Group", "system:serviceaccounts:kube-system", {"ways-node"}),
+        # The mighty one is of them, wherever the agent runs.
+        ("Group", "system:serviceaccounts", {"ways-node", "another"}),
+        ("Group", "system:serviceaccounts:ways-strict", set[str]()),
+        ("User", "system:serviceaccount:ways-strict:agent", set[str]()),
+        ("User", "agent", set[str]()),
+        ("Group", "system:nodes", set[str]()),
+    ],
+)
+def test_the_own_node_is_one_that_pods_of_the_account_run_on(
+    kind: str, name: str, ways_on: set[str], node: str
+) -> None:
+    role, binding = bound("agent", "", constrained("associated-node"))
+    binding["subjects"] = [{"kind": kind, "name": name}]
+    spec: dict[str, Any] = {"nodeName": node, "serviceAccountName": "agent", "containers": []}
+    metadata = {"name": "agent", "namespace": "kube-system"}
+    beside = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+    chain = Chain(policy_with(role, binding, beside))
+    found = {each.target.partition("/")[2] for each in escalation_findings(chain)}
+    assert (name in found) is (node in ways_on)
+
+
+def constrained(mode: str, names: str = "") -> tuple[dict[str, Any], ...]:
+    """To make tokens as a node."""
+    return (
+        rule(f"impersonate:{mode}", "nodes", "authentication.k8s.io", names),
+        rule(f"impersonate-on:{mode}:create", "serviceaccounts/token"),
+    )
+
+
+@pytest.mark.parametrize("names", ["", "ways-node"])
+@pytest.mark.parametrize(("namespace", "is_way"), [(NAMESPACE, True), ("kube-system", False)])
+def test_a_node_impersonated_in_one_namespace(names: str, namespace: str, *, is_way: bool) -> None:
+    who, what = constrained("arbitrary-node", names)
+    objects = (*bound("who", "", (who,)), *bound("what", namespace, (what,)))
+    objects[-1]["subjects"][0]["name"] = "way-who"
+    assert bool(found_for("way-who", *objects)) is is_way
+
+
 def test_a_ready_admin_is_told_as_one() -> None:
     (found,) = found_for("boss")
     assert found.goal == "cluster-admin"

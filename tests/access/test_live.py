@@ -20,7 +20,7 @@ from tests.access.flips import flips, path_of, spec_of
 from tests.access.robber import Robber, minted, minted_for, pod, ways_of
 from tests.access.robbery import ROBBERIES
 from tests.access.servers import with_credentials
-from tests.access.ways import ALSO, NAMESPACE, WAYS, Way, bound, granted, rule
+from tests.access.ways import ALSO, LOOK_ALIKES, NAMESPACE, WAYS, Way, bound, granted, rule
 from tests.access.websocket import printed
 from tests.access.world import ask, connected, create, delete, until_allowed
 
@@ -69,19 +69,66 @@ async def _known(admin: Connection, way: Way) -> None:
         pass
 
 
+# What looks like constrained impersonation, and what the server must refuse to whoever holds it.
+SHAMS = {
+    "constrained-another-node": "constrained-node",
+    "constrained-node-who": "constrained-node",
+    "constrained-node-what": "constrained-node",
+    "constrained-node-of-another-mode": "constrained-node",
+    "constrained-node-for-another-account": "constrained-node",
+    "constrained-node-for-bindings": "constrained-node",
+    "node-of-no-pod": "constrained-node",
+    "constrained-user-that-is-an-account": "constrained-account",
+}
+
+
+@pytest.mark.parametrize("name", SHAMS)
+async def test_a_sham_leads_nowhere(newest: Sandbox, town: Connection, name: str) -> None:
+    namespace, rules = LOOK_ALIKES[name]
+    way = Way(name=name, rule="", rules=rules, namespace=namespace)
+    await create(town, *way.objects)
+    try:
+        assert not await ways_of(town, f"user/{way.user}")
+        async with AsyncExitStack() as stack:
+            own = await stack.enter_async_context(connected(newest.issue_kubeconfig(way.user)))
+            robber = Robber(newest, way.user, own, town, stack)
+            await _known(town, way)
+            with pytest.raises(ForbiddenError):
+                await ROBBERIES[SHAMS[name]](robber)
+    finally:
+        await delete(town, *way.objects)
+
+
+async def test_a_node_may_not_bind_roles(newest: Sandbox, town: Connection) -> None:
+    """9: what may be done in a node's name is no more than the node may do."""
+    namespace, rules = LOOK_ALIKES["constrained-node-for-bindings"]
+    way = Way(name="node-binds", rule="", rules=rules, namespace=namespace)
+    await create(town, *way.objects)
+    try:
+        async with AsyncExitStack() as stack:
+            own = await stack.enter_async_context(connected(newest.issue_kubeconfig(way.user)))
+            robber = Robber(newest, way.user, own, town, stack)
+            await _known(town, way)
+            other = await robber.as_other("system:node:ways-node")
+            as_node = Robber(newest, way.user, other, town, stack)
+            with pytest.raises(ForbiddenError, match=r'User "system:node:ways-node" cannot create'):
+                await as_node.send("POST", f"{_RBAC}/clusterrolebindings", way.objects[1])
+    finally:
+        await delete(town, *way.objects)
+
+
+@pytest.mark.parametrize("names", ["", "*", "ways-node"])
 async def test_a_kubelet_is_impersonated_by_a_pod_beside_it(
-    newest: Sandbox, town: Connection
+    newest: Sandbox, town: Connection, names: str
 ) -> None:
-    """9: the node that a ServiceAccount's pod runs on, and no other one."""
+    """9: the node that a ServiceAccount's pod runs on, and no other one; not granted by name."""
+    is_way = names != "ways-node"
     account = {"kind": "ServiceAccount", "name": "neighbour", "namespace": NAMESPACE}
-    objects = bound(
-        "neighbour",
-        "",
-        (
-            rule("impersonate:associated-node", "nodes", "authentication.k8s.io"),
-            rule("impersonate-on:associated-node:create", "serviceaccounts/token"),
-        ),
+    rules = (
+        rule("impersonate:associated-node", "nodes", "authentication.k8s.io", names),
+        rule("impersonate-on:associated-node:create", "serviceaccounts/token"),
     )
+    objects = bound("neighbour", "", rules)
     objects[1]["subjects"] = [account]
     beside = pod("neighbour", serviceAccountName="neighbour", nodeName="ways-node")
     beside["spec"]["tolerations"] = [{"operator": "Exists"}]
@@ -90,12 +137,21 @@ async def test_a_kubelet_is_impersonated_by_a_pod_beside_it(
     objects = [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
         *objects,
-        beside,
     ]
     await create(town, *objects)
     try:
-        target = f"serviceaccount/system:serviceaccount:{NAMESPACE}:neighbour"
-        assert {each.rule for each in await ways_of(town, target)} == {"path-09"}
+        name = f"system:serviceaccount:{NAMESPACE}:neighbour"
+        assert not await ways_of(town, f"serviceaccount/{name}")
+        await create(town, beside)
+        found = {each.rule for each in await ways_of(town, f"serviceaccount/{name}")}
+        assert found == ({"path-09"} if is_way else set())
+        attributes = {
+            "verb": "impersonate-on:associated-node:create",
+            "resource": "serviceaccounts",
+            "subresource": "token",
+        }
+        while not (await ask(town, {"user": name, "resourceAttributes": attributes})).allowed:
+            pass
         async with AsyncExitStack() as stack:
             admin = Robber(newest, "neighbour", town, town, stack)
             for is_beside in (False, True):
@@ -105,10 +161,11 @@ async def test_a_kubelet_is_impersonated_by_a_pod_beside_it(
                     if is_beside
                     else await minted(admin, NAMESPACE, "neighbour")
                 )
-                with nullcontext() if is_beside else pytest.raises(ForbiddenError):
+                is_let = is_beside and is_way
+                with nullcontext() if is_let else pytest.raises(ForbiddenError):
                     await _as_kubelet_with(admin, token)
     finally:
-        await delete(town, *objects)
+        await delete(town, beside, *objects)
 
 
 async def _as_kubelet_with(admin: Robber, token: str) -> None:

@@ -14,6 +14,7 @@ NAMESPACE = "ways"
 STRICT = "ways-strict"
 _RBAC = "rbac.authorization.k8s.io"
 _CSR = "certificates.k8s.io"
+_AUTHN = "authentication.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
 CLIENT_SIGNER = "kubernetes.io/kube-apiserver-client"
 GATHERED = {"ways.example.com/gathered": "yes"}
@@ -23,6 +24,11 @@ def rule(verbs: str, resources: str, group: str = "", names: str = "") -> Rule:
     """Words separated by blanks."""
     made: Rule = {"verbs": verbs.split(), "apiGroups": [group], "resources": resources.split()}
     return {**made, "resourceNames": names.split()} if names else made
+
+
+def _core(kind: str, name: str, namespace: str = "") -> dict[str, Any]:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +73,24 @@ def granted(name: str, role: str, subject: Rule) -> Rule:
     return {**binding, "subjects": [{**group, **subject}]}
 
 
+def with_token_aboard() -> tuple[Rule, ...]:
+    """A pod that has a ServiceAccount's token as a Secret, and that Secret."""
+    metadata = {"name": "aboard", "namespace": NAMESPACE}
+    annotations = {"kubernetes.io/service-account.name": "mighty"}
+    secret = {
+        **_core("Secret", "aboard", NAMESPACE),
+        "type": "kubernetes.io/service-account-token",
+        "metadata": {**metadata, "annotations": annotations},
+    }
+    spec = {
+        "nodeName": "ways-node",
+        "tolerations": [{"operator": "Exists"}],
+        "containers": [{"name": "main", "image": "example.com/mine"}],
+        "volumes": [{"name": "token", "secret": {"secretName": "aboard"}}],
+    }
+    return (secret, {**_core("Pod", "aboard", NAMESPACE), "spec": spec})
+
+
 _GHOST = {"kind": "ServiceAccount", "namespace": STRICT, "name": "ghost"}
 
 WAYS = (
@@ -100,26 +124,49 @@ WAYS = (
     everywhere(
         "constrained",
         "path-09",
-        rule("impersonate:user-info", "users", "authentication.k8s.io"),
+        rule("impersonate:user-info", "users", _AUTHN),
         rule("impersonate-on:user-info:list", "secrets"),
     ),
     everywhere(
         "constrained-user",
         "path-09",
-        rule("impersonate:user-info", "users", "authentication.k8s.io", "boss"),
+        rule("impersonate:user-info", "users", _AUTHN, "boss"),
+        rule("impersonate-on:user-info:list", "secrets"),
+    ),
+    everywhere(
+        "constrained-list",
+        "path-09",
+        rule("impersonate:user-info", "users", _AUTHN),
+        rule("impersonate-on:user-info:get", "secrets", names="one"),
         rule("impersonate-on:user-info:list", "secrets"),
     ),
     everywhere(
         "constrained-account",
         "path-09",
-        rule("impersonate:serviceaccount", "serviceaccounts", "authentication.k8s.io"),
+        rule("impersonate:serviceaccount", "serviceaccounts", _AUTHN),
         rule("impersonate-on:serviceaccount:list", "secrets"),
     ),
     everywhere(
         "constrained-node",
         "path-09",
-        rule("impersonate:arbitrary-node", "nodes", "authentication.k8s.io"),
+        rule("impersonate:arbitrary-node", "nodes", _AUTHN),
         rule("impersonate-on:arbitrary-node:create", "serviceaccounts/token"),
+    ),
+    everywhere(
+        "constrained-named-node",
+        "path-09",
+        rule("impersonate:arbitrary-node", "nodes", _AUTHN, "ways-node"),
+        rule("impersonate-on:arbitrary-node:create", "serviceaccounts/token"),
+    ),
+    Way(
+        name="constrained-node-secrets",
+        rule="path-09",
+        rules=(
+            rule("impersonate:arbitrary-node", "nodes", _AUTHN, "ways-node"),
+            rule("impersonate-on:arbitrary-node:get", "secrets"),
+        ),
+        namespace="",
+        besides=with_token_aboard(),
     ),
     everywhere(
         "approve",
@@ -222,12 +269,67 @@ LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     "roles-alone": ("", (rule("create update patch", "clusterroles roles", _RBAC),)),
     "impersonate-in-namespace": (NAMESPACE, (rule("impersonate", "users groups"),)),
     "impersonate-groups": ("", (rule("impersonate", "groups"),)),
-    "impersonate-uids": ("", (rule("impersonate", "uids", "authentication.k8s.io"),)),
-    "constrained-who": ("", (rule("impersonate:user-info", "users", "authentication.k8s.io"),)),
+    "impersonate-uids": ("", (rule("impersonate", "uids", _AUTHN),)),
+    "constrained-who": ("", (rule("impersonate:user-info", "users", _AUTHN),)),
     "constrained-powerless": (
         "",
         (
-            rule("impersonate:user-info", "users", "authentication.k8s.io", "somebody"),
+            rule("impersonate:user-info", "users", _AUTHN, "somebody"),
+            rule("impersonate-on:user-info:list", "secrets"),
+        ),
+    ),
+    "constrained-another-node": (
+        "",
+        (
+            rule("impersonate:arbitrary-node", "nodes", _AUTHN, "other-node *"),
+            rule("impersonate-on:arbitrary-node:create", "serviceaccounts/token"),
+        ),
+    ),
+    "constrained-node-who": (
+        "",
+        (rule("impersonate:arbitrary-node", "nodes", _AUTHN, "ways-node"),),
+    ),
+    "constrained-node-what": (
+        "",
+        (rule("impersonate-on:arbitrary-node:create", "serviceaccounts/token"),),
+    ),
+    "constrained-node-of-another-mode": (
+        "",
+        (
+            rule("impersonate:arbitrary-node", "nodes", _AUTHN, "ways-node"),
+            rule("impersonate-on:user-info:create", "serviceaccounts/token"),
+        ),
+    ),
+    "constrained-node-for-another-account": (
+        "",
+        (
+            rule("impersonate:arbitrary-node", "nodes", _AUTHN, "ways-node"),
+            rule("impersonate-on:arbitrary-node:create", "serviceaccounts/token", names="nobody"),
+        ),
+    ),
+    "constrained-node-for-bindings": (
+        "",
+        (
+            rule("impersonate:arbitrary-node", "nodes", _AUTHN),
+            rule("impersonate-on:arbitrary-node:create", "clusterrolebindings", _RBAC),
+        ),
+    ),
+    "node-of-no-pod": (
+        "",
+        (
+            rule("impersonate:associated-node", "nodes", _AUTHN),
+            rule("impersonate-on:associated-node:create", "serviceaccounts/token"),
+        ),
+    ),
+    "constrained-user-that-is-an-account": (
+        "",
+        (
+            rule(
+                "impersonate:user-info",
+                "users",
+                _AUTHN,
+                f"system:serviceaccount:{NAMESPACE}:mighty",
+            ),
             rule("impersonate-on:user-info:list", "secrets"),
         ),
     ),
@@ -270,7 +372,7 @@ LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     "scale": ("", (rule("update patch", "deployments/scale", "apps"),)),
     "status-of-deployments": ("", (rule("update", "deployments/status", "apps"),)),
     "network-policies": ("", (rule("delete", "networkpolicies", "networking.k8s.io"),)),
-    "token-reviews": ("", (rule("create", "tokenreviews", "authentication.k8s.io"),)),
+    "token-reviews": ("", (rule("create", "tokenreviews", _AUTHN),)),
     "events": ("", (rule("create patch", "events"),)),
     "urls": ("", ({"verbs": ["get"], "nonResourceURLs": ["/metrics", "/logs/*"]},)),
 }
@@ -313,11 +415,6 @@ def landscape(version: str = "v1.37.2") -> list[dict[str, Any]]:
     ]
     del version
     return [admin, harmless, mighty, *core]
-
-
-def _core(kind: str, name: str, namespace: str = "") -> dict[str, Any]:
-    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
-    return {"apiVersion": "v1", "kind": kind, "metadata": metadata}
 
 
 def policy_with(*objects: dict[str, Any], version: str = "v1.37.2") -> Policy:

@@ -21,11 +21,17 @@ _OUTPUT = 1
 async def printed(kubeconfig: str, path: str) -> str:
     """What a command prints; aiohttp.WSServerHandshakeError if a server does not let it run."""
     config: dict[str, Any] = yaml.safe_load(kubeconfig)
-    url = f"{config['clusters'][0]['cluster']['server']}{path}"
+    cluster = config["clusters"][0]["cluster"]
+    url = f"{cluster['server']}{path}"
     said = b""
     async with (
         aiohttp.ClientSession() as session,
-        session.ws_connect(url, protocols=(_PROTOCOL,), ssl=_context(config)) as channel,
+        session.ws_connect(
+            url,
+            protocols=(_PROTOCOL,),
+            ssl=_context(config),
+            server_hostname=cluster.get("tls-server-name"),
+        ) as channel,
     ):
         async for message in channel:
             if message.type is aiohttp.WSMsgType.BINARY and message.data[:1] == bytes([_OUTPUT]):

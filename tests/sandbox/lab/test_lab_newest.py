@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ import pytest
 from shipkeeper.sandbox.assets import NEWEST
 from shipkeeper.sandbox.lab import Host, Lab
 from shipkeeper.sandbox.lab.images import BUSYBOX
+from tests.access.lab_robbery import rights, walk, walk_in_vain
+from tests.access.lab_town import LabTown, lab_town
 from tests.cli.run import SHIPKEEPER
 from tests.lab import require_lab, ssh_to
 from tests.sandbox.lab.test_lab_power import eventually, run_cli
@@ -65,6 +67,21 @@ def test_the_newest_version_on_three_control_planes(newest_lab: Lab) -> None:
     run_cli("power-on", "cp1", lab)
     eventually(lambda: is_back(kubectl, lab.host("cp1")))
     eventually(lambda: holds(lab.host("cp1"), "kept"))
+
+
+@pytest.fixture(scope="module")
+async def lab_of_ways(
+    newest_lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[LabTown]:
+    async with lab_town(newest_lab, tmp_path_factory.mktemp("ways"), rights()) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", ["node-proxy", "volume", "relabel"])
+async def test_ways_to_more_power_on_the_newest_version(lab_of_ways: LabTown, name: str) -> None:
+    """What is otherwise than on the oldest one: see test_escalation_in_lab."""
+    await walk_in_vain(lab_of_ways, name)
+    await walk(lab_of_ways, name)
 
 
 def run_a_pod(kubectl: Kubectl) -> None:

@@ -21,7 +21,6 @@ from shipkeeper.access.escalation.edge import (
     Goal,
     Place,
     goal,
-    inside,
     pods,
     secrets,
     tokens,
@@ -119,7 +118,7 @@ class EscalationGraph:
             "Secrets": self._of_secrets,
             "Tokens": self._of_tokens,
             "AnyUser": self._everybody,
-            "AnyNode": _of_any_node,
+            "AnyNode": self._of_any_node,
             "Goal": self._of_goal,
         }
         if kind not in find:
@@ -141,7 +140,8 @@ class EscalationGraph:
             return
         user = _user(kind, name)
         lines = line_grants(self.chain.abac, user) if self.chain.abac else ()
-        yield from self._of_powers(Powers((*self._rbac.every_grant_of(user), *lines)))
+        grants = (*self._rbac.every_grant_of(user), *lines)
+        yield from self._of_powers(Powers(grants, self.terrain.nodes_of(user)))
 
     def _of_powers(self, powers: Powers) -> Iterator[Edge]:
         if powers.is_none:
@@ -223,6 +223,12 @@ class EscalationGraph:
             if kind == "User" or (kind == "Group" and whom != MASTERS):
                 yield Edge(target=(kind, whom), path=8, how=f"becomes {kind.lower()} {whom}")
 
+    def _of_any_node(self, name: str) -> Iterator[Edge]:
+        del name
+        for account in sorted({each for crew in self.terrain.crews.values() for each in crew}):
+            how = f"makes a token of {account} as the kubelet of one of its pods"
+            yield Edge(target=("ServiceAccount", account), path=0, how=how)
+
     def _of_goal(self, name: str) -> Iterator[Edge]:
         if name != Goal.ROOT:
             return
@@ -254,11 +260,6 @@ def _by_lines(edge: Edge) -> Edge:
     named = " and ".join(f"line {number}" for number in edge.lines)
     how, remedy = f"{edge.how} (ABAC {named})", f"take {named} out of the ABAC policy"
     return msgspec.structs.replace(edge, path=17, how=how, remedy=remedy)
-
-
-def _of_any_node(name: str) -> Iterator[Edge]:
-    # A kubelet makes tokens for the pods that are bound to its node.
-    yield Edge(target=inside(name), path=0, how="makes tokens as the pods' kubelet")
 
 
 def _towards(end: Place, leading_to: dict[Place, list[tuple[Place, Edge]]]) -> dict[Place, Edge]:

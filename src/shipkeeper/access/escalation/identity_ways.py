@@ -1,41 +1,20 @@
 """The ways that lead through another identity: its token, its name, or its remains. Pure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from shipkeeper.access.escalation.edge import (
-    ANY_NODE,
     ANY_USER,
     Edge,
     Goal,
-    Place,
     edge,
     goal,
-    pods,
-    secrets,
     tokens,
     where,
 )
 from shipkeeper.access.escalation.powers import Held, Powers
 from shipkeeper.access.escalation.terrain import Terrain
-from shipkeeper.model.rbac import GROUP
 
 _READ = ("get", "list", "watch")
-_AUTHENTICATION = "authentication.k8s.io"
-# From this minor on impersonation may be granted for certain verbs alone.
-_CONSTRAINED = 36
-_MODES = (
-    ("user-info", "users", "any user"),
-    ("serviceaccount", "serviceaccounts", "any ServiceAccount"),
-    ("arbitrary-node", "nodes", "any node"),
-    ("associated-node", "nodes", "the node that it runs on"),
-)
-# Verbs on what, in another's name; and where that leads to.
-_USES: tuple[tuple[tuple[str, ...], str, str, Callable[[str], Place]], ...] = (
-    (_READ, "", "secrets", secrets),
-    (("create",), "", "pods", pods),
-    (("create",), "", "serviceaccounts/token", tokens),
-    (("create",), GROUP, "clusterrolebindings", lambda _: goal(Goal.ADMIN)),
-)
 
 
 def mint_tokens(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
@@ -83,48 +62,6 @@ def impersonate(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
         yield edge(goal(Goal.ADMIN), 8, how, groups, somebody)
     for name in sorted(groups.names) if groups and somebody else ():
         yield edge(("Group", name), 8, f"impersonates group {name}", groups, somebody)
-
-
-def constrained_impersonation(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
-    """9: the same for certain verbs: who it is, and what for, are granted apart."""
-    if terrain.minor < _CONSTRAINED:
-        return
-    for mode, resource, whom in _MODES:
-        # ServiceAccounts alone have a namespace in which they may be granted.
-        if place and mode != "serviceaccount":
-            continue
-        who = powers.holds(f"impersonate:{mode}", _AUTHENTICATION, resource, place)
-        for what, target in _uses(powers, mode) if who else ():
-            how = f"impersonates {whom} to {what.verb} {what.resource}"
-            if who and not who.names:
-                reached = ANY_NODE if resource == "nodes" else target
-                yield edge(reached, 9, how, who, what.held)
-            elif who and mode == "user-info":
-                for name in sorted(who.names):
-                    how = f"impersonates user {name} to {what.verb} {what.resource}"
-                    yield edge(("User", name), 9, how, who, what.held)
-            elif who and mode == "serviceaccount":
-                yield from named_accounts(who, place, terrain, 9, "impersonates", what.held)
-
-
-class _Use:
-    """Something dangerous that may be done in another's name."""
-
-    def __init__(self, held: Held, verb: str, resource: str) -> None:
-        self.held = held
-        self.verb = verb
-        self.resource = resource
-
-
-def _uses(powers: Powers, mode: str) -> Iterator[tuple[_Use, Place]]:
-    for verbs, group, resource, leads_to in _USES:
-        for place in powers.places:
-            for verb in verbs:
-                held = powers.holds(f"impersonate-on:{mode}:{verb}", group, resource, place)
-                # A Secret by name is one alone.
-                if held and not (held.names and resource == "secrets"):
-                    yield _Use(held, verb, resource), leads_to(place)
-                    break
 
 
 def revive_accounts(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:

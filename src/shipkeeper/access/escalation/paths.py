@@ -6,6 +6,7 @@ Numbers are those of docs/access.md. A way is only told when everything that it 
 
 from collections.abc import Callable, Iterator
 
+from shipkeeper.access.escalation.constrained_ways import constrained_impersonation
 from shipkeeper.access.escalation.edge import (
     ANY_NODE,
     ANY_USER,
@@ -19,7 +20,6 @@ from shipkeeper.access.escalation.edge import (
     where,
 )
 from shipkeeper.access.escalation.identity_ways import (
-    constrained_impersonation,
     impersonate,
     mint_tokens,
     plant_tokens,

@@ -36,7 +36,9 @@ class Held(msgspec.Struct, frozen=True):
 class Powers:
     """The grants of one identity; asked by verb and resource, in one namespace or everywhere."""
 
-    def __init__(self, grants: Iterable[Grant]) -> None:
+    def __init__(self, grants: Iterable[Grant], nodes: Iterable[str] = ()) -> None:
+        self.nodes = frozenset(nodes)
+        """The nodes on which it runs."""
         self._by_place: dict[str, list[Grant]] = {}
         self.grants = tuple(grants)
         for grant in self.grants:

@@ -3,10 +3,16 @@
 import re
 from typing import Any
 
-from shipkeeper.access.attributes import service_account_name, split_service_account
+from shipkeeper.access.attributes import (
+    AUTHENTICATED,
+    SERVICE_ACCOUNTS,
+    User,
+    service_account_name,
+    split_service_account,
+)
 from shipkeeper.access.policy import Policy
 from shipkeeper.access.rbac import subject_name
-from shipkeeper.access.references import containers, many, one
+from shipkeeper.access.references import containers, many, one, secrets
 from shipkeeper.access.who_can import known_nodes
 from shipkeeper.model.loose import LooseObject
 
@@ -52,15 +58,44 @@ class Terrain:
             for each in policy.of_kind("Namespace")
         }
         self.running: dict[str, set[str]] = {}
+        self.crews: dict[str, set[str]] = {}
+        """By node, the ServiceAccounts of its pods."""
+        self.tokens_aboard: dict[str, set[str]] = {}
+        """By node, the ServiceAccounts whose tokens are in its pods' Secrets."""
         self.privileged: set[str] = set()
+        tokens = _token_secrets(policy)
         for pod in policy.pods:
-            if pod.spec.get("nodeName"):
+            node = str(pod.spec.get("nodeName") or "")
+            if node:
                 account = str(pod.spec.get("serviceAccountName") or "default")
                 name = service_account_name(pod.namespace, account)
                 self.running.setdefault(pod.namespace, set()).add(name)
+                self.crews.setdefault(node, set()).add(name)
+                for secret in secrets(pod.spec):
+                    if (pod.namespace, secret) in tokens:
+                        aboard = self.tokens_aboard.setdefault(node, set())
+                        aboard.add(tokens[pod.namespace, secret])
             if _is_privileged(pod):
                 self.privileged.add(pod.namespace)
-        self.token_accounts = _token_accounts(policy)
+        self.token_accounts: dict[str, set[str]] = {}
+        """By namespace, the ServiceAccounts that have a token in a Secret."""
+        for (namespace, _), account in tokens.items():
+            self.token_accounts.setdefault(namespace, set()).add(account)
+        self._nodes: dict[str, set[str]] = {}
+        for node, accounts in self.crews.items():
+            for account in accounts:
+                self._nodes.setdefault(account, set()).add(node)
+
+    def nodes_of(self, user: User) -> set[str]:
+        """The nodes on which pods of somebody run: of a ServiceAccount, or of a group of them."""
+        if user.name:
+            return self._nodes.get(user.name, set())
+        if {SERVICE_ACCOUNTS, AUTHENTICATED}.intersection(user.groups):
+            return set(self.crews)
+        prefix = f"{SERVICE_ACCOUNTS}:"
+        spaces = {each.removeprefix(prefix) for each in user.groups if each.startswith(prefix)}
+        accounts = (account for space in spaces for account in self.running.get(space, ()))
+        return {node for account in accounts for node in self._nodes[account]}
 
     def lets_privileged_run(self, namespace: str) -> bool:
         """Whether Pod Security lets privileged pods into a namespace."""
@@ -122,16 +157,15 @@ def _ghosts(policy: Policy) -> dict[str, set[str]]:
     return found
 
 
-def _token_accounts(policy: Policy) -> dict[str, set[str]]:
-    """By namespace, the ServiceAccounts that have a token in a Secret."""
-    found: dict[str, set[str]] = {}
+def _token_secrets(policy: Policy) -> dict[tuple[str, str], str]:
+    """By namespace and name, the Secrets with a token, and the ServiceAccounts that it is of."""
+    found: dict[tuple[str, str], str] = {}
     for secret in policy.of_kind("Secret"):
         account = secret.metadata.annotations.get(_TOKEN_OF, "")
         guess = _TOKEN_NAME.match(secret.name)
         name = account or (guess["account"] if guess else "")
         if name and secret.type in ("", _TOKEN_TYPE):
-            user = service_account_name(secret.namespace, name)
-            found.setdefault(secret.namespace, set()).add(user)
+            found[secret.namespace, secret.name] = service_account_name(secret.namespace, name)
     return found
 
 
