@@ -26,7 +26,7 @@ from tests.nodes.world import World, audit_end
 from tests.operator.deckhand import Deckhand
 from tests.operator.harbour import IMAGE, NAMESPACE, Harbour
 from tests.operator.test_backups import condition
-from tests.operator.test_permissions import uses
+from tests.operator.test_permissions import Use, uses
 from tests.operator.vault import Vault, in_bucket, stands
 from tests.store import s3
 
@@ -142,9 +142,17 @@ async def test_a_job_brings_files_back_by_the_plan_that_the_command_line_prints(
     assert seen(data) == before
     pods = await yard.world.reader.list(PODS, namespace=name, label_selector=RUN_LABEL)
     assert [each for each in pods.items if not each.is_deleting] == []
+    # A watch is logged when it ends.
+    async with asyncio.timeout(60):
+        while not any((use.verb, use.resource) == ("watch", "pods") for use in _done(yard, since)):
+            await asyncio.sleep(0.5)
+
+
+def _done(yard: Yard, since: int) -> set[Use]:
+    """What Jobs did, none of which was refused."""
     done, refused = uses(yard.world, since, _USER)
     assert refused == [], refused
-    assert any((use.verb, use.resource, use.group) == ("watch", "pods", "") for use in done)
+    return done
 
 
 async def test_a_job_that_is_killed_while_it_writes_files_is_gone_on_with(
