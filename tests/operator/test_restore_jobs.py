@@ -27,6 +27,7 @@ from tests.forks import Fork
 from tests.nodes.world import World, audit_end, audit_lines
 from tests.operator.deckhand import Deckhand
 from tests.operator.dying import Request, serve
+from tests.operator.harbour import ACCOUNT as OPERATOR
 from tests.operator.harbour import IMAGE, NAMESPACE, Harbour
 from tests.operator.test_backups import condition
 from tests.operator.test_permissions import UNSEEN, rules_of, unused_of, uses
@@ -549,7 +550,16 @@ async def test_a_prune_leaves_what_the_operator_lives_by(
     place = vault.place
     made = await run_cli(
         world.sandbox,
-        *("backup", "create", "--repo", place.url, "--endpoint", place.endpoint, "--key", place.key),
+        *(
+            "backup",
+            "create",
+            "--repo",
+            place.url,
+            "--endpoint",
+            place.endpoint,
+            "--key",
+            place.key,
+        ),
         *(f"--kind={each}" for each in kinds),
         "--output=name",
         environment={"AWS_ACCESS_KEY_ID": s3.ACCESS, "AWS_SECRET_ACCESS_KEY": s3.SECRET},
@@ -557,14 +567,34 @@ async def test_a_prune_leaves_what_the_operator_lives_by(
     assert made.returncode == 0, made.stderr
     await harbour.set_up(allowed=ALLOWED)
     await harbour.kubectl("create", *mine.split("/"), "--verb=get", "--resource=pods")
-    asked = {"repository": vault.name, "backup": made.stdout.strip().removeprefix("backup/"), "job": {}, "prune": True}
+    secret = "secret/later"
+    await harbour.kubectl("create", "secret", "generic", "later", "-n", NAMESPACE)
+    asked = {
+        "repository": vault.name,
+        "backup": made.stdout.strip().removeprefix("backup/"),
+        "job": {},
+        "prune": True,
+    }
     uid = await _ask(harbour, "prunes", asked, objects={"kinds": list(kinds)})
     pod = await deckhand.pod_of(uid)
     assert (await deckhand.run(pod)).returncode == 0
+    await deckhand.ends(pod)
     status = await _stands(harbour, "prunes", lambda seen: seen.phase == "AwaitingApproval")
-    import sys
-    print(status.plan, status.plan_in, status.counts, file=sys.stderr)
-    assert 0
+    told = [line.split() for line in status.plan.splitlines()]
+    spared = {each[3] for each in told if each[:1] == ["Skip"] and "Spared" in each}
+    assert spared == {"later", ACCOUNT, *(f"{OPERATOR}-{each}" for each in ALLOWED)}
+    assert {each[3] for each in told if each[:1] == ["Delete"]} == {world.name}
+    await _stands(harbour, "prunes", lambda seen: not seen.job)
+    await _change(harbour, "prunes", approved=True)
+    pod = await deckhand.pod_of(uid)
+    ran = await deckhand.run(pod)
+    assert ran.returncode == 0, ran.stderr
+    await deckhand.ends(pod)
+    status = await _ended(harbour, "prunes")
+    assert (status.phase, status.counts.delete) == ("Succeeded", 1), status
+    await harbour.kubectl("get", *names, secret, "-n", NAMESPACE)
+    await harbour.kubectl("wait", "--for=delete", mine, "--timeout=30s")
+    await harbour.kubectl("delete", secret, "-n", NAMESPACE)
 
 
 async def test_without_the_permission_no_job_is_counted(

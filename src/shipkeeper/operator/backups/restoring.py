@@ -144,7 +144,9 @@ class RestoreReconciler:
         opened = await open_named(scene, self._repositories, spec.repository, Reading.NEEDED)
         archive = await open_archive(opened, spec.backup)
         require_known_kinds(options.selection, [each.kind for each in archive.contents.kinds])
-        prepared = await prepare(scene.connection, archive, opened.id, options)
+        prepared = await prepare(
+            scene.connection, archive, opened.id, options, home=scene.namespace
+        )
         await require_permissions(scene.steady, permissions_of(prepared))
         await hold(scene.writer, _KIND, await as_it_is(scene.reader, _KIND, found))
         ledger = await self._journals.begin(found, prepared.plan)
