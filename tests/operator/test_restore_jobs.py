@@ -550,18 +550,9 @@ async def test_a_prune_leaves_what_the_operator_lives_by(
     place = vault.place
     made = await run_cli(
         world.sandbox,
-        *(
-            "backup",
-            "create",
-            "--repo",
-            place.url,
-            "--endpoint",
-            place.endpoint,
-            "--key",
-            place.key,
-        ),
+        *("backup", "create", "--repo", place.url, "--endpoint", place.endpoint),
+        *("--key", place.key, "--output=name"),
         *(f"--kind={each}" for each in kinds),
-        "--output=name",
         environment={"AWS_ACCESS_KEY_ID": s3.ACCESS, "AWS_SECRET_ACCESS_KEY": s3.SECRET},
     )
     assert made.returncode == 0, made.stderr
@@ -569,13 +560,9 @@ async def test_a_prune_leaves_what_the_operator_lives_by(
     await harbour.kubectl("create", *mine.split("/"), "--verb=get", "--resource=pods")
     secret = "secret/later"
     await harbour.kubectl("create", "secret", "generic", "later", "-n", NAMESPACE)
-    asked = {
-        "repository": vault.name,
-        "backup": made.stdout.strip().removeprefix("backup/"),
-        "job": {},
-        "prune": True,
-    }
-    uid = await _ask(harbour, "prunes", asked, objects={"kinds": list(kinds)})
+    backup = made.stdout.strip().removeprefix("backup/")
+    asked: dict[str, Any] = {"repository": vault.name, "backup": backup, "job": {}}
+    uid = await _ask(harbour, "prunes", asked, objects={"kinds": list(kinds)}, prune=True)
     pod = await deckhand.pod_of(uid)
     assert (await deckhand.run(pod)).returncode == 0
     await deckhand.ends(pod)

@@ -286,12 +286,11 @@ class _Assessor:
 
     async def _bindings(self) -> list[LiveObject]:
         """Who may what: all bindings that are there."""
-        served = (
-            self._served_now.find(f"{RBAC}/v1", each)
-            for each in ("ClusterRoleBinding", "RoleBinding")
-        )
-        lives = [await self._live_of(kind) for kind in served if kind is not None]
-        return [each for live in lives for each in live.values()]
+        found: list[LiveObject] = []
+        for each in ("ClusterRoleBinding", "RoleBinding"):
+            if (kind := self._served_now.find(f"{RBAC}/v1", each)) is not None:
+                found += (await self._live_of(kind)).values()
+        return found
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Every decision, with the owners that are in the backup."""
