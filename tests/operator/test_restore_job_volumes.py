@@ -132,6 +132,8 @@ async def test_a_job_brings_files_back_by_the_plan_that_the_command_line_prints(
     assert seen(data) == spoilt
     with pytest.raises(ApiError, match=r"only spec\.approved may change"):
         await _change(harbour, "back", volumes={"how": "new"})
+    # The pod through which files are written is to be awaited: what is up at once is not watched.
+    await asyncio.to_thread(yard.world.sandbox.hollow.set_ready_delay, yard.node, 5.0)
     await _change(harbour, "back", approved=True)
     pod = await deckhand.pod_of(uid)
     ran = await deckhand.run(pod)
