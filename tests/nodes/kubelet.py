@@ -115,6 +115,8 @@ async def _feed(socket: web.WebSocketResponse, stdin: asyncio.StreamWriter) -> N
     async for message in socket:
         if message.type is aiohttp.WSMsgType.BINARY and message.data[:1] == bytes([_INPUT]):
             stdin.write(message.data[1:])
+    # As runtimes do once the connection is gone.
+    stdin.close()
 
 
 async def _pass_on(

@@ -24,11 +24,11 @@ class LabBucket:
     def __init__(self, lab: Lab, folder: Path) -> None:
         self._lab = lab
         self.key = folder / "writer.key"
-        self._identity = folder / "reader.age"
+        self.identity = folder / "reader.age"
 
     def run(self, *words: str) -> str:
         """What a backup command prints, run where the pods are."""
-        keys = ("--key", str(self.key), "--identity", str(self._identity))
+        keys = ("--key", str(self.key), "--identity", str(self.identity))
         done = subprocess.run(
             self._lab.inside(
                 *(SHIPKEEPER, "backup", *words, "--repo", URL, "--endpoint", ENDPOINT, *keys)

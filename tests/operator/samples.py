@@ -47,6 +47,13 @@ GOOD: dict[str, tuple[dict[str, Any], ...]] = {
             "objects": {"namespaces": ["shop"]},
             "existing": "update",
             "namespaceMap": {"shop": "shop-2"},
+            "volumes": {
+                "how": "in-place",
+                "only": ["claim/shop/*"],
+                "places": {"claim/shop/data": "worker-1:/srv/data"},
+                "image": "busybox:stable",
+                "namespace": "kube-system",
+            },
             "job": {"memoryLimit": "2Gi", "cpuLimit": "2", "timeLimit": "6h"},
             "approved": True,
         },

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from shipkeeper.backup.volumes.programs import STAGE
 from shipkeeper.sandbox.assets import NEWEST, OLDEST
 from shipkeeper.sandbox.lab import Host, Lab
 from shipkeeper.sandbox.lab.images import BUSYBOX
@@ -22,7 +23,7 @@ from tests.lab import require_lab
 from tests.nodes.fleet.lab_user import eventually
 from tests.nodes.fleet.test_lab_maintenance import BUDGET, REPLICAS, Asker, boots, serving
 from tests.operator.harbour import KUBECTL, NAMESPACE
-from tests.operator.lab_bucket import ENDPOINT, URL, bucket_in
+from tests.operator.lab_bucket import ENDPOINT, URL, LabBucket, bucket_in
 from tests.operator.onlooker import Onlooker, cordons, ended, evicted, evictions, holders
 from tests.sandbox.lab.trace import Kubectl, node
 from tests.store import s3
@@ -33,6 +34,10 @@ NAME = "shipkeeper-operator"
 USER = 65532
 WORK = "kube-system"
 REBOOT = {"pod": {"work": "reboot-always", "image": BUSYBOX, "namespace": WORK}}
+LIST = {"apiVersion": "v1", "kind": "List"}
+CONFIG_MAP = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "1"}}
+# So large that there is time to kill who writes it.
+FILE_BYTES = 96 * 1024 * 1024
 VERSIONS = (NEWEST, OLDEST) if os.environ.get("SHIPKEEPER_EXHAUSTIVE") else (NEWEST,)
 
 
@@ -81,11 +86,10 @@ class Ship:
         return container["restartCount"]
 
     def pid(self, pod: str) -> int:
-        """The process of one of the operator's pods, as its host numbers it."""
+        """The process of a pod of the operator's, or of a Restore's Job, as its host numbers it."""
         uid = self.get("pod", pod, "-n", NAMESPACE)["metadata"]["uid"]
         script = (
-            'for each in $(pgrep -f "[o]perator run"); do'
-            ' grep -l "$0" /proc/$each/cgroup; done; true'
+            'for each in $(pgrep -f "[o]perator r"); do grep -l "$0" /proc/$each/cgroup; done; true'
         )
         (found,) = self.lab.run(self.node_of(pod), "sh", "-c", script, uid).stdout.split()
         return int(found.split("/")[2])
@@ -117,6 +121,17 @@ class Ship:
             lambda: self.kubectl("get", "bk,jobs,pods", "-A", "-o", "wide") + self.said(),
         )
         return self.get("bk", name)["status"]
+
+    def restore(self, name: str) -> dict[str, Any]:
+        """How a Restore stands."""
+        return self.get("rst", name).get("status", {})
+
+    def pod_of(self, restore: str) -> str:
+        """The pod that works on a Restore; empty if none runs."""
+        job = self.restore(restore).get("job")
+        found = self.get("pods", "-n", NAMESPACE, "-l", f"job-name={job}")["items"] if job else ()
+        running = (each for each in found if each["status"]["phase"] == "Running")
+        return next((each["metadata"]["name"] for each in running), "")
 
     def status(self, name: str) -> dict[str, Any]:
         """How a NodeMaintenance stands."""
@@ -157,7 +172,7 @@ def operator(ship: Ship) -> None:
     """The operator, installed as the page says, once it is ready."""
     image = ship.lab.provide_shipkeeper(tell)
     words = (SHIPKEEPER, "operator", "manifests", "--image", image, "--host-pods", WORK)
-    words += ("--allow", "backups", "--allow", "backup-jobs")
+    words += ("--allow", "backups", "--allow", "backup-jobs", "--allow", "restore-jobs")
     words += ("--kubernetes-version", ship.lab.version)
     made = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     ship.kubectl("apply", "--server-side", "-f", "-", stdin=made)
@@ -297,44 +312,95 @@ def stands_by(ship: Ship, pod: str, leader: str) -> bool:
     return last.startswith(f"standing by: {leader}_")
 
 
-def test_jobs_save_volumes_and_have_their_limits(ship: Ship, tmp_path: Path) -> None:
-    host = ship.lab.host("w1")
-    host.run("sh", "-c", "mkdir /srv/shop; echo of the shop >/srv/shop/file")
-    ship.kubectl("apply", "-f", "-", stdin=json.dumps(shop(host.name)))
-    ship.kubectl("wait", "--for=condition=Ready", "pod/shop", "--timeout=60s")
-    with bucket_in(ship.lab, tmp_path) as bucket:
-        ship.secret("key", f"--from-file=writer.key={bucket.key}")
+@pytest.fixture(scope="module")
+def bucket(
+    ship: Ship, operator: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[LabBucket]:
+    """A bucket in the lab's network, declared as the BackupRepository `bucket`."""
+    with bucket_in(ship.lab, tmp_path_factory.mktemp("bucket")) as found:
+        ship.secret("key", f"--from-file=writer.key={found.key}")
+        ship.secret("identity", f"--from-file=reader.age={found.identity}")
         store = {"AWS_ACCESS_KEY_ID": s3.ACCESS, "AWS_SECRET_ACCESS_KEY": s3.SECRET}
         ship.secret("store", *(f"--from-literal={key}={value}" for key, value in store.items()))
-        place = {"url": URL, "endpoint": ENDPOINT}
-        secrets = {"keySecret": {"name": "key"}, "storeSecret": {"name": "store"}}
-        ship.create("BackupRepository", "bucket", {**place, **secrets})
-        objects = {"namespaces": ["default"], "kinds": ["pods"]}
-        volumes = {"only": ["hostpath/*"], "image": BUSYBOX, "namespace": WORK}
-        saved = ship.backup("saved", objects=objects, volumes=volumes)
-        assert (saved["phase"], saved["attempts"], saved["volumes"]) == ("Completed", 1, 1), saved
-        shown = json.loads(bucket.run("show", saved["id"], "-o", "json"))
-        (volume,) = (each for each in shown["volumes"] if each["state"] == "Saved")
-        assert volume["volume"]["id"] == f"hostpath/{host.name}/srv/shop"
-        assert volume["files"]["contentBytes"] == len("of the shop\n")
-        large = ship.backup("large", objects=objects, job={"memoryLimit": "24Mi"})
-        assert (large["phase"], large["attempts"]) == ("Failed", 1), large
-        (succeeded,) = (each for each in large["conditions"] if each["type"] == "Succeeded")
-        assert succeeded["reason"] == "OutOfMemory", large
+        names = ("key", "identity", "store")
+        secrets = {f"{each}Secret": {"name": each} for each in names}
+        ship.create("BackupRepository", "bucket", {"url": URL, "endpoint": ENDPOINT, **secrets})
+        yield found
 
 
-def shop(node: str) -> dict[str, Any]:
-    """A pod that asks for a directory of its node to be saved."""
+def test_jobs_save_volumes_and_have_their_limits(ship: Ship, bucket: LabBucket) -> None:
+    host = ship.lab.host("w1")
+    host.run("sh", "-c", "mkdir /srv/shop; echo of the shop >/srv/shop/file")
+    ship.kubectl("apply", "-f", "-", stdin=json.dumps(keeper("shop", "default", host.name)))
+    ship.kubectl("wait", "--for=condition=Ready", "pod/shop", "--timeout=60s")
+    objects = {"namespaces": ["default"], "kinds": ["pods"]}
+    volumes = {"only": ["hostpath/*/srv/shop"], "image": BUSYBOX, "namespace": WORK}
+    saved = ship.backup("saved", objects=objects, volumes=volumes)
+    assert (saved["phase"], saved["attempts"], saved["volumes"]) == ("Completed", 1, 1), saved
+    shown = json.loads(bucket.run("show", saved["id"], "-o", "json"))
+    (volume,) = (each for each in shown["volumes"] if each["state"] == "Saved")
+    assert volume["volume"]["id"] == f"hostpath/{host.name}/srv/shop"
+    assert volume["files"]["contentBytes"] == len("of the shop\n")
+    large = ship.backup("large", objects=objects, job={"memoryLimit": "24Mi"})
+    assert (large["phase"], large["attempts"]) == ("Failed", 1), large
+    (succeeded,) = (each for each in large["conditions"] if each["type"] == "Succeeded")
+    assert succeeded["reason"] == "OutOfMemory", large
+
+
+@pytest.mark.usefixtures("bucket")
+def test_jobs_bring_objects_and_files_back_though_one_is_killed(ship: Ship) -> None:
+    host, words = ship.lab.host("w2"), ("-n", "cargo")
+    folder = host.root / "srv/cargo"
+    content = os.urandom(FILE_BYTES)
+    folder.mkdir(parents=True)
+    (folder / "file").write_bytes(content)
+    ship.kubectl("create", "namespace", "cargo")
+    ship.kubectl("apply", "-f", "-", stdin=json.dumps(keeper("cargo", "cargo", host.name)))
+    ship.kubectl("wait", "--for=condition=Ready", "pod/cargo", *words, "--timeout=60s")
+    listed = {f"c{number}" for number in range(50)}
+    made = [{**CONFIG_MAP, "metadata": {"name": name, "namespace": "cargo"}} for name in listed]
+    ship.kubectl("create", "-f", "-", stdin=json.dumps({**LIST, "items": made}))
+    through = {"only": ["hostpath/*/srv/cargo"], "image": BUSYBOX, "namespace": WORK}
+    objects = {"namespaces": ["cargo"], "kinds": ["configmaps"]}
+    saved = ship.backup("cargo", objects=objects, volumes=through)
+    assert (saved["phase"], saved["volumes"]) == ("Completed", 1), saved
+    ship.kubectl("delete", "configmaps", *words, *listed)
+    (folder / "file").write_bytes(b"spoilt")
+    asked = {"repository": "bucket", "backup": saved["id"], "objects": objects, "job": {}}
+    volumes = {"how": "in-place", **through}
+    ship.create("Restore", "cargo", {**asked, "volumes": volumes, "approved": True})
+    eventually((folder / STAGE / "new" / "file").exists, ship.said)
+    pod = ship.pod_of("cargo")
+    ship.lab.run(ship.node_of(pod), "kill", "-9", str(ship.pid(pod)))
+    eventually(lambda: "retryAt" in ship.restore("cargo"), ship.said)
+    assert (folder / "file").read_bytes() == b"spoilt"
+    # Whoever changes its limits does not wait for the next attempt.
+    longer = json.dumps({"spec": {"job": {"timeLimit": "1h"}}})
+    ship.kubectl("patch", "rst", "cargo", "--type=merge", "-p", longer)
+    eventually(lambda: "finishedAt" in ship.restore("cargo"), ship.said)
+    status = ship.restore("cargo")
+    assert (status["phase"], status["attempts"]) == ("Succeeded", 2), status
+    assert (folder / "file").read_bytes() == content
+    found = {each["metadata"]["name"] for each in ship.get("configmaps", *words)["items"]}
+    assert listed <= found
+
+
+def keeper(name: str, namespace: str, node: str) -> dict[str, Any]:
+    """A pod that asks for a directory of its node, /srv/NAME, to be saved."""
     container = {"name": "main", "image": BUSYBOX, "command": ["sleep", "100000"]}
     mounts = [{"name": "data", "mountPath": "/data"}]
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "shop", "annotations": {"backup.shipkeeper.dev/volumes": "data"}},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "annotations": {"backup.shipkeeper.dev/volumes": "data"},
+        },
         "spec": {
             "nodeName": node,
             "terminationGracePeriodSeconds": 0,
             "containers": [{**container, "volumeMounts": mounts}],
-            "volumes": [{"name": "data", "hostPath": {"path": "/srv/shop"}}],
+            "volumes": [{"name": "data", "hostPath": {"path": f"/srv/{name}"}}],
         },
     }

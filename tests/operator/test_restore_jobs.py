@@ -27,6 +27,7 @@ from tests.forks import Fork
 from tests.nodes.world import World, audit_end, audit_lines
 from tests.operator.deckhand import Deckhand
 from tests.operator.dying import Request, serve
+from tests.operator.harbour import ACCOUNT as OPERATOR
 from tests.operator.harbour import IMAGE, NAMESPACE, Harbour
 from tests.operator.test_backups import condition
 from tests.operator.test_permissions import UNSEEN, rules_of, unused_of, uses
@@ -39,6 +40,8 @@ ENDS = ("Succeeded", "Incomplete", "Blocked", "Failed", "Aborted")
 _MANY = 4000
 # Only who comes after a process that was killed stands by, as in another test here.
 _STANDING_BY = {"watch coordination.k8s.io/leases  in all"}
+# Told by tests/operator/test_restore_job_volumes.py.
+_OF_VOLUMES = {"watch /pods  in all"}
 _USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 
 
@@ -530,7 +533,55 @@ async def test_what_jobs_and_the_operator_may_is_used_and_nothing_is_missing(
     )
     rules = [("", rule) for rule in role["rules"] if rule["verbs"] != [*UNSEEN]]
     assert any(GROUP in rule["apiGroups"] for _, rule in rules)
-    assert set(unused_of(done, rules)) <= _STANDING_BY
+    assert set(unused_of(done, rules)) <= _STANDING_BY | _OF_VOLUMES
+
+
+async def test_a_prune_leaves_what_the_operator_lives_by(
+    world: World, harbour: Harbour, vault: Vault, deckhand: Deckhand
+) -> None:
+    """Of a backup that is older than the permissions of the Jobs that prune by it."""
+    await _lost(world, harbour, vault, "one")
+    names = (f"clusterrole/{ACCOUNT}", f"clusterrolebinding/{ACCOUNT}")
+    mine = f"clusterrole/{world.name}"
+    await vault.forbid()
+    await harbour.kubectl("delete", *names)
+    kinds = ("clusterroles", "clusterrolebindings", "roles", "rolebindings", "namespaces")
+    kinds += ("customresourcedefinitions", "secrets", "serviceaccounts")
+    place = vault.place
+    made = await run_cli(
+        world.sandbox,
+        *("backup", "create", "--repo", place.url, "--endpoint", place.endpoint),
+        *("--key", place.key, "--output=name"),
+        *(f"--kind={each}" for each in kinds),
+        environment={"AWS_ACCESS_KEY_ID": s3.ACCESS, "AWS_SECRET_ACCESS_KEY": s3.SECRET},
+    )
+    assert made.returncode == 0, made.stderr
+    await harbour.set_up(allowed=ALLOWED)
+    await harbour.kubectl("create", *mine.split("/"), "--verb=get", "--resource=pods")
+    secret = "secret/later"
+    await harbour.kubectl("create", "secret", "generic", "later", "-n", NAMESPACE)
+    backup = made.stdout.strip().removeprefix("backup/")
+    asked: dict[str, Any] = {"repository": vault.name, "backup": backup, "job": {}}
+    uid = await _ask(harbour, "prunes", asked, objects={"kinds": list(kinds)}, prune=True)
+    pod = await deckhand.pod_of(uid)
+    assert (await deckhand.run(pod)).returncode == 0
+    await deckhand.ends(pod)
+    status = await _stands(harbour, "prunes", lambda seen: seen.phase == "AwaitingApproval")
+    told = [line.split() for line in status.plan.splitlines()]
+    spared = {each[3] for each in told if each[:1] == ["Skip"] and "Spared" in each}
+    assert spared == {"later", ACCOUNT, *(f"{OPERATOR}-{each}" for each in ALLOWED)}
+    assert {each[3] for each in told if each[:1] == ["Delete"]} == {world.name}
+    await _stands(harbour, "prunes", lambda seen: not seen.job)
+    await _change(harbour, "prunes", approved=True)
+    pod = await deckhand.pod_of(uid)
+    ran = await deckhand.run(pod)
+    assert ran.returncode == 0, ran.stderr
+    await deckhand.ends(pod)
+    status = await _ended(harbour, "prunes")
+    assert (status.phase, status.counts.delete) == ("Succeeded", 1), status
+    await harbour.kubectl("get", *names, secret, "-n", NAMESPACE)
+    await harbour.kubectl("wait", "--for=delete", mine, "--timeout=30s")
+    await harbour.kubectl("delete", secret, "-n", NAMESPACE)
 
 
 async def test_without_the_permission_no_job_is_counted(

@@ -13,6 +13,7 @@ from shipkeeper.engine.plan import Plan
 from shipkeeper.kube.errors import ApiError, NotFoundError
 from shipkeeper.kube.resources import CONFIG_MAPS
 from shipkeeper.operator.api.backups import BACKUP_REPOSITORY
+from shipkeeper.operator.api.contents import RestoreVolumes
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
@@ -290,6 +291,7 @@ def test_a_spec_that_was_changed_after_the_plan_is_noticed() -> None:
         {"prune": True},
         {"backup": "ffff"},
         {"namespace_map": {}},
+        {"volumes": RestoreVolumes(how="new")},
     )
     assert all(asks_for_else(msgspec.structs.replace(spec, **each), plan) for each in changes)
     approved = msgspec.structs.replace(spec, approved=True, backup="latest")

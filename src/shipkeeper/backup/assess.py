@@ -10,6 +10,7 @@ from shipkeeper.backup.convert.chain import modern
 from shipkeeper.backup.convert.step import UnconvertibleError
 from shipkeeper.backup.discovery import Discovery, discover
 from shipkeeper.backup.extras import find_extras
+from shipkeeper.backup.home import RBAC, home_of
 from shipkeeper.backup.kinds import Kind, Served, defined_kinds
 from shipkeeper.backup.live import LiveObject, live_objects
 from shipkeeper.backup.manifest import Manifest, parts
@@ -68,15 +69,20 @@ class Prepared(msgspec.Struct, frozen=True):
     volumes: tuple[VolumeStep, ...] = ()
 
 
-async def assess(connection: Connection, archive: Archive, options: RestoreOptions) -> Assessment:
-    """Decide on every object of a backup that is chosen."""
+async def assess(
+    connection: Connection, archive: Archive, options: RestoreOptions, home: str = ""
+) -> Assessment:
+    """Decide on every object of a backup that is chosen.
+
+    `home` is the namespace of who prunes, which is spared with all that is allowed to it.
+    """
     found = await discover(connection)
     assessor = _Assessor(connection, archive, options, found)
     await assessor.prepare()
     for of in archive.kinds(options.selection):
         await assessor.kind(of)
     await assessor.namespaces()
-    extras = await assessor.extras() if options.prune else ()
+    extras = await assessor.extras(home) if options.prune else ()
     muted = () if options.keep_webhooks else await find_muted(connection)
     return Assessment(assessor.candidates(), extras, muted, assessor.kinds())
 
@@ -260,9 +266,10 @@ class _Assessor:
                 brought.add(self._options.namespaces.get(old, old))
         return brought
 
-    async def extras(self) -> tuple[Extra, ...]:
+    async def extras(self, namespace: str) -> tuple[Extra, ...]:
         """What is in the target and not in the backup, of the kinds and namespaces chosen."""
         found: list[Extra] = []
+        home = home_of(namespace, await self._bindings()) if namespace else None
         for of in self._archive.kinds(self._options.selection):
             kind = self._kinds.get(of.kind.name) or self._served_now.find(
                 of.kind.api_version, of.kind.kind
@@ -274,8 +281,16 @@ class _Assessor:
             except NotFoundError:
                 continue
             wanted = self._wanted.get(kind.name, set())
-            found += find_extras(kind, live.values(), wanted, self._options)
+            found += find_extras(kind, live.values(), wanted, self._options, home)
         return tuple(found)
+
+    async def _bindings(self) -> list[LiveObject]:
+        """Who may what: all bindings that are there."""
+        found: list[LiveObject] = []
+        for each in ("ClusterRoleBinding", "RoleBinding"):
+            if (kind := self._served_now.find(f"{RBAC}/v1", each)) is not None:
+                found += (await self._live_of(kind)).values()
+        return found
 
     def candidates(self) -> tuple[Candidate, ...]:
         """Every decision, with the owners that are in the backup."""

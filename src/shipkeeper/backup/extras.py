@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Set
 
+from shipkeeper.backup.home import Home, key_of
 from shipkeeper.backup.kinds import Kind
 from shipkeeper.backup.live import LiveObject
 from shipkeeper.backup.manifest import Manifest, parts
@@ -27,16 +28,21 @@ def find_extras(
     live: Iterable[LiveObject],
     wanted: Set[tuple[str, str]],
     options: RestoreOptions,
+    home: Home | None,
 ) -> Iterator[Extra]:
-    """The live objects of a kind that are chosen, wanted by nobody, and nobody's part."""
+    """The live objects of a kind that are chosen, wanted by nobody, and nobody's part.
+
+    Those by which the home's process lives are among them, and spared.
+    """
     if kind.group_kind in _NEVER_PRUNED:
         return
     for each in live:
         if (each.namespace, each.name) in wanted or each.is_terminating:
             continue
         if _is_chosen(each, options) and not _belongs_to_cluster(each, each.manifest):
-            key = f"{kind.name}/{each.namespace}/{each.name}"
-            yield Extra(key=key, uid=each.uid, rank=rank(kind.group_kind))
+            is_spared = home is not None and home.holds(each)
+            place = rank(kind.group_kind)
+            yield Extra(key=key_of(each), uid=each.uid, rank=place, is_spared=is_spared)
 
 
 def _is_chosen(live: LiveObject, options: RestoreOptions) -> bool:

@@ -47,10 +47,17 @@ from shipkeeper.kube.writer import Writer
 
 
 async def prepare(
-    connection: Connection, archive: Archive, repository: str, options: RestoreOptions
+    connection: Connection,
+    archive: Archive,
+    repository: str,
+    options: RestoreOptions,
+    home: str = "",
 ) -> Prepared:
-    """Compare backup and cluster and plan what was asked for; writes nothing."""
-    found = await assess(connection, archive, options)
+    """Compare backup and cluster and plan what was asked for; writes nothing.
+
+    `home` is the namespace in which a process lives that prunes: what it lives by is spared.
+    """
+    found = await assess(connection, archive, options, home)
     records = await archive.volumes() if options.volumes is not Return.NONE else ()
     volumes = await _volumes(connection, archive.backup.name, records, options, found)
     found = _without_volumes_of(found, records, volumes)

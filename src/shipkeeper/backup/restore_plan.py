@@ -21,6 +21,8 @@ PROVIDE = "provide"
 VOLUME = "volume"
 """What the keys of volumes begin with, before a slash and the volume's id."""
 PRUNE = "prune"
+SPARED = "Spared"
+"""Why an extra stays."""
 
 
 class Action(StrEnum):
@@ -65,11 +67,15 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Extra(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An object of the target that the backup does not have, and a prune deletes."""
+    """An object of the target that the backup does not have, and a prune deletes.
+
+    One that is spared stays: the operator that prunes lives by it.
+    """
 
     key: str
     uid: str
     rank: int
+    is_spared: bool = False
 
 
 class Muted(msgspec.Struct, frozen=True, kw_only=True):
@@ -272,17 +278,24 @@ def _told(volume: VolumeStep) -> Verdict:
 
 def _prune(extras: Sequence[Extra], before: Sequence[Step]) -> Step:
     last_made_first = sorted(extras, key=lambda each: (-each.rank, each.key))
+    spared = sum(each.is_spared for each in extras)
+    effect = f"{counted(len(extras) - spared, 'object')} deleted that the backup does not have"
     return Step(
         id=PRUNE,
         action=PRUNE,
         target="extras",
-        effect=f"{counted(len(extras), 'object')} deleted that the backup does not have",
+        effect=f"{effect}; {spared} spared" if spared else effect,
         after=_after(before),
         always=True,
-        items=tuple(
-            Item(key=each.key, uid=each.uid, action=Action.DELETE) for each in last_made_first
-        ),
+        items=tuple(_extra(each) for each in last_made_first),
     )
+
+
+def _extra(each: Extra) -> Item:
+    if not each.is_spared:
+        return Item(key=each.key, uid=each.uid, action=Action.DELETE)
+    verdict = skipped(each.key, SPARED, "is not in the backup, and the operator lives by it")
+    return Item(key=each.key, uid=each.uid, action=Action.SKIP, verdicts=(verdict,))
 
 
 def _quiet(muted: Sequence[Muted]) -> Step:

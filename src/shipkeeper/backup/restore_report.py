@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from shipkeeper.backup.restore_plan import VOLUME, WRITES, Action
+from shipkeeper.backup.restore_plan import SPARED, VOLUME, WRITES, Action
 from shipkeeper.engine.plan import Item, Plan
 from shipkeeper.engine.report import Column, Report, Table
 
@@ -53,7 +53,11 @@ def restore_report(plan: Plan) -> Report:
     """The phases, then every object that is written or refused; `-o json` has the rest as well."""
     planned = planned_restore(plan)
     objects = planned.objects
-    shown = [each for each in objects if each.action in WRITES or each.action == Action.REFUSE]
+    shown = [
+        each
+        for each in objects
+        if each.action in WRITES or each.action == Action.REFUSE or each.reason == SPARED
+    ]
     others = [each for each in objects if each.action not in Action.__members__.values()]
     return Report(
         value=planned,

@@ -70,6 +70,14 @@ VolumeId = Annotated[
 ]
 
 
+PodImage = Annotated[
+    str, Meta(description="The pods' image, with sh and nsenter.", min_length=1, max_length=512)
+]
+PodNamespace = Annotated[
+    NamespaceName, Meta(description="A namespace that admits privileged pods.")
+]
+
+
 class BackupVolumes(KubeStruct, frozen=True, kw_only=True):
     """Which volumes are saved, too, and the pods through which their files are read."""
 
@@ -77,12 +85,33 @@ class BackupVolumes(KubeStruct, frozen=True, kw_only=True):
         tuple[VolumeId, ...],
         Meta(description="Only these; * fits any name. Else all that can be.", max_length=500),
     ] = ()
-    image: Annotated[
-        str, Meta(description="The pods' image, with sh and nsenter.", min_length=1, max_length=512)
-    ] = "busybox:stable"
-    namespace: Annotated[
-        NamespaceName, Meta(description="A namespace that admits privileged pods.")
-    ] = "kube-system"
+    image: PodImage = "busybox:stable"
+    namespace: PodNamespace = "kube-system"
+
+
+class RestoreVolumes(KubeStruct, frozen=True, kw_only=True):
+    """Which volumes come back, too, and how, and the pods through which their files are written."""
+
+    how: Annotated[
+        Literal["in-place", "new", "new-claim"],
+        Meta(
+            description="In place of what is in them, or beside it in new directories (snapshots: "
+            "new claims); new-claim makes volumes and claims of the directories, too."
+        ),
+    ]
+    only: Annotated[
+        tuple[VolumeId, ...],
+        Meta(
+            description="Only these; * fits any name. Else those of the chosen namespaces.",
+            max_length=500,
+        ),
+    ] = ()
+    places: Annotated[
+        dict[str, str],
+        Meta(description="Volume to NODE:/PATH: its files into another, empty directory."),
+    ] = {}
+    image: PodImage = "busybox:stable"
+    namespace: PodNamespace = "kube-system"
 
 
 Cpu = Annotated[

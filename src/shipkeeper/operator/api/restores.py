@@ -1,13 +1,13 @@
 """Restore: what of a backup comes back and how, and what is told of it."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
 from shipkeeper.model.base import KubeStruct
 from shipkeeper.operator.api.conditions import StatusCondition
-from shipkeeper.operator.api.contents import JobLimits, Objects
+from shipkeeper.operator.api.contents import JobLimits, Objects, RestoreVolumes
 from shipkeeper.operator.api.fields import Name, Rule, unchanged
 from shipkeeper.operator.api.kind import Column, Kind
 from shipkeeper.operator.api.reference import ObjectRef
@@ -27,6 +27,13 @@ class RestoreSpec(KubeStruct, frozen=True, kw_only=True):
 
     What was planned is done: once there is a plan, only approved and job's limits are heeded.
     """
+
+    RULES: ClassVar = (
+        Rule(
+            "!has(self.volumes) || has(self.job)",
+            "volumes are brought back by a Job: job must be given beside volumes, if only as {}",
+        ),
+    )
 
     repository: Annotated[Name, Meta(description="The BackupRepository; with an identitySecret.")]
     backup: Annotated[
@@ -58,6 +65,10 @@ class RestoreSpec(KubeStruct, frozen=True, kw_only=True):
     keep_webhooks: Annotated[
         bool, Meta(description="Do not quiet webhooks that fail closed without a backend.")
     ] = False
+    volumes: Annotated[
+        RestoreVolumes | None,
+        Meta(description="Bring volumes back, too, by the Job; else they stay as they are."),
+    ] = None
     job: Annotated[
         JobLimits | None,
         Meta(
@@ -135,7 +146,7 @@ class RestoreStatus(KubeStruct, frozen=True, kw_only=True):
 # What a plan was made from; only `approved`, and limits, may change once there is one.
 _PLANNED = (
     *("repository", "backup", "objects", "existing", "namespaceMap", "storageClassMap"),
-    *("imageMap", "prune", "scaleToZero", "keepWebhooks"),
+    *("imageMap", "prune", "scaleToZero", "keepWebhooks", "volumes"),
 )
 
 RESTORE = Kind(

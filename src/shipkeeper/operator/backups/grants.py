@@ -86,6 +86,12 @@ OF_RESTORE_JOBS: tuple[Grant, ...] = (
         why="notice that a Restore is approved, or deleted",
     ),
     Grant(
+        group="",
+        resources=("pods",),
+        verbs=("watch",),
+        why="await the pods through which files of volumes are written (Restore with volumes)",
+    ),
+    Grant(
         group="coordination.k8s.io",
         resources=("leases",),
         verbs=("watch",),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from shipkeeper.backup.archive import open_archive
 from shipkeeper.backup.restore import carry_out, take_back
 from shipkeeper.backup.restore_plan import PROCEDURE
+from shipkeeper.backup.volumes.saving import OpenHosts
 from shipkeeper.engine.journal import Outcome
 from shipkeeper.engine.lock import cluster_lock
 from shipkeeper.engine.progress import Event, Note
@@ -22,6 +23,7 @@ from shipkeeper.operator.scene import Scene
 class RestoreDriver:
     """Carries one run out beside the reconcilers; `changed` is called whenever that shows.
 
+    `open_hosts` is the way to the nodes on which volumes are.
     With `is_given_up` it takes the run back instead: webhooks are put back, and what was made
     stays. `error` is why it ended before the run did.
     """
@@ -34,6 +36,7 @@ class RestoreDriver:
         repository: str,
         changed: Callable[[], None],
         *,
+        open_hosts: OpenHosts | None,
         is_given_up: bool,
     ) -> None:
         self.ledger = ledger
@@ -43,6 +46,7 @@ class RestoreDriver:
         self._repositories = repositories
         self._repository = repository
         self._changed = changed
+        self._open_hosts = open_hosts
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -100,7 +104,13 @@ class RestoreDriver:
             require_same(opened, str(run.plan.request["repository"]), self._repository)
             archive = await open_archive(opened, str(run.plan.request["backup"]))
             await carry_out(
-                scene.connection, archive, self.ledger, session, self._tell, lambda _: None
+                scene.connection,
+                archive,
+                self.ledger,
+                session,
+                self._tell,
+                lambda _: None,
+                self._open_hosts,
             )
 
     def _is_gone(self, holder: str) -> bool:

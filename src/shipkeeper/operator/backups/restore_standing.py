@@ -9,6 +9,7 @@ import msgspec
 from shipkeeper.backup.restore_options import Existing, RestoreOptions
 from shipkeeper.backup.restore_plan import QUIET
 from shipkeeper.backup.restore_report import restore_report
+from shipkeeper.backup.volumes.destination import Return
 from shipkeeper.engine.journal import Entry, Outcome, RunRecord
 from shipkeeper.engine.journal import Phase as Written
 from shipkeeper.engine.plan import Plan
@@ -47,6 +48,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
 
 def restore_options(spec: RestoreSpec) -> RestoreOptions:
     """What is asked for, as the engine takes it."""
+    volumes = spec.volumes
     return RestoreOptions(
         selection=selection_of(spec.objects),
         existing=Existing(spec.existing),
@@ -56,6 +58,9 @@ def restore_options(spec: RestoreSpec) -> RestoreOptions:
         prune=spec.prune,
         scaled_to_zero=spec.scale_to_zero,
         keep_webhooks=spec.keep_webhooks,
+        volumes=Return(volumes.how) if volumes else Return.NONE,
+        only_volumes=volumes.only if volumes else (),
+        volume_places=volumes.places if volumes else {},
     )
 
 

@@ -20,6 +20,7 @@ from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.opening import Reading, known_as, open_named
 from shipkeeper.operator.backups.restore_driver import RestoreDriver
+from shipkeeper.operator.backups.restore_hosts import way_to_hosts
 from shipkeeper.operator.backups.restore_standing import (
     PLAN_LIMIT,
     Shown,
@@ -134,11 +135,20 @@ class RestoreReconciler:
     async def _plan(self, found: CustomObject, spec: RestoreSpec) -> ClusterLedger:
         """Make a plan and write it down, if that is what is asked for still."""
         scene, options = self._scene, restore_options(spec)
+        if spec.volumes is not None and not scene.is_job:
+            # Old servers let it through.
+            raise UsageError(
+                "volumes are brought back by a Job, and spec has none",
+                reason="VolumesWithoutJob",
+                hint="create another Restore with spec.job",
+            )
         await as_it_is(scene.reader, _KIND, found)
         opened = await open_named(scene, self._repositories, spec.repository, Reading.NEEDED)
         archive = await open_archive(opened, spec.backup)
         require_known_kinds(options.selection, [each.kind for each in archive.contents.kinds])
-        prepared = await prepare(scene.connection, archive, opened.id, options)
+        prepared = await prepare(
+            scene.connection, archive, opened.id, options, home=scene.namespace
+        )
         await require_permissions(scene.steady, permissions_of(prepared))
         await hold(scene.writer, _KIND, await as_it_is(scene.reader, _KIND, found))
         ledger = await self._journals.begin(found, prepared.plan)
@@ -199,7 +209,7 @@ class RestoreReconciler:
             return Situation("AwaitingApproval", "AwaitingApproval", message), None
         if any(not each.is_over for each in self._drivers.values()):
             return Situation("Waiting", "OtherRestore", "another restore is under way"), _LOCK_AGAIN
-        self._drive(found, ledger, self._repository(spec, ledger), is_given_up=False)
+        self._drive(found, ledger, spec)
         await self._say(found, "Started", f"run {ledger.record.id}")
         return Situation("Running", "Running"), None
 
@@ -210,14 +220,20 @@ class RestoreReconciler:
         id_ = str(ledger.record.plan.request["repository"])
         return known_as(self._repositories, id_, spec.repository)
 
-    def _drive(
-        self, found: CustomObject, ledger: ClusterLedger, repository: str, *, is_given_up: bool
-    ) -> None:
+    def _drive(self, found: CustomObject, ledger: ClusterLedger, spec: RestoreSpec | None) -> None:
+        """Carry a run out as its spec says, or take it back without one."""
+
         def changed() -> None:
             self._queue.add_after(found.key, _GATHERING)
 
         self._drivers[found.uid] = driver = RestoreDriver(
-            self._scene, ledger, self._repositories, repository, changed, is_given_up=is_given_up
+            self._scene,
+            ledger,
+            self._repositories,
+            self._repository(spec, ledger) if spec else "",
+            changed,
+            open_hosts=way_to_hosts(spec) if spec else None,
+            is_given_up=spec is None,
         )
         driver.start()
 
@@ -265,7 +281,7 @@ class RestoreReconciler:
         if driver is None and (resting := self._resting(found.uid)):
             situation, again = resting
         elif driver is None:
-            self._drive(found, ledger, "", is_given_up=True)
+            self._drive(found, ledger, None)
             await self._say(found, "Stopping", f"run {ledger.record.id} is taken back")
         elif driver.is_over:
             situation, again = self._after(found, driver)
