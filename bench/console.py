@@ -8,8 +8,8 @@ One tab is a real Chromium, in which changes are seen on the screen; the others 
 stream as tabs do. A change is a PATCH at the API server: its time counts from before it is sent.
 `change_to_watch_p99_ms` is when a bare watch has the same changes: what is above it is the console.
 The controller manager and the scheduler are stopped meanwhile: they would do anew with each change
-what two processors have no time for, and nothing that is looked for waits for them. Nor does the
-API server collect its garbage then, which stops its answers for up to a second on two processors.
+what two processors have no time for, and nothing that is looked for waits for them. The API server
+seldom collects its garbage: on two processors that holds up its answers for up to a second.
 """
 
 import argparse
@@ -117,7 +117,6 @@ async def _figures(sandbox: Sandbox, state: Path, asked: argparse.Namespace) -> 
         others = [
             asyncio.create_task(_follow(http, url, number)) for number in range(asked.tabs - 1)
         ]
-        await _collect_garbage(sandbox)
         await page.evaluate(OBSERVE, KERNEL)
         sent, watched = await _change(sandbox, page, asked)
         seen: list[Moment] = await page.evaluate("window.seen")
@@ -155,12 +154,6 @@ async def _serving(
     finally:
         process.terminate()
         process.wait()
-
-
-async def _collect_garbage(sandbox: Sandbox) -> None:
-    """Have the API server collect its garbage now (net/http/pprof: a heap profile with gc=1)."""
-    async with connect(ConnectionOptions(kubeconfig=str(sandbox.kubeconfig))) as connection:
-        await connection.send("GET", "/debug/pprof/heap", query={"gc": "1"})
 
 
 async def _next_link(state: Path) -> str:
