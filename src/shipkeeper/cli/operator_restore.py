@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from shipkeeper.cli.flags import CURRENT, Cluster
 from shipkeeper.cli.operator_run import until_stopped
 from shipkeeper.cli.output import say
+from shipkeeper.heap import give_back_large_blocks
 from shipkeeper.operator.restore_process import serve_restore
 from shipkeeper.operator.run import OperatorOptions
 from shipkeeper.paths import state_dir
@@ -29,4 +30,5 @@ async def restore(
         namespace=namespace,
         directory=Path(state_dir() / "restore"),
     )
+    give_back_large_blocks()
     await until_stopped(serve_restore(options, name, uid, say))

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 
 from shipkeeper.cli.flags import CURRENT, Cluster
 from shipkeeper.cli.output import say
+from shipkeeper.heap import give_back_large_blocks
 from shipkeeper.operator.run import OperatorOptions, operate
 from shipkeeper.paths import state_dir
 
@@ -35,6 +36,7 @@ async def run(
         image=os.environ.get("SHIPKEEPER_IMAGE", ""),
         metrics=metrics_address,
     )
+    give_back_large_blocks()
     await until_stopped(operate(options, say))
 
 

@@ -8,7 +8,8 @@ import msgspec
 
 from shipkeeper.store.pack import Pack, Packer, Segment
 
-BACKLOG_BYTES = 24 * 1024 * 1024
+# A few turns: more waits in memory and makes nothing faster.
+BACKLOG_BYTES = 8 * 1024 * 1024
 _UPLOADS = 3
 _TURN_BYTES = 2 * 1024 * 1024
 
