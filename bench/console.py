@@ -50,6 +50,8 @@ from world import SHIPKEEPER, bench_sandbox, bring_up, print_figures, say
 PODS_OF_AN_APP = 100
 # By how many percent the memory of what is written in Go grows before its garbage is collected.
 _GOGC = "800"
+# Seconds of changes before those that are looked for: tabs were just opened, all pods just listed.
+_WARM_UP = 5
 # Of all changes: those that are looked for on the screen, and cordons of nodes there beside them.
 MEASURED_SHARE, CORDONED_SHARE = 0.1, 0.05
 # A change that is looked for names a kernel that no other names; which row has shown which, and
@@ -219,9 +221,9 @@ async def _change(
         pods = [pod.name for pod in (await reader.list(PODS, namespace="fleet")).items]
         tasks: set[asyncio.Task[Any]] = set()
         began, done = time.monotonic(), 0
-        while time.monotonic() - began < asked.seconds:
+        while (at := time.monotonic() - began) < _WARM_UP + asked.seconds:
             die = random.random()
-            if die < MEASURED_SHARE:
+            if die < MEASURED_SHARE and at >= _WARM_UP:
                 name = names[len(sent) % len(names)]
                 sent.append((name, len(sent), time.time() * 1000))
                 info = {"nodeInfo": {"kernelVersion": f"{KERNEL}{len(sent) - 1}"}}
