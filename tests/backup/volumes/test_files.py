@@ -3,7 +3,9 @@
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -218,6 +220,32 @@ async def test_a_restore_that_is_stopped_leaves_the_old_or_says_so(
         (folder / "d" / "large").write_bytes(b"old")
         (folder / "more").touch()
         old = seen(folder)
+
+
+def test_an_attempt_that_dies_late_takes_nothing_away(tmp_path: Path) -> None:
+    """Its connection was dead for long, and another attempt has unpacked everything meanwhile."""
+    saved, folder = tmp_path / "saved", tmp_path / "volume"
+    for each in (saved, folder):
+        each.mkdir()
+    (saved / "kept").write_text("of the backup" * MIB)
+    (folder / "kept").write_text("of today")
+    tar = subprocess.run(["tar", "-C", saved, "-cf", "-", "."], capture_output=True, check=True)
+    root = Root(path=str(folder))
+
+    def unpack(attempt: str) -> subprocess.Popen[bytes]:
+        program = programs.stage(root, "one", attempt, 1, fresh=False, makes=False)
+        return subprocess.Popen(["sh", "-c", program], stdin=subprocess.PIPE)
+
+    late = unpack("late")
+    while not (folder / STAGE / "late").exists():
+        time.sleep(0.01)
+    newer = unpack("newer")
+    newer.communicate(tar.stdout)
+    assert newer.returncode == 0
+    late.communicate(tar.stdout[:MIB])
+    assert late.returncode != 0
+    subprocess.run(["sh", "-c", programs.exchange(root, "one")], check=True)
+    assert (folder / "kept").read_text() == "of the backup" * MIB
 
 
 def always(program: str) -> Callable[[Root, str], str]:

@@ -9,6 +9,8 @@ stage=.shipkeeper-restore
 ready=$(cat $stage/ready 2>/dev/null)
 [ -z "$ready" ] || [ "$ready" = "$of" ] || exit 73
 if [ -z "$ready" ]; then
+    # Without it another attempt has begun to unpack.
+    [ -d $stage/new ] || exit 77
     printf '%s' "$of" >$stage/ready.part && mv $stage/ready.part $stage/ready || exit 77
 fi
 each() {

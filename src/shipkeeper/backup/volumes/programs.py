@@ -99,11 +99,12 @@ def save(root: Root, *, again: bool = False) -> str:
     return root.enter + settings + _read("save.sh")
 
 
-def stage(root: Root, of: str, needed_bytes: int, *, fresh: bool, makes: bool) -> str:
-    """Unpack a tar stream beside what is there."""
+def stage(root: Root, of: str, attempt: str, needed_bytes: int, *, fresh: bool, makes: bool) -> str:
+    """Unpack a tar stream beside what is there; no other attempt at it is called like this one."""
     made = makes and bool(root.path)
     settings = (
         f"flags={shlex.quote(' '.join(_UNPACK_FLAGS))} of={shlex.quote(of)} "
+        f"attempt={shlex.quote(attempt)} "
         f"needed_kb={needed_bytes // 1024 + 1} fresh={_word(fresh)} make={_word(made)}\n"
     )
     return root.make * made + root.enter + settings + _read("stage.sh")

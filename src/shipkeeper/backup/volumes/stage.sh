@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # Unpacks a tar stream beside the files of a directory, in a folder of its own that nobody looks at.
-# Needs: find_root, flags, of (what is restored), needed_kb, fresh (yes: the directory must be empty),
-# make (yes: make_root makes it).
+# Needs: find_root, flags, of (what is restored), attempt (as no other one is called), needed_kb,
+# fresh (yes: the directory must be empty), make (yes: make_root makes it).
 LC_ALL=C
 export LC_ALL
 [ "$(id -u)" = 0 ] || exit 74
@@ -17,13 +17,20 @@ stage=.shipkeeper-restore
 if [ "$fresh" = yes ] && [ -n "$(ls -A | grep -vx $stage)" ]; then
     exit 76
 fi
-rm -rf $stage && mkdir -m 700 $stage && mkdir $stage/new $stage/old || exit 77
+# An attempt whose connection dies late must not meddle with what a newer one has unpacked: each has
+# a folder of its own, and none without it.
+own=$stage/$attempt
+rm -rf $stage && mkdir -m 700 $stage && mkdir "$own" $stage/old || exit 77
+drop() {
+    [ ! -d "$own" ] || rm -rf $stage
+}
 free_kb=$(df -Pk . | awk 'NR == 2 { print $4 }')
-[ "$free_kb" -ge "$needed_kb" ] || { rm -rf $stage; exit 75; }
+[ "$free_kb" -ge "$needed_kb" ] || { drop; exit 75; }
 set -f
 # shellcheck disable=SC2086 # several words, none of which is a pattern
-tar $flags -C $stage/new -xf - || { rm -rf $stage; exit 77; }
+tar $flags -C "$own" -xf - || { drop; exit 77; }
 # Moving the files away will change the directory itself: what it was is kept apart.
-tar --format=posix --xattrs --acls --numeric-owner --no-recursion -C $stage/new -cf $stage/self.tar . ||
+tar --format=posix --xattrs --acls --numeric-owner --no-recursion -C "$own" -cf $stage/self.tar . ||
     exit 77
+mv "$own" $stage/new || exit 77
 sync -f . 2>/dev/null || sync

@@ -1,5 +1,6 @@
 """The files of a volume out of a backup, as the tar stream that a host unpacks."""
 
+import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 import msgspec
@@ -56,7 +57,8 @@ async def write_files(
         """Nothing is printed."""
 
     async with host.session() as session:
-        program = stage(root, of, saved.content_bytes, fresh=fresh, makes=makes)
+        attempt = secrets.token_hex(8)
+        program = stage(root, of, attempt, saved.content_bytes, fresh=fresh, makes=makes)
         answer = await session.stream(program, ignore, feed)
         if answer.exit_code == 0 and is_troubled(answer.errors):
             await session.stream(discard(root), ignore)
