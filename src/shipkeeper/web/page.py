@@ -39,7 +39,7 @@ class Page(Protocol):
         ...
 
     def version(self, person: Person, asked: Any) -> Hashable:
-        """Changes whenever `look` might show something else; asked twenty times a second."""
+        """Changes whenever `look` might show something else; asked ten times a second."""
         ...
 
     async def look(self, person: Person, asked: Any) -> View:

@@ -23,7 +23,7 @@ from shipkeeper.web.problem import RefusedError
 from shipkeeper.web.sessions import Session, Sessions
 from shipkeeper.web.view import Changes, View, changes
 
-_TICK = 0.05  # seconds between two looks
+_TICK = 0.1  # seconds between two looks
 _BEAT = 5.0  # seconds after which a page hears at least that there is nothing new
 _KEPT = 60.0  # seconds that a stream without its page is kept
 _LOG = 128  # messages that can be sent again

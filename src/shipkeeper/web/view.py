@@ -37,7 +37,7 @@ def changes(old: View | None, new: View) -> Changes:
         return Changes(set=dict(new.items), order=new.order, whole=True)
     was = old.items
     return Changes(
-        # Most values are the very same objects, and twenty times a second there are thousands.
+        # Most values are the very same objects, and ten times a second there are thousands.
         set={
             key: value
             for key, value in new.items.items()

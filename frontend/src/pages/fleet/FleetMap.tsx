@@ -28,7 +28,7 @@ export function FleetMap(props: {
   const [frame, setFrame] = useState<Frame | null>(null)
   const [walked, setWalked] = useState('')
   const zones = useZones(props.cells)
-  // Twenty times a second a few of a thousand change: each is told to its own square.
+  // Ten times a second a few of a thousand change: each is told to its own square.
   const shown = useMemo(() => new Map(props.cells.map((cell) => [cell.name, signal(cell)])), [zones])
   for (const cell of props.cells) {
     const known = shown.get(cell.name)
