@@ -4,9 +4,9 @@
 python bench/console.py [--json] [--nodes 1000] [--pods 10000] [--changes 200] [--tabs 20]
                         [--seconds 20]
 
-One tab is a real Chromium, in which changes are seen on the screen; the others follow the same
+One tab is a real Chromium, in which changes are seen in what it draws; the others follow the same
 stream as tabs do. A change is a PATCH at the API server: its time counts from before it is sent.
-`change_to_watch_p99_ms` is when a bare watch has the same changes: what is above it is the console.
+`change_to_watch_p99_ms` is when a bare watch, in this process, has the same changes.
 The controller manager and the scheduler are stopped meanwhile: they would do anew with each change
 what two processors have no time for, and nothing that is looked for waits for them. The API server
 seldom collects its garbage: on two processors that holds up its answers for up to a second.

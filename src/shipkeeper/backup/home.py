@@ -57,6 +57,12 @@ def key_of(live: LiveObject) -> str:
 
 
 def _is_of(subject: Manifest, namespace: str) -> bool:
-    if subject["kind"] == "ServiceAccount":
-        return subject.get("namespace") == namespace
-    return subject["kind"] == "Group" and subject["name"] == f"system:serviceaccounts:{namespace}"
+    """Whether a subject is a ServiceAccount of a namespace, or all of them, by whatever name."""
+    name = subject["name"]
+    match subject["kind"]:
+        case "ServiceAccount":
+            return subject.get("namespace") == namespace
+        case "User":
+            return name.startswith(f"system:serviceaccount:{namespace}:")
+        case _:
+            return name in ("system:serviceaccounts", f"system:serviceaccounts:{namespace}")

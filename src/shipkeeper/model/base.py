@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-# Different values that are remembered: what the pods of a large cluster have in common is less.
+# Different values that are remembered; with more of them less is shared.
 _REMEMBERED = 8192
 
 

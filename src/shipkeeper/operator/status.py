@@ -28,15 +28,17 @@ async def write_status(
     return True
 
 
-async def heed(
-    writer: Writer, kind: Kind[Any], found: CustomObject, status: msgspec.Struct
-) -> bool:
+async def heed(writer: Writer, kind: Kind[Any], found: CustomObject, observed: int) -> bool:
     """Tell that a spec was seen of which nothing comes any more; False if it was told before.
 
     kstatus takes what has not observed its generation for under way.
     """
-    seen = msgspec.structs.replace(status, observed_generation=found.metadata.generation)
-    return await write_status(writer, kind, found, seen)
+    seen = found.metadata.generation
+    if observed == seen:
+        return False
+    body = {"metadata": {"uid": found.uid}, "status": {"observedGeneration": seen}}
+    await writer.patch(kind.resource, found.name, body, subresource="status")
+    return True
 
 
 async def claim_status(

@@ -104,8 +104,10 @@ export function FleetMap(props: {
       onKeyDown={(event) => {
         const name = nodeAt(event)
         if (name && event.key === 'Enter') props.onOpen(name)
-        else if (name && event.key === ' ') props.onSelect([name], false)
-        else return moveFocus(event)
+        else if (name && event.key === ' ') {
+          // A key that is held is one choice.
+          if (!event.repeat) props.onSelect([name], false)
+        } else return moveFocus(event)
         event.preventDefault()
       }}
       onFocusCapture={(event) => setWalked(nodeAt(event) || walked)}

@@ -15,6 +15,7 @@ from shipkeeper.access.rbac import subject_name
 from shipkeeper.access.references import containers, many, one, secrets
 from shipkeeper.access.who_can import known_nodes
 from shipkeeper.model.loose import LooseObject
+from shipkeeper.model.pod import MIRROR_ANNOTATION
 
 KUBE_SYSTEM = "kube-system"
 _ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -66,10 +67,12 @@ class Terrain:
         tokens = _token_secrets(policy)
         for pod in policy.pods:
             node = str(pod.spec.get("nodeName") or "")
+            account = str(pod.spec.get("serviceAccountName") or "default")
+            name = service_account_name(pod.namespace, account)
             if node:
-                account = str(pod.spec.get("serviceAccountName") or "default")
-                name = service_account_name(pod.namespace, account)
                 self.running.setdefault(pod.namespace, set()).add(name)
+            # A mirror pod leads its node to nothing (see node_graph).
+            if node and MIRROR_ANNOTATION not in pod.metadata.annotations:
                 self.crews.setdefault(node, set()).add(name)
                 for secret in secrets(pod.spec):
                     if (pod.namespace, secret) in tokens:
@@ -95,7 +98,7 @@ class Terrain:
         prefix = f"{SERVICE_ACCOUNTS}:"
         spaces = {each.removeprefix(prefix) for each in user.groups if each.startswith(prefix)}
         accounts = (account for space in spaces for account in self.running.get(space, ()))
-        return {node for account in accounts for node in self._nodes[account]}
+        return {node for account in accounts for node in self._nodes.get(account, ())}
 
     def lets_privileged_run(self, namespace: str) -> bool:
         """Whether Pod Security lets privileged pods into a namespace."""

@@ -4,6 +4,8 @@
 LC_ALL=C
 export LC_ALL
 find_root || exit 71
+# Nobody unpacks, and no other exchange goes on, meanwhile.
+exec 9<. && flock -w 600 9 || exit 77
 stage=.shipkeeper-restore
 [ -d $stage ] || exit 0
 ready=$(cat $stage/ready 2>/dev/null)

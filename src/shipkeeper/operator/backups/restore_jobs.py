@@ -43,7 +43,14 @@ from shipkeeper.operator.backups.restoring import RestoreReconciler
 from shipkeeper.operator.backups.standing import pause_after
 from shipkeeper.operator.pace import Pace
 from shipkeeper.operator.scene import Scene
-from shipkeeper.operator.status import FINALIZER, claim_status, let_go, stuck, tell_event
+from shipkeeper.operator.status import (
+    FINALIZER,
+    claim_status,
+    heed,
+    let_go,
+    stuck,
+    tell_event,
+)
 from shipkeeper.operator.told import explained
 
 _KIND = RESTORE
@@ -103,7 +110,10 @@ class RestoreJobReconciler:
         await self._here.note(seen.found)
         if _is_over(seen):
             self._forget(key)
-            await let_go(self._scene.writer, _KIND, seen.found)
+            writer, told = self._scene.writer, seen.status.observed_generation
+            if not seen.is_deleted and await heed(writer, _KIND, seen.found, told):
+                return None  # That change brings it here again.
+            await let_go(writer, _KIND, seen.found)
             return None
         if seen.status.job:
             return await self._look(seen)

@@ -92,7 +92,7 @@ class RestoreReconciler:
             return await self._end(found, status)
         if status.finished_at is not None:
             self._forget(found.uid)
-            if await heed(self._scene.writer, _KIND, found, status):
+            if await heed(self._scene.writer, _KIND, found, status.observed_generation):
                 return None  # That change brings it here again.
             await let_go(self._scene.writer, _KIND, found)
             return None

@@ -72,7 +72,7 @@ class MaintenanceReconciler:
             self._plans.drop(key)
             return await self._declared.end(found, has_ended=has_ended(status))
         if has_ended(status):
-            if await heed(self._scene.writer, _KIND, found, status):
+            if await heed(self._scene.writer, _KIND, found, status.observed_generation):
                 return None  # That change brings it here again.
             return await self._declared.release(found)
         ledger = await self._begun(found)
