@@ -18,7 +18,7 @@ from tests.upgrade.seeds import Seed
 async def test_every_seeded_problem_is_found_and_nothing_else(
     module: Any, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    name = "oldest" if module is seeds_oldest else "newest"
+    name = "oldest" if module is seeds_oldest else "secluded"
     sandbox: Sandbox = request.getfixturevalue(name)
     seeds: tuple[Seed, ...] = module.SEEDS
     try:
@@ -41,7 +41,7 @@ async def test_every_seeded_problem_is_found_and_nothing_else(
     ("name", "target", "seeds"),
     [
         ("oldest", seeds_held_out.OLDEST_TARGET, seeds_held_out.OLDEST),
-        ("newest", seeds_held_out.NEWEST_TARGET, seeds_held_out.NEWEST),
+        ("secluded", seeds_held_out.NEWEST_TARGET, seeds_held_out.NEWEST),
     ],
     ids=["oldest", "newest"],
 )
