@@ -4,7 +4,7 @@ import type { ComponentChildren } from 'preact'
 import { useEffect, useRef, useState } from 'preact/hooks'
 
 const ROW = 44 // pixels of a row before one is there to be measured
-const SPARE = 15 // rows above and below those in sight
+const SPARE = 10 // rows above and below those in sight
 
 export interface Column {
   key: string
