@@ -183,6 +183,10 @@ async def _load(page: Page, url: str) -> dict[str, Any]:
     await page.goto(url)
     await page.wait_for_selector("tbody tr th")
     table = await page.evaluate("performance.now() / 1000")
+    # The table may be there before anything of it is painted.
+    await page.wait_for_function(
+        "performance.getEntriesByName('first-contentful-paint').length > 0"
+    )
     paint = await page.evaluate(
         "performance.getEntriesByName('first-contentful-paint')[0].startTime / 1000"
     )
