@@ -6,6 +6,7 @@ import pytest
 from shipkeeper.kube.connection import connect
 from shipkeeper.sandbox.sandbox import Sandbox
 from tests.nodes.world import World, options_of
+from tests.operator.deckhand import Deckhand
 from tests.operator.harbour import Harbour
 from tests.operator.vault import Vault
 from tests.store import s3
@@ -44,3 +45,11 @@ async def vault(harbour: Harbour, tmp_path: Path) -> AsyncIterator[Vault]:
     found = await Vault(harbour, tmp_path).build()
     yield found
     await found.forbid()
+
+
+@pytest.fixture
+def deckhand(harbour: Harbour) -> Iterator[Deckhand]:
+    """Runs what Jobs would run; what it started ends with the test."""
+    found = Deckhand(harbour)
+    yield found
+    found.end_all()

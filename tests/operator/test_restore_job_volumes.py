@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from shipkeeper.model.version import Version
 from shipkeeper.nodes.work_pod import RUN_LABEL
 from shipkeeper.operator.api.restores import RESTORE, RestoreStatus
 from shipkeeper.operator.backups.restore_job import ACCOUNT
-from tests.backup.volumes.folder import MIB, furnish, seen
+from tests.backup.volumes.folder import MIB, furnished, seen
 from tests.backup.volumes.yard import Yard, of_claim
 from tests.cli.run import run_cli
 from tests.hosts.sshd import SshServer
@@ -37,8 +37,7 @@ _USER = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
 async def server() -> AsyncIterator[SshServer]:
     """The host of the nodes; its disks need not outlive a power cut."""
     async with SshServer() as found:
-        (found.home / "bin" / "sync").write_text("#!/bin/sh\n")
-        (found.home / "bin" / "sync").chmod(0o755)
+        found.sync_nothing()
         yield found
 
 
@@ -62,19 +61,9 @@ async def vault(yard: Yard, harbour: Harbour, bucket: str, tmp_path: Path) -> As
 
 
 @pytest.fixture
-def deckhand(harbour: Harbour) -> Iterator[Deckhand]:
-    found = Deckhand(harbour)
-    yield found
-    found.end_all()
-
-
-@pytest.fixture
 def data(tmp_path: Path) -> Path:
     """The directory of a local volume."""
-    made = tmp_path / "data"
-    made.mkdir()
-    furnish(made)
-    return made
+    return furnished(tmp_path / "data")
 
 
 async def _run(yard: Yard, vault: Vault, *words: str) -> str:

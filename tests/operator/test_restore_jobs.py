@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import product
@@ -56,13 +56,6 @@ async def vault(
     yield found
     await harbour.kubectl("delete", "jobs", "--all", "-n", NAMESPACE)
     await found.forbid()
-
-
-@pytest.fixture
-def deckhand(harbour: Harbour) -> Iterator[Deckhand]:
-    found = Deckhand(harbour)
-    yield found
-    found.end_all()
 
 
 async def _lost(world: World, harbour: Harbour, vault: Vault, *names: str) -> dict[str, Any]:

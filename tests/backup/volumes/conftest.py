@@ -17,8 +17,7 @@ from tests.nodes.world import World, options_of
 async def server() -> AsyncIterator[SshServer]:
     """A real sshd that the tests of a module share; its disks need not outlive a power cut."""
     async with SshServer() as server:
-        (server.home / "bin" / "sync").write_text("#!/bin/sh\n")
-        (server.home / "bin" / "sync").chmod(0o755)
+        server.sync_nothing()
         yield server
 
 

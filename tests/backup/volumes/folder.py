@@ -13,6 +13,13 @@ _RULES = bytes.fromhex(
 )
 
 
+def furnished(folder: Path) -> Path:
+    """A new directory with all of it."""
+    folder.mkdir()
+    furnish(folder)
+    return folder
+
+
 def furnish(folder: Path, small_files: int = 20) -> None:
     """Files of every kind; hard and soft links, holes, owners, modes, times, attributes."""
     (folder / "d" / "deep").mkdir(parents=True)

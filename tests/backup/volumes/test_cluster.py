@@ -12,7 +12,7 @@ import pytest
 from shipkeeper.backup.volumes.programs import STAGE
 from shipkeeper.kube.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS
 from shipkeeper.nodes.work_pod import RUN_LABEL
-from tests.backup.volumes.folder import MIB, furnish, seen
+from tests.backup.volumes.folder import MIB, furnished, seen
 from tests.backup.volumes.snapshotter import CONTENTS, DRIVER, SNAPSHOTS, snapshotter
 from tests.backup.volumes.yard import Yard, of_claim, volumes_of
 
@@ -20,10 +20,7 @@ from tests.backup.volumes.yard import Yard, of_claim, volumes_of
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """The directory of a local volume."""
-    made = tmp_path / "data"
-    made.mkdir()
-    furnish(made)
-    return made
+    return furnished(tmp_path / "data")
 
 
 @pytest.fixture

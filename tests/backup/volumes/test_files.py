@@ -22,7 +22,7 @@ from shipkeeper.store.prune import prune
 from shipkeeper.store.repository import Repository
 from shipkeeper.store.values import MAX_PARTS, Backup
 from shipkeeper.store.verify import verify
-from tests.backup.volumes.folder import MIB, furnish, seen
+from tests.backup.volumes.folder import MIB, furnished, seen
 from tests.hosts.sshd import SshServer
 
 SECTION = "volumes/1"
@@ -36,10 +36,7 @@ def host(server: SshServer) -> SshHost:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A volume's directory; the host shares the machine's file system."""
-    made = tmp_path / "volume é"
-    made.mkdir()
-    furnish(made)
-    return made
+    return furnished(tmp_path / "volume é")
 
 
 def ignore(files: int, size: int) -> None:
