@@ -190,9 +190,9 @@ def _scheduler_configured(plane: ControlPlane) -> tuple[str, ...]:
 
 
 def hollow_nodes(plane: ControlPlane) -> Component:
-    """The agent of the hollow nodes, with leases often enough for the controller manager."""
+    """The agent of the hollow nodes, with leases as often as the controller manager needs them."""
     layout, grace = plane.layout, plane.node_monitor_grace_seconds
-    lease_seconds = 10.0 if grace is None else min(10.0, grace / 4)
+    lease_seconds = 10.0 if grace is None else grace / 4
     return Component(
         name=names.HOLLOW_NODES,
         command=hollow.command(
