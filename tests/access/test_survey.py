@@ -5,11 +5,13 @@ import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from shipkeeper.access.assembly import with_hosts
+from shipkeeper.access.assembly import with_hosts, with_known_chain
 from shipkeeper.access.audit import audit
+from shipkeeper.access.authorizers import from_modes
 from shipkeeper.access.controls.host import HostFile, HostSurvey
 from shipkeeper.access.survey import closed_program, survey
 from shipkeeper.engine.finding import Answer, Finding, Findings, Passed, Unchecked
@@ -40,6 +42,20 @@ FILES = {
     "etc/kubernetes/pki/ca.key": ("hunter2", 0o600),
     "etc/kubernetes/abac.jsonl": ('{"user":"eve","resource":"users"}\n', 0o600),
     "var/lib/kubelet/config.yaml": ("authentication: {anonymous: {enabled: true}}\n", 0o644),
+}
+
+MIGHTY: dict[str, Any] = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "mighty"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "mighty"},
+    "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "eve"}],
+}
+ROLE: dict[str, Any] = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "mighty"},
+    "rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list"]}],
 }
 
 
@@ -97,6 +113,27 @@ def test_a_host_that_is_not_seen_whole_is_a_gap() -> None:
     made = audit(policy_with(), hosts=(seen, away, closed))
     assert [each.what for each in made.gaps] == ["What host b tells", "What host c tells"]
     assert not audit(policy_with(), hosts=(seen,)).gaps
+
+
+@pytest.mark.parametrize("file", ["authorization-config", "authorization-policy-file"])
+def test_a_file_of_authorizers_that_is_not_at_hand_is_a_gap(file: str) -> None:
+    modes = () if file == "authorization-config" else ("--authorization-mode=RBAC,ABAC",)
+    command = ("kube-apiserver", *modes, f"--{file}=/etc/a.yaml")
+    host = HostSurvey(host="h", commands={"kube-apiserver": command}, unseen=("/etc/a.yaml",))
+    policy = with_hosts(policy_with(ROLE, MIGHTY), host.static_pods(), host.texts)
+    made = audit(policy, hosts=(host,))
+    gaps = {each.rule for each in made.gaps}
+    assert gaps == {"unread-host", "unread-abac" if modes else "unread-authorizers"}
+    # What the others allow is found all the same.
+    assert "path-17" not in by_rule(made)
+    assert "user/eve" in {each.target for each in made.findings}
+
+
+def test_a_chain_that_is_known_is_not_guessed_for_one_file_that_is_not() -> None:
+    command = ("kube-apiserver", "--authorization-config=/etc/a.yaml")
+    host = HostSurvey(host="h", commands={"kube-apiserver": command})
+    known = with_known_chain(policy_with(), from_modes(["RBAC"]))
+    assert with_hosts(known, host.static_pods(), host.texts).chain == known.chain
 
 
 def test_no_host_is_no_pass() -> None:

@@ -9,7 +9,7 @@ import msgspec
 from shipkeeper.access import kinds
 from shipkeeper.access.authorizers import ChainConfig, chain_of_pod, from_modes
 from shipkeeper.access.kinds import EVERY_KIND, PolicyKind
-from shipkeeper.access.policy import NEWEST, Policy, Unread
+from shipkeeper.access.policy import AUTHORIZERS, NEWEST, Policy, Unread
 from shipkeeper.errors import ShipkeeperError, UsageError
 from shipkeeper.model.loose import LooseObject
 from shipkeeper.model.meta import KubeObject
@@ -84,6 +84,7 @@ _TYPES: dict[str, type[KubeObject]] = {
 }
 _BY_KIND = {(each.group, each.kind): each for each in EVERY_KIND}
 _USUAL = ("Node", "RBAC")
+_ASSUMED = "Node,RBAC is assumed"
 _API_SERVER_LABEL = ("component", "kube-apiserver")
 
 
@@ -151,7 +152,7 @@ def assemble(
 
     pods: tuple[LooseObject, ...] = of(kinds.POD)
     chain, why_not = _visible_chain(pods)
-    lacking = (Unread(what="authorizers", why=why_not),) if why_not else ()
+    lacking = (Unread(what=AUTHORIZERS, why=why_not),) if why_not else ()
     return Policy(
         source=source,
         version=version,
@@ -176,20 +177,32 @@ def with_unread(policy: Policy, kinds: Iterable[PolicyKind], why: str) -> Policy
 
 
 def with_hosts(policy: Policy, pods: Iterable[Manifest], files: Mapping[str, str]) -> Policy:
-    """The policy with the static pods of hosts, and the chain that the API server's files give."""
+    """The policy with the static pods of hosts, and the chain that the API server's files give.
+
+    Where these do not give one, because its file may not be read say, it stays as it was.
+    """
     of_hosts = [_static_pod(pod) for pod in pods if kind_of(pod) is kinds.POD]
     added = tuple(pod for pod in of_hosts if pod is not None)
     servers = api_server_pods(added)
     known = msgspec.structs.replace(policy, pods=(*policy.pods, *added))
     if not servers:
         return known
-    return with_known_chain(known, chain_of_pod(servers[0].spec, files))
+    try:
+        return with_known_chain(known, chain_of_pod(servers[0].spec, files))
+    except ShipkeeperError as error:
+        return known if known.is_chain_known else _with_guessed_chain(known, error.message)
 
 
 def with_known_chain(policy: Policy, chain: ChainConfig) -> Policy:
     """The policy with authorizers that need not be guessed any more."""
-    unread = tuple(each for each in policy.unread if each.what != "authorizers")
+    unread = tuple(each for each in policy.unread if each.what != AUTHORIZERS)
     return msgspec.structs.replace(policy, chain=chain, is_chain_known=True, unread=unread)
+
+
+def _with_guessed_chain(policy: Policy, why: str) -> Policy:
+    others = (each for each in policy.unread if each.what != AUTHORIZERS)
+    guessed = Unread(what=AUTHORIZERS, why=f"{why}; {_ASSUMED}", is_failure=True)
+    return msgspec.structs.replace(policy, unread=(*others, guessed))
 
 
 def _static_pod(manifest: Manifest) -> LooseObject | None:
@@ -215,8 +228,8 @@ def api_server_pods(pods: Iterable[LooseObject]) -> list[LooseObject]:
 def _visible_chain(pods: Iterable[LooseObject]) -> tuple[ChainConfig | None, str]:
     servers = api_server_pods(pods)
     if not servers:
-        return None, "no API server is visible as a pod, so Node,RBAC is assumed"
+        return None, f"no API server is visible as a pod; {_ASSUMED}"
     try:
         return chain_of_pod(servers[0].spec, {}), ""
     except ShipkeeperError as error:
-        return None, f"{error.message}; Node,RBAC is assumed"
+        return None, f"{error.message}; {_ASSUMED}"

@@ -8,6 +8,8 @@ from shipkeeper.model.rbac import Binding, Role
 from shipkeeper.model.version import Version
 
 NEWEST = Version(1, 37, 2)
+AUTHORIZERS = "authorizers"
+"""What of a policy is unread where its chain is not known."""
 
 
 class Unread(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from shipkeeper.access.heat import heat_page, heat_text
 from shipkeeper.access.matrix import RESOURCES, VERBS
 from shipkeeper.access.matrix import matrix as make_matrix
 from shipkeeper.access.observe import DECISIVE
-from shipkeeper.access.policy import Policy
+from shipkeeper.access.policy import AUTHORIZERS, Policy
 from shipkeeper.access.report import (
     explanation_report,
     holders_report,
@@ -163,7 +163,7 @@ async def matrix(
 
 def tell_gaps(policy: Policy) -> None:
     """Say what could not be read of what decides, for an answer without it may be wrong."""
-    deciding = {"authorizers", *(kind.kind for kind in DECISIVE)}
+    deciding = {AUTHORIZERS, *(kind.kind for kind in DECISIVE)}
     for each in policy.unread:
         if each.what in deciding:
             say(f"not known: {each.what}: {each.why}")

@@ -17,6 +17,7 @@ from shipkeeper.access.heat import heat
 from shipkeeper.access.legs import legs
 from shipkeeper.access.matrix import RESOURCES, VERBS, Matrix, bound_subjects, matrix
 from shipkeeper.access.observe import DECISIVE
+from shipkeeper.access.policy import AUTHORIZERS
 from shipkeeper.access.report import legend_of, verb_letters
 from shipkeeper.access.who_can import who_can
 from shipkeeper.access.words import resource_name
@@ -36,7 +37,7 @@ _SHOWN = 300
 _ROWS = 200
 _COLUMNS = 30
 _HORIZON = timedelta(days=30)
-_DECIDING = frozenset({"authorizers", *(kind.kind for kind in DECISIVE)})
+_DECIDING = frozenset({AUTHORIZERS, *(kind.kind for kind in DECISIVE)})
 
 
 class QuestionQuery(msgspec.Struct, frozen=True):
