@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import ApiError, ForbiddenError, UnauthorizedError
+from shipkeeper.kube.writer import APPLY_PATCH
 from tests.access.forgery import approve, sign
 from tests.access.hooks import admission
 from tests.access.robber import (
@@ -54,6 +56,16 @@ async def create_pods(robber: Robber) -> None:
     made = await robber.send("POST", f"{_HERE}/pods", pod(robber.user, serviceAccountName="mighty"))
     volumes = made["spec"]["volumes"]
     assert any("projected" in each for each in volumes), "no token is mounted"
+
+
+async def apply_pod(robber: Robber) -> None:
+    """What is applied has a name when its creation is authorized."""
+    wanted = pod("applied", serviceAccountName="mighty")
+    body, query = wanted, {"fieldManager": "robber"}
+    made = await robber.send(
+        "PATCH", f"{_HERE}/pods/applied", body, query=query, content_type=APPLY_PATCH
+    )
+    assert made["spec"]["serviceAccountName"] == "mighty"
 
 
 async def create_deployments(robber: Robber) -> None:
@@ -156,6 +168,25 @@ async def constrained(robber: Robber) -> None:
     await other.send("GET", "/api/v1/namespaces/kube-system/secrets")
 
 
+async def constrained_group(robber: Robber) -> None:
+    other = await robber.as_other("somebody", "ways-crew")
+    await other.send("GET", "/api/v1/namespaces/kube-system/secrets")
+
+
+async def named_secret(robber: Robber) -> None:
+    await takes_prize(await robber.with_credentials(token=await aboard(robber.own)))
+
+
+async def aboard(connection: Connection) -> str:
+    """The token that the controller manager puts into a Secret, once it is there."""
+    token = ""
+    async with asyncio.timeout(60):
+        while not token:
+            found = msgspec.json.decode(await connection.send("GET", f"{_HERE}/secrets/aboard"))
+            token = found.get("data", {}).get("token", "")
+    return b64decode(token).decode()
+
+
 async def constrained_account(robber: Robber) -> None:
     other = await robber.as_other(f"system:serviceaccount:{NAMESPACE}:mighty")
     await other.send("GET", "/api/v1/namespaces/kube-system/secrets")
@@ -173,12 +204,7 @@ async def constrained_node(robber: Robber) -> None:
 async def constrained_node_secrets(robber: Robber) -> None:
     """As a kubelet, which reads the Secrets of its pods."""
     other = await robber.as_other("system:node:ways-node")
-    token = ""
-    async with asyncio.timeout(60):
-        while not token:
-            found = msgspec.json.decode(await other.send("GET", f"{_HERE}/secrets/aboard"))
-            token = found.get("data", {}).get("token", "")
-    await takes_prize(await robber.with_credentials(token=b64decode(token).decode()))
+    await takes_prize(await robber.with_credentials(token=await aboard(other)))
 
 
 async def mutate(robber: Robber) -> None:
@@ -348,7 +374,9 @@ async def revive(robber: Robber) -> None:
 ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "list-secrets": list_secrets,
     "watch-secrets": watch_secrets,
+    "named-secret": named_secret,
     "create-pods": create_pods,
+    "apply-pod": apply_pod,
     "create-deployments": create_deployments,
     "patch-deployments": patch_deployments,
     "patch-pods": patch_pods,
@@ -357,19 +385,24 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "node-proxy": node_proxy,
     "tokens": tokens,
     "one-token": tokens,
+    "second-token": tokens,
     "plant": plant,
     "bind": bind,
     "bind-one": bind,
+    "bind-second": bind,
     "escalate": escalate,
     "impersonate": impersonate,
+    "impersonate-second": constrained,
     "impersonate-account": impersonate_account,
     "constrained": constrained,
     "constrained-user": constrained,
+    "constrained-group": constrained_group,
     "constrained-list": constrained,
     "constrained-account": constrained_account,
     "constrained-node": constrained_node,
     "constrained-named-node": constrained_node,
     "constrained-node-secrets": constrained_node_secrets,
+    "constrained-node-secret": constrained_node_secrets,
     "approve": approve,
     "sign": sign,
     "mutate": mutate,

@@ -6,12 +6,27 @@ import msgspec
 import pytest
 
 from shipkeeper.access.abac import parse_abac
+from shipkeeper.access.assembly import from_manifests
 from shipkeeper.access.authorizers import from_modes
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.controls.hygiene import disorder
 from shipkeeper.access.escalation.findings import WayFinding, escalation_findings
+from shipkeeper.access.escalation.graph import EscalationGraph
 from tests.access.fuzz import rbac
-from tests.access.ways import ALSO, LOOK_ALIKES, NAMESPACE, WAYS, Way, bound, policy_with, rule
+from tests.access.ways import (
+    ALSO,
+    CLUSTER_ADMIN,
+    LOOK_ALIKES,
+    NAMESPACE,
+    STRICT,
+    WAYS,
+    Way,
+    bound,
+    granted,
+    policy_with,
+    rule,
+    with_token_aboard,
+)
 
 _RBAC, _CSR = "rbac.authorization.k8s.io", "certificates.k8s.io"
 
@@ -108,6 +123,35 @@ def test_a_node_impersonated_in_one_namespace(names: str, namespace: str, *, is_
     objects = (*bound("who", "", (who,)), *bound("what", namespace, (what,)))
     objects[-1]["subjects"][0]["name"] = "way-who"
     assert bool(found_for("way-who", *objects)) is is_way
+
+
+def test_any_user_is_in_no_group_by_its_name() -> None:
+    """8: whoever is impersonated has the groups that are impersonated with it, and no others."""
+    way = bound("anybody", "", (rule("impersonate", "users"),))
+    crew = granted("crew", "cluster-admin", {"kind": "Group", "name": "crew"})
+    chain = Chain(from_manifests([CLUSTER_ADMIN, crew, *way], source="test"))
+    assert "user/way-anybody" not in {each.target for each in escalation_findings(chain)}
+    boss = granted("boss", "cluster-admin", {"kind": "User", "name": "boss"})
+    chain = Chain(from_manifests([CLUSTER_ADMIN, boss, *way], source="test"))
+    assert "user/way-anybody" in {each.target for each in escalation_findings(chain)}
+
+
+@pytest.mark.parametrize(("name", "is_way"), [(STRICT, True), (NAMESPACE, False)])
+def test_a_namespace_by_name_is_relabelled_alone(name: str, *, is_way: bool) -> None:
+    """14: only one in which Pod Security is in the way is worth it."""
+    rules = (rule("patch", "namespaces", names=f"other {name}"), rule("create", "pods"))
+    objects = bound("relabel", "", rules)
+    edges = EscalationGraph(Chain(policy_with(*objects))).edges(("User", "way-relabel"))
+    (found,) = [each.how for each in edges if each.path == 14] or [""]
+    assert (STRICT in found) is is_way
+
+
+def test_a_kubelet_reads_the_tokens_of_its_pods_too() -> None:
+    """10: a certificate of any node."""
+    rules = next(each.rules for each in WAYS if each.name == "approve")
+    edges = EscalationGraph(Chain(policy_with(*bound("node", "", rules), *with_token_aboard())))
+    found = {each.target for each in edges.edges(("AnyNode", "*")) if "Secret" in each.how}
+    assert found == {("ServiceAccount", f"system:serviceaccount:{NAMESPACE}:mighty")}
 
 
 def test_a_ready_admin_is_told_as_one() -> None:

@@ -69,8 +69,13 @@ async def _known(admin: Connection, way: Way) -> None:
         pass
 
 
-# What looks like constrained impersonation, and what the server must refuse to whoever holds it.
+# What looks like a way, and what the server must refuse to whoever holds it.
 SHAMS = {
+    "pods-by-name": "create-pods",
+    "bindings-by-name": "bind",
+    "tokens-of-nobodies": "tokens",
+    "constrained-masters": "impersonate",
+    "constrained-group-alone": "constrained-group",
     "constrained-another-node": "constrained-node",
     "constrained-node-who": "constrained-node",
     "constrained-node-what": "constrained-node",

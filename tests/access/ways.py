@@ -91,12 +91,20 @@ def with_token_aboard() -> tuple[Rule, ...]:
     return (secret, {**_core("Pod", "aboard", NAMESPACE), "spec": spec})
 
 
+_CREW = "ways-crew"
 _GHOST = {"kind": "ServiceAccount", "namespace": STRICT, "name": "ghost"}
 
 WAYS = (
     everywhere("list-secrets", "path-01", rule("list", "secrets")),
     everywhere("watch-secrets", "path-01", rule("watch", "secrets")),
+    Way(
+        name="named-secret",
+        rule="path-01",
+        rules=(rule("get", "secrets", names="mine"), rule("get", "secrets", names="aboard")),
+        besides=with_token_aboard(),
+    ),
     inside("create-pods", "path-02", rule("create", "pods")),
+    inside("apply-pod", "path-02", rule("create patch", "pods", names="applied")),
     inside("create-deployments", "path-02", rule("create", "deployments", "apps")),
     inside("patch-deployments", "path-03", rule("patch", "deployments", "apps")),
     inside("patch-pods", "path-03", rule("patch", "pods")),
@@ -105,6 +113,12 @@ WAYS = (
     everywhere("node-proxy", "path-05", rule("get", "nodes/proxy")),
     inside("tokens", "path-06", rule("create", "serviceaccounts/token")),
     inside("one-token", "path-06", rule("create", "serviceaccounts/token", names="mighty")),
+    inside(
+        "second-token",
+        "path-06",
+        rule("create", "serviceaccounts/token", names="nobody"),
+        rule("create", "serviceaccounts/token", names="mighty"),
+    ),
     inside("plant", "path-07", rule("create", "secrets"), rule("get", "secrets")),
     everywhere(
         "bind",
@@ -118,8 +132,21 @@ WAYS = (
         rule("create", "clusterrolebindings", _RBAC),
         rule("bind", "clusterroles", _RBAC, "cluster-admin"),
     ),
+    everywhere(
+        "bind-second",
+        "path-08",
+        rule("create", "clusterrolebindings", _RBAC),
+        rule("bind", "clusterroles", _RBAC, "harmless"),
+        rule("bind", "clusterroles", _RBAC, "cluster-admin"),
+    ),
     everywhere("escalate", "path-08", rule("escalate patch", "clusterroles", _RBAC)),
     everywhere("impersonate", "path-08", rule("impersonate", "users groups")),
+    everywhere(
+        "impersonate-second",
+        "path-08",
+        rule("impersonate", "users", names="somebody"),
+        rule("impersonate", "users", names="boss"),
+    ),
     inside("impersonate-account", "path-08", rule("impersonate", "serviceaccounts")),
     everywhere(
         "constrained",
@@ -132,6 +159,17 @@ WAYS = (
         "path-09",
         rule("impersonate:user-info", "users", _AUTHN, "boss"),
         rule("impersonate-on:user-info:list", "secrets"),
+    ),
+    Way(
+        name="constrained-group",
+        rule="path-09",
+        rules=(
+            rule("impersonate:user-info", "users", _AUTHN, "somebody"),
+            rule("impersonate:user-info", "groups", _AUTHN, _CREW),
+            rule("impersonate-on:user-info:list", "secrets"),
+        ),
+        namespace="",
+        besides=(granted(_CREW, "cluster-admin", {"kind": "Group", "name": _CREW}),),
     ),
     everywhere(
         "constrained-list",
@@ -164,6 +202,17 @@ WAYS = (
         rules=(
             rule("impersonate:arbitrary-node", "nodes", _AUTHN, "ways-node"),
             rule("impersonate-on:arbitrary-node:get", "secrets"),
+        ),
+        namespace="",
+        besides=with_token_aboard(),
+    ),
+    Way(
+        name="constrained-node-secret",
+        rule="path-09",
+        rules=(
+            rule("impersonate:arbitrary-node", "nodes", _AUTHN, "other-node"),
+            rule("impersonate:arbitrary-node", "nodes", _AUTHN, "ways-node"),
+            rule("impersonate-on:arbitrary-node:get", "secrets", names="aboard"),
         ),
         namespace="",
         besides=with_token_aboard(),
@@ -222,13 +271,21 @@ WAYS = (
     ),
 )
 # The first step of these is a part of a shorter way, which is told instead.
-ALSO = {"volume": {"path-02"}, "relabel": {"path-02"}}
+ALSO = {"volume": {"path-02"}, "relabel": {"path-02"}, "apply-pod": {"path-03"}}
 
 LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     "read-pods": ("", (rule("get list watch", "pods"),)),
     "read-logs": ("", (rule("get", "pods/log"),)),
     "literal-star": ("", (rule("*", "pods/* secrets/*"),)),
     "one-secret": ("", (rule("get", "secrets", names="mine"),)),
+    "pods-by-name": (NAMESPACE, (rule("create", "pods", names="mine"),)),
+    "bindings-by-name": (
+        "",
+        (
+            rule("create", "clusterrolebindings", _RBAC, "mine"),
+            rule("bind", "clusterroles", _RBAC),
+        ),
+    ),
     "secrets-of-apps": ("", (rule("get list", "secrets", "apps"),)),
     "shouted-verb": ("", (rule("GET LIST", "secrets"),)),
     "create-secrets": ("", (rule("create", "secrets"),)),
@@ -249,6 +306,13 @@ LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     ),
     "get-tokens": ("", (rule("get", "serviceaccounts/token"),)),
     "read-accounts": ("", (rule("get list", "serviceaccounts"),)),
+    "tokens-of-nobodies": (
+        NAMESPACE,
+        (
+            rule("create", "serviceaccounts/token", names="nobody"),
+            rule("create", "serviceaccounts/token", names="nobody-else"),
+        ),
+    ),
     "token-of-nobody": (NAMESPACE, (rule("create", "serviceaccounts/token", names="nobody"),)),
     "bind-alone": ("", (rule("bind", "clusterroles", _RBAC),)),
     "bind-harmless": (
@@ -275,6 +339,21 @@ LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
         "",
         (
             rule("impersonate:user-info", "users", _AUTHN, "somebody"),
+            rule("impersonate-on:user-info:list", "secrets"),
+        ),
+    ),
+    "constrained-masters": (
+        "",
+        (
+            rule("impersonate:user-info", "users", _AUTHN, "somebody"),
+            rule("impersonate:user-info", "groups", _AUTHN, "system:masters"),
+            rule("impersonate-on:user-info:list", "secrets"),
+        ),
+    ),
+    "constrained-group-alone": (
+        "",
+        (
+            rule("impersonate:user-info", "groups", _AUTHN),
             rule("impersonate-on:user-info:list", "secrets"),
         ),
     ),
@@ -388,11 +467,19 @@ def bound(name: str, namespace: str, rules: tuple[Rule, ...]) -> list[dict[str, 
     return [role, binding]
 
 
+CLUSTER_ADMIN: Rule = {
+    "apiVersion": f"{_RBAC}/v1",
+    "kind": "ClusterRole",
+    "metadata": {
+        "name": "cluster-admin",
+        "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+    },
+    "rules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+}
+
+
 def landscape(version: str = "v1.37.2") -> list[dict[str, Any]]:
     """A cluster worth robbing: a mighty ServiceAccount that runs, and everything around it."""
-    admin = rbac("ClusterRole", "cluster-admin", "")
-    admin["metadata"]["labels"] = {"kubernetes.io/bootstrapping": "rbac-defaults"}
-    admin["rules"] = [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]
     harmless = rbac("ClusterRole", "harmless", "")
     harmless["rules"] = [rule("get", "pods")]
     mighty = rbac("ClusterRoleBinding", "mighty", "")
@@ -414,7 +501,7 @@ def landscape(version: str = "v1.37.2") -> list[dict[str, Any]]:
         },
     ]
     del version
-    return [admin, harmless, mighty, *core]
+    return [CLUSTER_ADMIN, harmless, mighty, *core]
 
 
 def policy_with(*objects: dict[str, Any], version: str = "v1.37.2") -> Policy:

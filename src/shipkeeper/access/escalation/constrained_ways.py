@@ -3,11 +3,10 @@
 As k8s.io/apiserver pkg/endpoints/filters/impersonation/mode.go asks its authorizer.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from shipkeeper.access.attributes import NODE_PREFIX, split_service_account
+from shipkeeper.access.attributes import MASTERS, NODE_PREFIX, split_service_account
 from shipkeeper.access.escalation.edge import (
-    ANY_NODE,
     Edge,
     Goal,
     Place,
@@ -18,7 +17,7 @@ from shipkeeper.access.escalation.edge import (
     tokens,
 )
 from shipkeeper.access.escalation.identity_ways import named_accounts
-from shipkeeper.access.escalation.powers import EVERYWHERE, Held, Powers
+from shipkeeper.access.escalation.powers import EVERYWHERE, Held, Powers, held_for
 from shipkeeper.access.escalation.terrain import Terrain
 from shipkeeper.model.rbac import GROUP
 
@@ -43,92 +42,131 @@ def constrained_impersonation(powers: Powers, place: str, terrain: Terrain) -> I
     # They alone have a namespace in which they may be granted.
     yield from _as_account(powers, place, terrain)
     if not place:
-        yield from _as_user(powers)
+        yield from _as_user(powers, terrain)
         for mode in (_ARBITRARY, _ASSOCIATED):
             yield from _as_node(powers, mode, terrain)
 
 
-def _as_user(powers: Powers) -> Iterator[Edge]:
-    who = powers.holds("impersonate:user-info", _AUTHENTICATION, "users", EVERYWHERE)
-    for what, use, target in _uses(powers, "user-info") if who else ():
-        if who and not who.names:
-            yield edge(target, 9, f"impersonates any user to {use}", who, what)
-        for name in sorted(who.names) if who else ():
-            # ServiceAccounts and nodes are refused in this mode.
-            if not (split_service_account(name) or name.startswith(NODE_PREFIX)):
-                how = f"impersonates user {name} to {use}"
-                yield edge(("User", name), 9, how, who, what)
+def _as_user(powers: Powers, terrain: Terrain) -> Iterator[Edge]:
+    users, groups = (
+        powers.every("impersonate:user-info", _AUTHENTICATION, resource, EVERYWHERE)
+        for resource in ("users", "groups")
+    )
+    for what, use, target in _uses(powers, "user-info", terrain) if users else ():
+        for who in users:
+            if not who.names:
+                yield edge(target, 9, f"impersonates any user to {use}", who, what)
+            for name in sorted(who.names):
+                # ServiceAccounts and nodes are refused in this mode.
+                if not (split_service_account(name) or name.startswith(NODE_PREFIX)):
+                    how = f"impersonates user {name} to {use}"
+                    yield edge(("User", name), 9, how, who, what)
+        # A group is never impersonated alone, and system:masters not at all.
+        for joined in groups:
+            if not joined.names:
+                how = f"impersonates any group to {use}"
+                yield edge(target, 9, how, joined, users[0], what)
+            for name in sorted(joined.names - {MASTERS}):
+                how = f"impersonates group {name} to {use}"
+                yield edge(("Group", name), 9, how, joined, users[0], what)
 
 
 def _as_account(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
-    who = powers.holds("impersonate:serviceaccount", _AUTHENTICATION, "serviceaccounts", place)
-    for what, use, target in _uses(powers, "serviceaccount") if who else ():
-        if who and not who.names:
-            yield edge(target, 9, f"impersonates any ServiceAccount to {use}", who, what)
-        elif who:
-            yield from named_accounts(who, place, terrain, 9, "impersonates", what)
+    every = powers.every("impersonate:serviceaccount", _AUTHENTICATION, "serviceaccounts", place)
+    for what, use, target in _uses(powers, "serviceaccount", terrain) if every else ():
+        for who in every:
+            if who.names:
+                yield from named_accounts(who, place, terrain, 9, "impersonates", what)
+            else:
+                yield edge(target, 9, f"impersonates any ServiceAccount to {use}", who, what)
 
 
-def _uses(powers: Powers, mode: str) -> Iterator[tuple[Held, str, Place]]:
+def _uses(powers: Powers, mode: str, terrain: Terrain) -> Iterator[tuple[Held, str, Place]]:
     """Something dangerous that may be done in another's name; in words; where it leads."""
     for verbs, group, resource, leads_to in _USES:
         for place in powers.places:
-            found = _use(powers, mode, verbs, group, resource, place)
-            if found:
-                yield (*found, leads_to(place))
+            for verb, held in _held(powers, mode, verbs, group, resource, place):
+                if not (held.names and resource == "secrets"):
+                    yield held, f"{verb} {resource}", leads_to(place)
+                    break
+                # A Secret by name is one alone, which may hold a token.
+                for name in sorted(held.names):
+                    for account in sorted(terrain.token_accounts_of(name, place)):
+                        yield held, f"{verb} Secret {name}", ("ServiceAccount", account)
 
 
-def _use(
+def _held(
     powers: Powers, mode: str, verbs: tuple[str, ...], group: str, resource: str, place: str
-) -> tuple[Held, str] | None:
-    for verb in verbs:
-        held = powers.holds(f"impersonate-on:{mode}:{verb}", group, resource, place)
-        # A Secret by name is one alone.
-        if held and not (held.names and resource == "secrets"):
-            return held, f"{verb} {resource}"
-    return None
+) -> Iterator[tuple[str, Held]]:
+    """By which verbs a resource may be used in another's name; those for all names come first."""
+    found = [
+        (verb, held)
+        for verb in verbs
+        for held in powers.every(f"impersonate-on:{mode}:{verb}", group, resource, place)
+    ]
+    yield from sorted(found, key=lambda each: bool(each[1].names))
 
 
 def _as_node(powers: Powers, mode: str, terrain: Terrain) -> Iterator[Edge]:
     """A kubelet makes the tokens of its pods' ServiceAccounts, and reads its pods' Secrets."""
-    who = powers.holds(f"impersonate:{mode}", _AUTHENTICATION, "nodes", EVERYWHERE)
-    if who is None:
-        return
-    nodes = _nodes(powers, mode, who, terrain)
+    nodes = _nodes(powers, mode, terrain)
     for place in powers.places if nodes else ():
-        made = powers.holds(f"impersonate-on:{mode}:create", "", "serviceaccounts/token", place)
-        if made and mode == _ARBITRARY and not (place or made.names or who.names):
-            how = "impersonates any node to create serviceaccounts/token"
-            yield edge(ANY_NODE, 9, how, who, made)
-        elif made:
-            for node, account in _aboard(terrain.crews, nodes, place):
-                if made.is_for(account.rpartition(":")[2]):
-                    how = f"impersonates node {node} to make a token of {account}"
-                    yield edge(("ServiceAccount", account), 9, how, who, made)
-        read = _use(powers, mode, _READ, "", "secrets", place)
-        if read:
-            for node, account in _aboard(terrain.tokens_aboard, nodes, place):
-                how = f"impersonates node {node} to {read[1]}, one with a token of {account}"
-                yield edge(("ServiceAccount", account), 9, how, who, read[0])
+        made = powers.every(f"impersonate-on:{mode}:create", "", "serviceaccounts/token", place)
+        yield from _minted_by(nodes, made, place, terrain)
+        yield from _read_by(nodes, _held(powers, mode, _READ, "", "secrets", place), place, terrain)
 
 
-def _nodes(powers: Powers, mode: str, who: Held, terrain: Terrain) -> frozenset[str]:
-    """The nodes that may be impersonated, as far as pods run on them."""
-    if mode == _ARBITRARY:
-        return frozenset(each for each in terrain.crews if who.is_for(each))
+def _nodes(powers: Powers, mode: str, terrain: Terrain) -> dict[str, Held]:
+    """The nodes that may be impersonated, as far as pods run on them, and by what."""
+    every = powers.every(f"impersonate:{mode}", _AUTHENTICATION, "nodes", EVERYWHERE)
+    if not every:
+        return {}
     # The server does not ask about the node of one's own by its name.
-    return powers.nodes if who.is_for("*") else frozenset()
+    by_name = mode == _ARBITRARY
+    found = {
+        node: held_for(node if by_name else "*", every)
+        for node in sorted(terrain.crews if by_name else powers.nodes)
+    }
+    return {node: who for node, who in found.items() if who}
 
 
-def _aboard(
-    accounts: dict[str, set[str]], nodes: frozenset[str], place: str
-) -> Iterator[tuple[str, str]]:
-    """ServiceAccounts of certain nodes, each once, with one of its nodes."""
+def _minted_by(
+    nodes: dict[str, Held], every: tuple[Held, ...], place: str, terrain: Terrain
+) -> Iterator[Edge]:
+    """Tokens of the ServiceAccounts whose pods run on the nodes."""
+    for account, node in _first_nodes(terrain.crews, nodes, place):
+        made = held_for(account.rpartition(":")[2], every)
+        if made:
+            how = f"impersonates node {node} to make a token of {account}"
+            yield edge(("ServiceAccount", account), 9, how, nodes[node], made)
+
+
+def _read_by(
+    nodes: dict[str, Held], every: Iterator[tuple[str, Held]], place: str, terrain: Terrain
+) -> Iterator[Edge]:
+    """Tokens in the Secrets of the nodes' pods."""
+    for verb, read in every:
+        aboard = {
+            node: {
+                account
+                for (namespace, secret), account in terrain.tokens_aboard.get(node, {}).items()
+                if place in (EVERYWHERE, namespace) and read.is_for(secret)
+            }
+            for node in nodes
+        }
+        for account, node in _first_nodes(aboard, nodes, EVERYWHERE):
+            how = f"impersonates node {node} to {verb} secrets, one with a token of {account}"
+            yield edge(("ServiceAccount", account), 9, how, nodes[node], read)
+
+
+def _first_nodes(
+    accounts: dict[str, set[str]], nodes: Iterable[str], place: str
+) -> list[tuple[str, str]]:
+    """ServiceAccounts of certain nodes, each once, with the first of its nodes."""
     found: dict[str, str] = {}
-    for node in sorted(nodes):
+    for node in nodes:
         for account in accounts.get(node, ()):
             split = split_service_account(account)
             if split and place in (EVERYWHERE, split[0]):
                 found.setdefault(account, node)
-    for account, node in sorted(found.items()):
-        yield node, account
+    return sorted(found.items())

@@ -47,6 +47,8 @@ def inside(namespace: str) -> Place:
 
 ANY_USER: Place = ("AnyUser", "*")
 """Being whatever user one likes."""
+ANY_NAME: Place = ("AnyUser", "by name")
+"""Being whatever user one likes, in no group that one likes."""
 ANY_NODE: Place = ("AnyNode", "*")
 """Being the kubelet of whatever node."""
 

@@ -17,6 +17,7 @@ from shipkeeper.access.attributes import (
 )
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.escalation.edge import (
+    ANY_NAME,
     Edge,
     Goal,
     Place,
@@ -218,15 +219,19 @@ class EscalationGraph:
                 yield Edge(target=("ServiceAccount", account), path=6, how=f"becomes {account}")
 
     def _everybody(self, name: str) -> Iterator[Edge]:
-        del name
+        kinds = {"User"} if name == ANY_NAME[1] else {"User", "Group"}
         for kind, whom in self._subjects:
-            if kind == "User" or (kind == "Group" and whom != MASTERS):
+            if kind in kinds and whom != MASTERS:
                 yield Edge(target=(kind, whom), path=8, how=f"becomes {kind.lower()} {whom}")
 
     def _of_any_node(self, name: str) -> Iterator[Edge]:
         del name
-        for account in sorted({each for crew in self.terrain.crews.values() for each in crew}):
+        for account in sorted(set[str]().union(*self.terrain.crews.values())):
             how = f"makes a token of {account} as the kubelet of one of its pods"
+            yield Edge(target=("ServiceAccount", account), path=0, how=how)
+        aboard = self.terrain.tokens_aboard.values()
+        for account in sorted({account for found in aboard for account in found.values()}):
+            how = f"reads a Secret with a token of {account} as the kubelet of a pod that has it"
             yield Edge(target=("ServiceAccount", account), path=0, how=how)
 
     def _of_goal(self, name: str) -> Iterator[Edge]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shipkeeper.access.escalation.edge import (
-    ANY_USER,
+    ANY_NAME,
     Edge,
     Goal,
     edge,
@@ -11,7 +11,7 @@ from shipkeeper.access.escalation.edge import (
     tokens,
     where,
 )
-from shipkeeper.access.escalation.powers import Held, Powers
+from shipkeeper.access.escalation.powers import Held, Powers, held_for
 from shipkeeper.access.escalation.terrain import Terrain
 
 _READ = ("get", "list", "watch")
@@ -19,11 +19,11 @@ _READ = ("get", "list", "watch")
 
 def mint_tokens(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     """6: a token of a ServiceAccount."""
-    held = powers.holds("create", "", "serviceaccounts/token", place)
-    if held and not held.names:
-        yield edge(tokens(place), 6, f"makes tokens of ServiceAccounts {where(place)}", held)
-    elif held:
-        yield from named_accounts(held, place, terrain, 6, "makes tokens of")
+    for held in powers.every("create", "", "serviceaccounts/token", place):
+        if held.names:
+            yield from named_accounts(held, place, terrain, 6, "makes tokens of")
+        else:
+            yield edge(tokens(place), 6, f"makes tokens of ServiceAccounts {where(place)}", held)
 
 
 def plant_tokens(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
@@ -41,42 +41,43 @@ def plant_tokens(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]
 
 def impersonate(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     """8: requests in another's name."""
-    accounts = powers.holds("impersonate", "", "serviceaccounts", place)
-    if accounts and not accounts.names:
-        how = f"impersonates ServiceAccounts {where(place)}"
-        yield edge(tokens(place), 8, how, accounts)
-    elif accounts:
-        yield from named_accounts(accounts, place, terrain, 8, "impersonates")
+    accounts = powers.every("impersonate", "", "serviceaccounts", place)
+    for held in accounts:
+        if held.names:
+            yield from named_accounts(held, place, terrain, 8, "impersonates")
+        else:
+            how = f"impersonates ServiceAccounts {where(place)}"
+            yield edge(tokens(place), 8, how, held)
     if place:
         return
-    users = powers.holds("impersonate", "", "users", place)
-    groups = powers.holds("impersonate", "", "groups", place)
-    if users and not users.names:
-        yield edge(ANY_USER, 8, "impersonates any user", users)
-    for name in sorted(users.names) if users else ():
-        yield edge(("User", name), 8, f"impersonates user {name}", users)
+    users = powers.every("impersonate", "", "users", place)
+    for held in users:
+        if not held.names:
+            yield edge(ANY_NAME, 8, "impersonates any user", held)
+        for name in sorted(held.names):
+            yield edge(("User", name), 8, f"impersonates user {name}", held)
     # A group is never impersonated alone.
-    somebody = users or accounts
-    if groups and somebody and not groups.names:
-        how = "impersonates the group system:masters"
-        yield edge(goal(Goal.ADMIN), 8, how, groups, somebody)
-    for name in sorted(groups.names) if groups and somebody else ():
-        yield edge(("Group", name), 8, f"impersonates group {name}", groups, somebody)
+    somebody = next(iter((*users, *accounts)), None)
+    for held in powers.every("impersonate", "", "groups", place) if somebody else ():
+        if not held.names:
+            how = "impersonates the group system:masters"
+            yield edge(goal(Goal.ADMIN), 8, how, held, somebody)
+        for name in sorted(held.names):
+            yield edge(("Group", name), 8, f"impersonates group {name}", held, somebody)
 
 
 def revive_accounts(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     """20: a ServiceAccount that is gone and still bound, made anew, and its token taken."""
     made = powers.also("create", "", "serviceaccounts", place)
-    token = powers.also("create", "", "serviceaccounts/token", place)
-    used = token or powers.also("create", "", "pods", place)
-    if made is None or made.names or used is None:
+    if made is None or made.names:
         return
-    # What is held everywhere is told there.
-    if place and place not in (made.grant.namespace, used.grant.namespace):
-        return
+    minted = powers.every_also("create", "", "serviceaccounts/token", place)
+    pod = powers.also("create", "", "pods", place)
     for namespace in (place,) if place else terrain.namespaces:
         for account in sorted(terrain.ghosts.get(namespace, ())):
-            if used.is_for(account.rpartition(":")[2]) or used is not token:
+            used = held_for(account.rpartition(":")[2], minted) or pod
+            # What is held everywhere is told there.
+            if used and (not place or place in (made.grant.namespace, used.grant.namespace)):
                 how = f"makes {account} anew, to which bindings still are"
                 yield edge(("ServiceAccount", account), 20, how, made, used)
 

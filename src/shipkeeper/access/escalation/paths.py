@@ -25,7 +25,7 @@ from shipkeeper.access.escalation.identity_ways import (
     plant_tokens,
     revive_accounts,
 )
-from shipkeeper.access.escalation.powers import EVERYWHERE, Held, Powers
+from shipkeeper.access.escalation.powers import EVERYWHERE, Held, Powers, held_for
 from shipkeeper.access.escalation.role_ways import bind, escalate, join_aggregates
 from shipkeeper.access.escalation.terrain import KUBE_SYSTEM, Terrain
 
@@ -54,11 +54,16 @@ _WEBSOCKETS_CREATE = 35
 
 def read_secrets(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     """1: reading Secrets, by list or watch as well, which send their contents."""
-    del terrain
-    held = powers.one_of(_READ, "", "secrets", place)
-    # By name only one can be read, which is what names are for.
-    if held and not held.names:
-        yield edge(secrets(place), 1, f"reads Secrets {where(place)}", held)
+    every = powers.every_of(_READ, "", "secrets", place)
+    for held in every:
+        if not held.names:
+            yield edge(secrets(place), 1, f"reads Secrets {where(place)}", held)
+            return
+    # By name only some can be read, which is what names are for; one may hold a token.
+    for name in sorted({name for held in every for name in held.names}):
+        for account in sorted(terrain.token_accounts_of(name, place)):
+            how = f"reads Secret {name}, a token of {account}"
+            yield edge(("ServiceAccount", account), 1, how, held_for(name, every))
 
 
 def create_pods(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
@@ -135,11 +140,8 @@ def sign_certificates(powers: Powers, place: str, terrain: Terrain) -> Iterator[
 
 
 def _signer(powers: Powers, verb: str, signer: str) -> Held | None:
-    held = powers.holds(verb, CERTIFICATES, "signers", EVERYWHERE)
-    if held is None or not held.names:
-        return held
-    domain = signer.partition("/")[0]
-    return held if held.names & {signer, f"{domain}/*"} else None
+    every = powers.every(verb, CERTIFICATES, "signers", EVERYWHERE)
+    return held_for(signer, every) or held_for(f"{signer.partition('/')[0]}/*", every)
 
 
 def webhooks(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
@@ -168,16 +170,26 @@ def host_path_volumes(powers: Powers, place: str, terrain: Terrain) -> Iterator[
 
 def relabel_namespaces(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     """14: a namespace's labels changed, by which Pod Security and NetworkPolicies go."""
-    if place and terrain.lets_privileged_run(place):
-        return
-    change = powers.one_also(_CHANGE, "", "namespaces", place)
     pod = powers.also("create", "", "pods", place)
-    if not (change and pod and (not place or change.is_for(place))):
+    if pod is None:
         return
-    # What is held everywhere is told there.
-    if not place or place in (change.grant.namespace, pod.grant.namespace):
-        how = f"lifts Pod Security {where(place)} and runs a privileged pod"
-        yield edge(goal(Goal.ROOT), 14, how, change, pod)
+    every = powers.every_of(_CHANGE, "", "namespaces", EVERYWHERE)
+    if place:
+        every = (*powers.every_of(_CHANGE, "", "namespaces", place), *every)
+    for space in (place,) if place else _spaces(every):
+        change = held_for(space, every)
+        # What is held everywhere is told there.
+        is_here = not place or (change and place in (change.grant.namespace, pod.grant.namespace))
+        if change and is_here and not (space and terrain.lets_privileged_run(space)):
+            how = f"lifts Pod Security {where(space)} and runs a privileged pod"
+            yield edge(goal(Goal.ROOT), 14, how, change, pod)
+
+
+def _spaces(every: tuple[Held, ...]) -> list[str]:
+    """The namespaces by their names, or all of them at once."""
+    if any(not held.names for held in every):
+        return [EVERYWHERE]
+    return sorted({name for held in every for name in held.names})
 
 
 def steal_pods(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
@@ -204,8 +216,8 @@ def cloud_identities(powers: Powers, place: str, terrain: Terrain) -> Iterator[E
     """19: the ConfigMap by which a cloud's identities become users and groups."""
     if not terrain.is_aws or place not in ("", KUBE_SYSTEM):
         return
-    held = powers.one_of(_CHANGE, "", "configmaps", place)
-    if held and (not held.names or "aws-auth" in held.names):
+    held = held_for("aws-auth", powers.every_of(_CHANGE, "", "configmaps", place))
+    if held:
         how = "maps a cloud identity to system:masters in aws-auth"
         yield edge(goal(Goal.ADMIN), 19, how, held)
 

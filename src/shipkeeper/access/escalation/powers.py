@@ -8,6 +8,7 @@ from shipkeeper.access.attributes import Attributes
 from shipkeeper.access.rbac import Grant
 from shipkeeper.access.rule import Compiled
 from shipkeeper.access.words import CLUSTER_SCOPED
+from shipkeeper.model.rbac import GROUP
 
 EVERYWHERE = ""
 
@@ -44,7 +45,7 @@ class Powers:
         for grant in self.grants:
             if grant.rules:
                 self._by_place.setdefault(grant.namespace, []).append(grant)
-        self._known: dict[tuple[str, str, str, str], Held | None] = {}
+        self._known: dict[tuple[str, str, str, str], tuple[Held, ...]] = {}
 
     @property
     def places(self) -> list[str]:
@@ -65,21 +66,35 @@ class Powers:
         return None
 
     def holds(self, verb: str, group: str, resource: str, place: str) -> Held | None:
-        """Whether a verb on a resource (maybe `pods/exec`) is held in a place for any name.
+        """Whether a verb on a resource (maybe `pods/exec`) is held in a place for any name."""
+        return next(iter(self.every(verb, group, resource, place)), None)
 
-        One that is for all names is preferred. What has no namespace counts everywhere alone, and
-        what is held everywhere is not said again of each namespace.
+    def every(self, verb: str, group: str, resource: str, place: str) -> tuple[Held, ...]:
+        """All by which a verb on a resource is held in a place: one for all names, or some by name.
+
+        What has no namespace counts everywhere alone, and what is held everywhere is not said again
+        of each namespace.
         """
         key = (verb, group, resource, place)
         if key not in self._known:
             self._known[key] = self._find(*key)
         return self._known[key]
 
-    def also(self, verb: str, group: str, resource: str, place: str) -> Held | None:
+    def every_also(self, verb: str, group: str, resource: str, place: str) -> tuple[Held, ...]:
         """The same, where it may also be held everywhere."""
-        return self.holds(verb, group, resource, place) or (
-            self.holds(verb, group, resource, EVERYWHERE) if place else None
-        )
+        found = self.every(verb, group, resource, place)
+        return (*found, *self.every(verb, group, resource, EVERYWHERE)) if place else found
+
+    def every_of(
+        self, verbs: Iterable[str], group: str, resource: str, place: str
+    ) -> tuple[Held, ...]:
+        """All by which any of some verbs is held; the first verb's come first."""
+        return tuple(held for verb in verbs for held in self.every(verb, group, resource, place))
+
+    def also(self, verb: str, group: str, resource: str, place: str) -> Held | None:
+        """Whether a verb is held in a place, or everywhere; what is for all names is preferred."""
+        found = self.every_also(verb, group, resource, place)
+        return next((held for held in found if not held.names), next(iter(found), None))
 
     def one_also(self, verbs: Iterable[str], group: str, resource: str, place: str) -> Held | None:
         """The first of some verbs, held in a place or everywhere."""
@@ -87,19 +102,37 @@ class Powers:
             self.one_of(verbs, group, resource, EVERYWHERE) if place else None
         )
 
-    def _find(self, verb: str, group: str, resource: str, place: str) -> Held | None:
+    def _find(self, verb: str, group: str, resource: str, place: str) -> tuple[Held, ...]:
         # A request for a namespace is one in it, so rights to it can be held there.
         kind = resource.partition("/")[0]
         if place and kind in CLUSTER_SCOPED and kind != "namespaces":
-            return None
-        best: Held | None = None
+            return ()
+        by_name: list[Held] = []
         for grant in self._by_place.get(place, ()):
             for rule in grant.rules:
                 if _means(rule, verb, group, resource):
                     if not rule.names:
-                        return Held(grant, rule)
-                    best = best or Held(grant, rule)
-        return best
+                        return (Held(grant, rule),)
+                    by_name.append(Held(grant, rule))
+        if by_name and verb.rpartition(":")[2] == "create" and "/" not in resource:
+            return self._applied(by_name, verb, group, resource, place)
+        return tuple(by_name)
+
+    def _applied(
+        self, by_name: list[Held], verb: str, group: str, resource: str, place: str
+    ) -> tuple[Held, ...]:
+        """Of the permissions to create by name those that are good for something.
+
+        What is created has no name when that is authorized, unless an apply (or, for roles and
+        bindings, an update) creates it: k8s.io/apiserver pkg/endpoints/handlers/patch.go.
+        """
+        if verb != "create":
+            return ()
+        verbs = ("patch", "update") if group == GROUP else ("patch",)
+        applies = [held for each in verbs for held in self.every_also(each, group, resource, place)]
+        return tuple(
+            held for held in by_name if any(held_for(name, applies) for name in held.names)
+        )
 
     def allows(self, asked: Attributes) -> bool:
         """Whether a single request is allowed."""
@@ -118,6 +151,11 @@ class Powers:
                 if rule.any_verb and rule.any_group and rule.any_resource and not rule.names:
                     return Held(grant, rule)
         return None
+
+
+def held_for(name: str, held: Iterable[Held]) -> Held | None:
+    """The first that is for an object of a name."""
+    return next((each for each in held if each.is_for(name)), None)
 
 
 def _means(rule: Compiled, verb: str, group: str, resource: str) -> bool:

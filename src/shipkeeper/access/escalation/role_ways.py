@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shipkeeper.access.escalation.edge import Edge, Goal, Place, edge, goal, where
-from shipkeeper.access.escalation.powers import EVERYWHERE, Held, Powers
+from shipkeeper.access.escalation.powers import EVERYWHERE, Held, Powers, held_for
 from shipkeeper.access.escalation.terrain import KUBE_SYSTEM, Terrain
 from shipkeeper.access.rbac import Grant
 from shipkeeper.model.rbac import GROUP
@@ -19,18 +19,16 @@ def bind(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
         return
     if place:
         binding = powers.one_also(_WRITE, GROUP, "rolebindings", place)
-        may = powers.also("bind", GROUP, "clusterroles", place)
-        # What is held everywhere is told there.
-        if binding and may and place in (binding.grant.namespace, may.grant.namespace):
-            yield from _bound(may, binding, place)
+        for may in powers.every_also("bind", GROUP, "clusterroles", place) if binding else ():
+            # What is held everywhere is told there.
+            if binding and place in (binding.grant.namespace, may.grant.namespace):
+                yield from _bound(may, binding, place)
         return
-    binding = powers.one_of(_WRITE, GROUP, "clusterrolebindings", place)
-    may = powers.holds("bind", GROUP, "clusterroles", place)
-    if binding and may:
-        yield from _bound(may, binding, place)
-    rolebinding = powers.one_of(_WRITE, GROUP, "rolebindings", place)
-    if rolebinding and may and not binding:
-        yield from _bound(may, rolebinding, KUBE_SYSTEM)
+    wide = powers.one_of(_WRITE, GROUP, "clusterrolebindings", place)
+    binding = wide or powers.one_of(_WRITE, GROUP, "rolebindings", place)
+    for may in powers.every("bind", GROUP, "clusterroles", place) if binding else ():
+        if binding:
+            yield from _bound(may, binding, place if wide else KUBE_SYSTEM)
 
 
 def _bound(may: Held, binding: Held, place: str) -> Iterator[Edge]:
@@ -50,19 +48,13 @@ def escalate(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     if not terrain.heeds_rbac:
         return
     for resource, kind in _KINDS:
-        may = powers.holds("escalate", GROUP, resource, place)
-        change = powers.one_of(_CHANGE, GROUP, resource, place)
-        if not (may and change):
-            continue
-        for grant in powers.grants:
+        escalates = powers.every("escalate", GROUP, resource, place)
+        changes = powers.every_of(_CHANGE, GROUP, resource, place) if escalates else ()
+        for grant in powers.grants if changes else ():
             ref = grant.binding.role_ref
             is_in_reach = kind == "ClusterRole" or place in (EVERYWHERE, grant.namespace)
-            if (
-                ref.kind == kind
-                and is_in_reach
-                and may.is_for(ref.name)
-                and change.is_for(ref.name)
-            ):
+            may, change = held_for(ref.name, escalates), held_for(ref.name, changes)
+            if ref.kind == kind and is_in_reach and may and change:
                 how = f"rewrites {kind} {ref.name}, which it has"
                 yield edge(_gained(grant), 8, how, may, change)
 
@@ -74,14 +66,8 @@ def join_aggregates(powers: Powers, place: str, terrain: Terrain) -> Iterator[Ed
     """
     if place or not terrain.heeds_rbac:
         return
-    may = powers.holds("escalate", GROUP, "clusterroles", place)
-    # A role has no name yet when its creation is authorized, so names allow none.
-    made = powers.holds("create", GROUP, "clusterroles", place)
-    change = powers.one_of(_CHANGE, GROUP, "clusterroles", place)
-    if may is None:
-        return
-    if made is None or made.names or may.names:
-        made = change if change and (not may.names or _share(may, change)) else None
+    escalates = powers.every("escalate", GROUP, "clusterroles", place)
+    may, made = _adding(powers, escalates) if escalates else (None, None)
     for grant in powers.grants if made else ():
         ref = grant.binding.role_ref
         if ref.kind == "ClusterRole" and ref.name in terrain.aggregated:
@@ -89,8 +75,21 @@ def join_aggregates(powers: Powers, place: str, terrain: Terrain) -> Iterator[Ed
             yield edge(_gained(grant), 15, how, may, made)
 
 
+def _adding(powers: Powers, escalates: tuple[Held, ...]) -> tuple[Held | None, Held | None]:
+    """By what a ClusterRole is made, or changed, to which one may add what one does not have."""
+    may = next((each for each in escalates if not each.names), None)
+    made = powers.holds("create", GROUP, "clusterroles", EVERYWHERE)
+    # A role has no name yet when its creation is authorized, so names allow none.
+    if may and made and not made.names:
+        return may, made
+    changes = powers.every_of(_CHANGE, GROUP, "clusterroles", EVERYWHERE)
+    pairs = ((may, change) for change in changes for may in escalates if _share(may, change))
+    return next(pairs, (None, None))
+
+
 def _share(one: Held, other: Held) -> bool:
-    return not other.names or bool(one.names & other.names)
+    """Whether there is a name for which both are."""
+    return not one.names or not other.names or bool(one.names & other.names)
 
 
 def _gained(grant: Grant) -> Place:

@@ -61,8 +61,8 @@ class Terrain:
         self.running: dict[str, set[str]] = {}
         self.crews: dict[str, set[str]] = {}
         """By node, the ServiceAccounts of its pods."""
-        self.tokens_aboard: dict[str, set[str]] = {}
-        """By node, the ServiceAccounts whose tokens are in its pods' Secrets."""
+        self.tokens_aboard: dict[str, dict[tuple[str, str], str]] = {}
+        """By node, its pods' Secrets with a token (namespace and name), and whose it is."""
         self.privileged: set[str] = set()
         tokens = _token_secrets(policy)
         for pod in policy.pods:
@@ -76,14 +76,16 @@ class Terrain:
                 self.crews.setdefault(node, set()).add(name)
                 for secret in secrets(pod.spec):
                     if (pod.namespace, secret) in tokens:
-                        aboard = self.tokens_aboard.setdefault(node, set())
-                        aboard.add(tokens[pod.namespace, secret])
+                        aboard = self.tokens_aboard.setdefault(node, {})
+                        aboard[pod.namespace, secret] = tokens[pod.namespace, secret]
             if _is_privileged(pod):
                 self.privileged.add(pod.namespace)
         self.token_accounts: dict[str, set[str]] = {}
         """By namespace, the ServiceAccounts that have a token in a Secret."""
-        for (namespace, _), account in tokens.items():
+        self._tokens_named: dict[str, list[tuple[str, str]]] = {}
+        for (namespace, name), account in tokens.items():
             self.token_accounts.setdefault(namespace, set()).add(account)
+            self._tokens_named.setdefault(name, []).append((namespace, account))
         self._nodes: dict[str, set[str]] = {}
         for node, accounts in self.crews.items():
             for account in accounts:
@@ -99,6 +101,11 @@ class Terrain:
         spaces = {each.removeprefix(prefix) for each in user.groups if each.startswith(prefix)}
         accounts = (account for space in spaces for account in self.running.get(space, ()))
         return {node for account in accounts for node in self._nodes.get(account, ())}
+
+    def token_accounts_of(self, secret: str, place: str) -> set[str]:
+        """The ServiceAccounts whose tokens are in Secrets of a name, in a namespace or all."""
+        found = self._tokens_named.get(secret, ())
+        return {account for namespace, account in found if place in ("", namespace)}
 
     def lets_privileged_run(self, namespace: str) -> bool:
         """Whether Pod Security lets privileged pods into a namespace."""
