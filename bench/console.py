@@ -34,6 +34,7 @@ import aiohttp
 from playwright.async_api import Browser, Page
 from tests.web.chromium import browser
 
+from placed import place
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import connect
 from shipkeeper.kube.reader import Reader
@@ -45,8 +46,9 @@ from shipkeeper.sandbox import workloads
 from shipkeeper.sandbox.assets import NEWEST
 from shipkeeper.sandbox.hollow import NodeGroup
 from shipkeeper.sandbox.names import CONTROLLER_MANAGER, SCHEDULER
+from shipkeeper.sandbox.rollout import apply, wait_ready
 from shipkeeper.sandbox.sandbox import Sandbox
-from world import SHIPKEEPER, bench_sandbox, bring_up, print_figures, say
+from world import SHIPKEEPER, bench_sandbox, print_figures, say
 
 PODS_OF_AN_APP = 100
 # Seconds until a node that is silent is marked; a quarter of it lies between two heartbeats.
@@ -95,19 +97,27 @@ def main() -> None:
         tempfile.TemporaryDirectory() as state,
     ):
         sandbox.hollow.add_nodes(NodeGroup(count=asked.nodes, zones=3))
-        found = [workloads.namespace("fleet")]
-        for number in range(asked.pods // PODS_OF_AN_APP):
-            name = f"app-{number}"
-            found += [
-                workloads.deployment(name, "fleet", replicas=PODS_OF_AN_APP),
-                workloads.budget(name, "fleet", {workloads.APP_LABEL: name}, max_unavailable=1),
-            ]
-        bring_up(sandbox, "fleet", found, within=timedelta(minutes=30))
+        asyncio.run(_bring_up(sandbox, asked.pods))
         say(f"{asked.nodes} nodes and {asked.pods} pods are up")
         for idle in (CONTROLLER_MANAGER, SCHEDULER):
             sandbox.stop_component(idle)
         figures = asyncio.run(_figures(sandbox, Path(state), asked))
     print_figures(figures, as_json=asked.json)
+
+
+async def _bring_up(sandbox: Sandbox, pods: int) -> None:
+    names = [f"app-{number}" for number in range(pods // PODS_OF_AN_APP)]
+    sets = [workloads.replica_set(name, "fleet", replicas=PODS_OF_AN_APP) for name in names]
+    budgets = [
+        workloads.budget(name, "fleet", {workloads.APP_LABEL: name}, max_unavailable=1)
+        for name in names
+    ]
+    async with connect(ConnectionOptions(kubeconfig=str(sandbox.kubeconfig))) as connection:
+        reader = Reader(connection)
+        places = [node.name for node in (await reader.list(NODES)).items]
+        await place(sandbox, connection, "fleet", sets, places)
+        await apply(reader, Writer(connection), budgets)
+        await wait_ready(reader, "fleet", timeout=timedelta(minutes=20))
 
 
 async def _figures(sandbox: Sandbox, state: Path, asked: argparse.Namespace) -> dict[str, Any]:

@@ -34,12 +34,13 @@ import msgspec
 import yaml
 
 import operator_mix as mix
+from placed import place
 from shipkeeper.backup.opening import Place, create_repository
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.reflector import Reflector
-from shipkeeper.kube.resources import REPLICA_SETS
+from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.version import Version
 from shipkeeper.operator.api.backups import BACKUP, BACKUP_REPOSITORY
@@ -241,24 +242,22 @@ async def bring_cluster_up(sandbox: Sandbox, nodes: int, pods: int) -> None:
     await asyncio.to_thread(sandbox.hollow.add_nodes, group)
     say(f"  the nodes are there after {time.monotonic() - began:.0f} s")
     shape = workloads.PodShape(ready_after="1s", cpu="100m")
-    wanted = [workloads.namespace("fleet")]
-    for number in range(_APPS):
-        name = f"app-{number}"
-        labels = {workloads.APP_LABEL: name}
-        wanted += [
-            workloads.replica_set(name, "fleet", replicas=pods // _APPS, shape=shape),
-            workloads.budget(name, "fleet", labels, max_unavailable=max(pods // _APPS // 10, 1)),
-        ]
+    each = pods // _APPS
+    names = [f"app-{number}" for number in range(_APPS)]
+    sets = [workloads.replica_set(name, "fleet", replicas=each, shape=shape) for name in names]
+    budgets = [
+        workloads.budget(
+            name, "fleet", {workloads.APP_LABEL: name}, max_unavailable=max(each // 10, 1)
+        )
+        for name in names
+    ]
     async with connect(to(sandbox)) as connection:
         reader = Reader(connection)
-        await apply(reader, Writer(connection), wanted)
-        ready = 0
-        while ready < pods // _APPS * _APPS:
-            await asyncio.sleep(_TOLD_EVERY)
-            sets = (await reader.list(REPLICA_SETS, namespace="fleet")).items
-            ready = sum(each.status.ready_replicas for each in sets)
-            say(f"  {ready} pods are ready after {time.monotonic() - began:.0f} s")
-        await wait_ready(reader, "fleet", timeout=timedelta(minutes=10))
+        places = [node.name for node in (await reader.list(NODES)).items]
+        await place(sandbox, connection, "fleet", sets, places)
+        await apply(reader, Writer(connection), budgets)
+        await wait_ready(reader, "fleet", timeout=timedelta(minutes=20))
+    say(f"  the pods are ready after {time.monotonic() - began:.0f} s")
 
 
 async def measure(sandbox: Sandbox, directory: Path, nodes: int, objects: int) -> dict[str, Any]:
