@@ -18,6 +18,7 @@ from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import NODE_MAINTENANCE
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.opening import known_as
+from shipkeeper.operator.backups.restore_hosts import access_of, with_pods
 from shipkeeper.operator.backups.restore_standing import asks_for_else, restore_options
 from tests.cli.run import run_cli
 from tests.nodes.world import World
@@ -296,3 +297,15 @@ def test_a_spec_that_was_changed_after_the_plan_is_noticed() -> None:
     assert all(asks_for_else(msgspec.structs.replace(spec, **each), plan) for each in changes)
     approved = msgspec.structs.replace(spec, approved=True, backup="latest")
     assert not asks_for_else(approved, plan)
+
+
+def test_volumes_are_written_through_the_pods_that_were_planned() -> None:
+    spec = RestoreSpec(repository="vault", backup="0a1b", volumes=RestoreVolumes(how="new"))
+    request = request_of("f" * 32, "0a1b2c3d4e5f", restore_options(spec))
+    plan = with_pods(Plan(procedure="restore", request=request, steps=()), spec)
+    assert not asks_for_else(spec, plan)
+    other = RestoreVolumes(how="new", image="example.com/theirs", namespace="default")
+    changed = msgspec.structs.replace(spec, volumes=other)
+    assert asks_for_else(changed, plan)
+    access = access_of(changed, plan)
+    assert (access.image, access.namespace) == ("busybox:stable", "kube-system")

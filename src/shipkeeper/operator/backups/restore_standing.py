@@ -18,6 +18,7 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.conditions import settled
 from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RestoreCount, RestoreSpec, RestoreStatus
+from shipkeeper.operator.backups.restore_hosts import asks_for_other_pods
 from shipkeeper.operator.backups.standing import selection_of
 from shipkeeper.operator.told import accepted, condition, explained, spec_ignored, whole
 from shipkeeper.store.repository import LATEST
@@ -69,7 +70,8 @@ def asks_for_else(spec: RestoreSpec, plan: Plan) -> bool:
     backup = str(plan.request["backup"])
     is_another = spec.backup != LATEST and not backup.startswith(spec.backup)
     planned = msgspec.convert(plan.request["options"], RestoreOptions)
-    return is_another or planned != restore_options(spec)
+    is_other = planned != restore_options(spec) or asks_for_other_pods(spec, plan)
+    return is_another or is_other
 
 
 def plan_text(plan: Plan) -> str:

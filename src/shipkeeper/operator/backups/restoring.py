@@ -20,7 +20,7 @@ from shipkeeper.operator.api.reference import ObjectRef
 from shipkeeper.operator.api.restores import RESTORE, RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.opening import Reading, known_as, open_named
 from shipkeeper.operator.backups.restore_driver import RestoreDriver
-from shipkeeper.operator.backups.restore_hosts import way_to_hosts
+from shipkeeper.operator.backups.restore_hosts import way_to_hosts, with_pods
 from shipkeeper.operator.backups.restore_standing import (
     PLAN_LIMIT,
     Shown,
@@ -151,7 +151,7 @@ class RestoreReconciler:
         )
         await require_permissions(scene.steady, permissions_of(prepared))
         await hold(scene.writer, _KIND, await as_it_is(scene.reader, _KIND, found))
-        ledger = await self._journals.begin(found, prepared.plan)
+        ledger = await self._journals.begin(found, with_pods(prepared.plan, spec))
         await self._say(found, "Planned", f"run {ledger.record.id}")
         return ledger
 
@@ -232,7 +232,7 @@ class RestoreReconciler:
             self._repositories,
             self._repository(spec, ledger) if spec else "",
             changed,
-            open_hosts=way_to_hosts(spec) if spec else None,
+            open_hosts=way_to_hosts(spec, ledger.record.began_with) if spec else None,
             is_given_up=spec is None,
         )
         driver.start()
