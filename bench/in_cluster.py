@@ -85,6 +85,8 @@ class Replica:
                     "KUBECONFIG": str(kubeconfig),
                     "XDG_STATE_HOME": str(directory / str(port)),
                     "POD_NAMESPACE": NAMESPACE,
+                    # As its image has it.
+                    "PYTHONMALLOC": "malloc",
                 },
                 stdout=target,
                 stderr=target,

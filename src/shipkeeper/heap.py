@@ -1,18 +1,31 @@
-"""How the memory of a process that runs for good is taken from the system, and given back."""
+"""How the memory of a process that runs for good is taken from the system, and given back.
 
+Other libraries of C than glibc do without. What Python keeps to itself is out of reach (ADR 49).
+"""
+
+import asyncio
 import ctypes
 
 _M_MMAP_THRESHOLD = -3
 _LARGE = 128 * 1024
+_EVERY_SECONDS = 5.0
 
 
 def give_back_large_blocks() -> None:
     """Have every block of 128 KiB or more go back to the system as soon as it is let go of.
 
     By itself glibc takes ever larger ones from its heap once some were freed (mallopt(3)), where
-    small ones between them keep the pages of a cluster's lists for good. Other libraries of C do
-    without.
+    small ones between them keep the pages of a cluster's lists for good.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
+async def keep_giving_back() -> None:
+    """Give every page back in which nothing is left (malloc_trim(3)), until cancelled."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    while trim is not None:
+        await asyncio.sleep(_EVERY_SECONDS)
+        # The whole heap is locked meanwhile, so that a thread would win nothing.
+        trim(0)

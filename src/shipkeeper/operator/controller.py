@@ -63,10 +63,11 @@ class Controller:
         """Stop following."""
         await self._stack.aclose()
 
-    def look_at_all(self) -> None:
-        """Have every object looked at soon."""
-        for key in self.following.objects:
-            self.queue.add(key)
+    def look_at_all(self, which: Callable[[CustomObject], bool] = lambda _: True) -> None:
+        """Have every object looked at soon, or those that a test chooses."""
+        for key, found in self.following.objects.items():
+            if which(found):
+                self.queue.add(key)
 
     async def work(self, reconciler: Reconciler) -> None:
         """Reconcile until cancelled; then stop what goes on beside."""

@@ -10,6 +10,7 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -29,6 +30,9 @@ _PAGE_BYTES = 65_536
 # A ConfigMap holds 1 MiB.
 _BLOB_BYTES = 700_000
 _ATTEMPTS = 5
+# Hundreds of runs may wait for their approval, with plans of thousands of pods: those that were
+# not asked for lately stay packed.
+_AT_HAND = 4
 _MARK = "e"
 _NO_WAY_ON = "nobody can go on with the run: delete what asked for it, and create another"
 
@@ -83,8 +87,18 @@ class ClusterLedger:
         self._reader = reader
         self._writer = writer
         self._head = head
-        self._maps = dict(maps)
-        self._plans = self._read_plans()
+        self._plan = _packed_plan(home, maps, "plan", head.plan)
+        self._revised = (
+            _packed_plan(home, maps, f"r{head.revision}", head.revised) if head.revised else b""
+        )
+        # What is damaged is told at once.
+        self._unpacked()
+        # Texts for people and packed plans are not read again.
+        self._maps = {
+            name: each
+            for name, each in maps.items()
+            if name == home.name or _is_page(name, home.name)
+        }
         self._written = self._read_entries()
         self._count = len(self._keys())
         self._pen = asyncio.Lock()
@@ -94,7 +108,7 @@ class ClusterLedger:
     @property
     def record(self) -> RunRecord:
         """The run as the journal keeps it."""
-        first, revised = self._plans
+        first, revised = self._unpacked()
         return RunRecord(
             id=self._head.id,
             procedure=self._head.procedure,
@@ -106,6 +120,9 @@ class ClusterLedger:
             outcome=self._head.outcome,
             door=self._head.door,
         )
+
+    def _unpacked(self) -> tuple[Plan, Plan | None]:
+        return _unpacked(self._plan), _unpacked(self._revised) if self._revised else None
 
     @property
     def is_untouched(self) -> bool:
@@ -166,9 +183,10 @@ class ClusterLedger:
         """Write down that the run goes on by another plan, and what changed."""
         number = self._head.revision + 1
         async with self._pen:
-            pieces = await _store(self._writer, self.home, f"r{number}", revision.plan)
+            packed = await asyncio.to_thread(_packed, revision.plan)
+            pieces = await _store(self._writer, self.home, f"r{number}", packed)
             await self._put_head(revised=pieces, revision=number)
-        self._plans = (self._plans[0], revision.plan)
+        self._revised = packed
         detail = {"changes": list(revision.changes)}
         await self.write(Entry(run=run, step=PLAN, phase=Phase.AFTER, detail=detail))
 
@@ -226,19 +244,6 @@ class ClusterLedger:
         known = self._maps[found.name].data if found.name in self._maps else {}
         return any(text not in (known.get(key), ours.get(key)) for key, text in found.data.items())
 
-    def _read_plans(self) -> tuple[Plan, Plan | None]:
-        first = self._read_plan("plan", self._head.plan)
-        if not self._head.revised:
-            return first, None
-        return first, self._read_plan(f"r{self._head.revision}", self._head.revised)
-
-    def _read_plan(self, label: str, pieces: int) -> Plan:
-        names = [f"{self.home.name}-{label}-{number}" for number in range(pieces)]
-        if missing := [name for name in names if name not in self._maps]:
-            raise _gone(self.home, missing[0])
-        packed = b"".join(b64decode(self._maps[name].binary_data["plan"]) for name in names)
-        return msgspec.json.decode(zlib.decompress(packed), type=Plan)
-
     def _read_entries(self) -> list[Entry]:
         texts = {
             key: text
@@ -268,7 +273,7 @@ async def load_ledger(reader: Reader, writer: Writer, home: Home) -> ClusterLedg
 
 async def begin_ledger(reader: Reader, writer: Writer, home: Home, run: RunRecord) -> ClusterLedger:
     """Write a run down before its first step; ConflictError if there is one already."""
-    pieces = await _store(writer, home, "plan", run.plan)
+    pieces = await _store(writer, home, "plan", await asyncio.to_thread(_packed, run.plan))
     head = _Head(
         id=run.id,
         procedure=run.procedure,
@@ -296,9 +301,24 @@ async def keep_text(writer: Writer, home: Home, what: str, text: str) -> tuple[s
     return names
 
 
-async def _store(writer: Writer, home: Home, label: str, plan: Plan) -> int:
+def _packed(plan: Plan) -> bytes:
+    return zlib.compress(msgspec.json.encode(plan))
+
+
+@lru_cache(maxsize=_AT_HAND)
+def _unpacked(packed: bytes) -> Plan:
+    return msgspec.json.decode(zlib.decompress(packed), type=Plan)
+
+
+def _packed_plan(home: Home, maps: Mapping[str, ConfigMap], label: str, pieces: int) -> bytes:
+    names = [f"{home.name}-{label}-{number}" for number in range(pieces)]
+    if missing := [name for name in names if name not in maps]:
+        raise _gone(home, missing[0])
+    return b"".join(b64decode(maps[name].binary_data["plan"]) for name in names)
+
+
+async def _store(writer: Writer, home: Home, label: str, packed: bytes) -> int:
     """Keep a plan in ConfigMaps; what an attempt that was cut short left there is replaced."""
-    packed = zlib.compress(msgspec.json.encode(plan))
     pieces = [packed[at : at + _BLOB_BYTES] for at in range(0, len(packed), _BLOB_BYTES)]
     for number, piece in enumerate(pieces):
         binary = {"plan": b64encode(piece).decode()}

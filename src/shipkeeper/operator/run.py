@@ -22,6 +22,7 @@ from shipkeeper.engine.tenure import (
     LockLostError,
     Tenure,
 )
+from shipkeeper.heap import keep_giving_back
 from shipkeeper.kube.backoff import backoff
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
@@ -37,7 +38,7 @@ from shipkeeper.operator.backups.controllers import backup_controllers
 from shipkeeper.operator.clock import in_words, watch_clock
 from shipkeeper.operator.controller import Controller, Reconciler
 from shipkeeper.operator.maintenance.reconcile import MaintenanceReconciler
-from shipkeeper.operator.maintenance.windows import WindowReconciler
+from shipkeeper.operator.maintenance.windows import WindowReconciler, plans_with
 from shipkeeper.operator.measures import Measures
 from shipkeeper.operator.queue import WorkQueue
 from shipkeeper.operator.reports.reconcile import LOOKS, ReportReconciler
@@ -154,9 +155,9 @@ async def _lead(scene: Scene) -> None:
         windows = await stack.enter_async_context(_controller(scene, MAINTENANCE_WINDOW))
         upgrades = await stack.enter_async_context(_controller(scene, CLUSTER_UPGRADE))
 
-        def windows_changed() -> None:
-            maintenances.look_at_all()
-            upgrades.look_at_all()
+        def window_changed(name: str) -> None:
+            for each in (maintenances, upgrades):
+                each.look_at_all(lambda found: plans_with(found, name))
 
         work: list[tuple[Controller, Reconciler]] = [
             (
@@ -169,7 +170,7 @@ async def _lead(scene: Scene) -> None:
                     windows.following.objects,
                 ),
             ),
-            (windows, WindowReconciler(scene, windows_changed)),
+            (windows, WindowReconciler(scene, window_changed)),
             (
                 upgrades,
                 UpgradeReconciler(
@@ -195,6 +196,7 @@ async def _lead(scene: Scene) -> None:
 
         async with asyncio.TaskGroup() as group:
             group.create_task(watch_clock(jumped))
+            group.create_task(keep_giving_back())
             for controller, reconciler in work:
                 group.create_task(controller.work(reconciler))
 

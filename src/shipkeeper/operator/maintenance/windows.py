@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shipkeeper.errors import UsageError
+from shipkeeper.model.base import KubeStruct
 from shipkeeper.nodes.windows import parse_windows
 from shipkeeper.operator.api.conditions import StatusCondition, settled
 from shipkeeper.operator.api.kind import CustomObject
@@ -22,10 +23,24 @@ _KIND = MAINTENANCE_WINDOW
 _A_DAY = timedelta(days=1)
 
 
-class WindowReconciler:
-    """Reconciles MaintenanceWindows; `changed` is called when one of them is not as it was."""
+class _Planned(KubeStruct, frozen=True, kw_only=True):
+    """The windows of a spec that is planned with some."""
 
-    def __init__(self, scene: Scene, changed: Callable[[], None]) -> None:
+    windows: tuple[str, ...] = ()
+
+
+def plans_with(found: CustomObject, window: str) -> bool:
+    """Whether an object is planned with a window; nonsense is looked at once it is mended."""
+    try:
+        return window in msgspec.json.decode(found.spec, type=_Planned).windows
+    except msgspec.DecodeError:
+        return False
+
+
+class WindowReconciler:
+    """Reconciles MaintenanceWindows; `changed` is told of one that is not as it was."""
+
+    def __init__(self, scene: Scene, changed: Callable[[str], None]) -> None:
         self._scene = scene
         self._changed = changed
         self._known: dict[str, tuple[str, int, bool | None]] = {}
@@ -37,7 +52,7 @@ class WindowReconciler:
         """Tell whether a window is open, and look again when that changes."""
         if found is None or found.metadata.deletion_timestamp is not None:
             self._known.pop(key, None)
-            self._changed()
+            self._changed(key)
             return None
         before = msgspec.json.decode(found.status, type=MaintenanceWindowStatus)
         now = datetime.now(UTC)
@@ -53,7 +68,7 @@ class WindowReconciler:
         now = (found.uid, found.metadata.generation, status.is_open)
         if self._known.get(found.key) != now:
             self._known[found.key] = now
-            self._changed()
+            self._changed(found.key)
 
 
 def judge(

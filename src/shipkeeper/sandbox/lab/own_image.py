@@ -37,7 +37,12 @@ _START = Start(
     references=(SHIPKEEPER,),
     entrypoint=(f"/{PROGRAM}", "-m", "shipkeeper.cli.main"),
     command=("operator", "run"),
-    environment=(f"PYTHONPATH=/{PACKAGES}", "PYTHONDONTWRITEBYTECODE=1", "PYTHONUNBUFFERED=1"),
+    environment=(
+        f"PYTHONPATH=/{PACKAGES}",
+        "PYTHONDONTWRITEBYTECODE=1",
+        "PYTHONUNBUFFERED=1",
+        "PYTHONMALLOC=malloc",
+    ),
     user=f"{_USER}:{_USER}",
 )
 _ACCOUNTS = {
