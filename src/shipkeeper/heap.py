@@ -22,10 +22,16 @@ def give_back_large_blocks() -> None:
         mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
-async def keep_giving_back() -> None:
-    """Give every page back in which nothing is left (malloc_trim(3)), until cancelled."""
+def give_back_pages() -> None:
+    """Have every page go back to the system in which nothing is left (malloc_trim(3))."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    while trim is not None:
+    if trim is not None:
+        trim(0)
+
+
+async def keep_giving_back() -> None:
+    """Give pages back every few seconds, until cancelled."""
+    while True:
         await asyncio.sleep(_EVERY_SECONDS)
         # The whole heap is locked meanwhile, so that a thread would win nothing.
-        trim(0)
+        give_back_pages()
