@@ -5,6 +5,7 @@ Other libraries of C than glibc do without. What Python keeps to itself is out o
 
 import asyncio
 import ctypes
+import gc
 
 _M_MMAP_THRESHOLD = -3
 _LARGE = 128 * 1024
@@ -30,8 +31,15 @@ def give_back_pages() -> None:
 
 
 async def keep_giving_back() -> None:
-    """Give pages back every few seconds, until cancelled."""
+    """Collect garbage, and give pages back, every few seconds, until cancelled.
+
+    By itself Python looks for cycles by the number of new objects. What was read of a cluster is
+    not counted, and might hang from a few frames that refer to each other until the next run.
+    """
+    # The modules stay: nobody looks at them again.
+    gc.freeze()
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
+        gc.collect()
         # The whole heap is locked meanwhile, so that a thread would win nothing.
         give_back_pages()

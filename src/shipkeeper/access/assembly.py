@@ -17,13 +17,24 @@ from shipkeeper.model.rbac import Binding, Role
 from shipkeeper.model.version import Version
 
 Manifest = dict[str, Any]
-# All of a pod's status that anybody here asks for, and of its spec what nobody does.
+_CONTAINERS = frozenset({"initContainers", "containers", "ephemeralContainers"})
+# All of a pod that anybody here asks for, and of its containers what nobody does.
 _OF_STATUS = ("resourceClaimStatuses", "extendedResourceClaimStatus")
-_NOT_OF_SPEC = frozenset({"affinity", "tolerations", "topologySpreadConstraints"})
+_OF_SPEC = _CONTAINERS | {
+    "automountServiceAccountToken",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "imagePullSecrets",
+    "nodeName",
+    "resourceClaims",
+    "securityContext",
+    "serviceAccountName",
+    "volumes",
+}
 _NOT_OF_CONTAINERS = frozenset(
     {"livenessProbe", "readinessProbe", "resources", "startupProbe", "volumeMounts"}
 )
-_CONTAINERS = frozenset({"initContainers", "containers", "ephemeralContainers"})
 
 
 class _Pod(LooseObject, frozen=True, kw_only=True):
@@ -34,28 +45,35 @@ class _Pod(LooseObject, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         status = {key: self.status[key] for key in _OF_STATUS if key in self.status}
-        spec = {
-            key: _thin(key, value) for key, value in self.spec.items() if key not in _NOT_OF_SPEC
-        }
+        spec = {key: _thin(key, value) for key, value in self.spec.items() if key in _OF_SPEC}
         msgspec.structs.force_setattr(self, "status", status)
         msgspec.structs.force_setattr(self, "spec", spec)
+        for field in ("labels", "annotations"):
+            shared = _shared(getattr(self.metadata, field))
+            msgspec.structs.force_setattr(self.metadata, field, shared)
 
 
 def _thin(key: str, value: Any) -> Any:
     """A part of a pod's spec."""
     if key in _CONTAINERS and isinstance(value, list):
-        return [_without(_NOT_OF_CONTAINERS, each) for each in cast("list[Any]", value)]
+        return _shared([_container(each) for each in cast("list[Any]", value)])
     if key == "volumes" and isinstance(value, list):
         # Their names differ from pod to pod.
-        return [_without(frozenset(), each) for each in cast("list[Any]", value)]
+        return [_with_shared(each) for each in cast("list[Any]", value)]
     return _shared(value)
 
 
-def _without(keys: frozenset[str], part: Any) -> Any:
+def _container(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     found = cast("dict[str, Any]", part)
-    return {key: _shared(value) for key, value in found.items() if key not in keys}
+    return {key: value for key, value in found.items() if key not in _NOT_OF_CONTAINERS}
+
+
+def _with_shared(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    return {key: _shared(value) for key, value in cast("dict[str, Any]", part).items()}
 
 
 def _shared(value: Any) -> Any:
