@@ -312,7 +312,7 @@ kind: Pod
 metadata: {name: odd, namespace: ways}
 spec:
   containers: [{name: c, image: i, env: [{name: n, value: .nan}]}]
-  nodeSelector: ODD
+  securityContext: ODD
 """
 
 
@@ -330,7 +330,7 @@ def test_what_pods_share_stays_as_it_is() -> None:
     (pod,) = from_manifests([odd], source="test").pods
     (container,) = pod.spec["containers"]
     assert math.isnan(container["env"][0]["value"])
-    assert list(pod.spec["nodeSelector"]) == [1]
+    assert list(pod.spec["securityContext"]) == [1]
 
 
 def test_diff(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
