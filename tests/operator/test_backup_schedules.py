@@ -22,6 +22,7 @@ from shipkeeper.operator.api.backups import (
     BackupTimes,
     BegunWith,
     Retention,
+    Verified,
 )
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.backups.schedule_standing import (
@@ -30,6 +31,7 @@ from shipkeeper.operator.backups.schedule_standing import (
     delay_of,
     heeded,
     let_go,
+    mended,
     next_check,
     occasion,
     of_no_use,
@@ -39,7 +41,13 @@ from shipkeeper.operator.backups.schedule_standing import (
     stored_in,
     surplus,
 )
-from shipkeeper.operator.backups.standing import REPOSITORY_CHANGED, begun, goes_on, waiting
+from shipkeeper.operator.backups.standing import (
+    REPOSITORY_CHANGED,
+    begun,
+    goes_on,
+    left_until,
+    waiting,
+)
 from shipkeeper.store.retention import Policy
 from shipkeeper.store.values import Backup
 from tests.operator.harbour import ACCOUNT, Harbour
@@ -95,8 +103,27 @@ def test_the_jitter_is_the_same_for_every_leader_and_differs_between_schedules()
 
 def test_a_clock_that_was_ahead_does_not_stop_the_schedule() -> None:
     ahead = NOON + timedelta(days=400)
-    due = occasion(schedule_of(NIGHTS, NOON), "u", ahead, NOON, is_busy=False)
+    schedule = schedule_of(NIGHTS, NOON)
+    due = occasion(schedule, "u", ahead, NOON, is_busy=False)
     assert due.at == NOON.replace(day=27, hour=3)
+    # By itself that time is never over; counted from now on it is, once it has come.
+    checked = Verified(at=ahead, depth="content", findings=1)
+    before = mended(BackupScheduleStatus(last_schedule_at=ahead, verified=checked), NOON, NOON)
+    assert before.last_schedule_at == NOON
+    assert before.verified == msgspec.structs.replace(checked, at=NOON)
+    later = NOON + timedelta(days=1)
+    assert mended(before, NOON, later) == before
+    due = occasion(schedule, "u", NOON, later, is_busy=False)
+    assert (due.at, due.is_over) == (NOON.replace(day=27, hour=3), True)
+    # One that was created by a server whose clock is ahead of ours.
+    assert mended(BackupScheduleStatus(), ahead, NOON).last_schedule_at == NOON
+    assert mended(BackupScheduleStatus(), NOON, NOON) == BackupScheduleStatus()
+
+
+def test_a_pause_that_a_wrong_clock_told_is_over() -> None:
+    assert left_until(NOON + timedelta(minutes=30), NOON) == timedelta(minutes=30)
+    for moment in (None, NOON, NOON - timedelta(days=1), NOON + timedelta(days=1)):
+        assert left_until(moment, NOON) == timedelta(0)
 
 
 def test_checks_have_times_of_their_own() -> None:
@@ -255,6 +282,20 @@ async def test_backups_are_made_pruned_and_checked(harbour: Harbour, vault: Vaul
     )
     assert [each.name for each in await vault.backups()] == [second.id]
     assert second.id not in (first.id, hand.id)
+
+
+async def test_a_time_that_is_still_to_come_was_not_heeded(harbour: Harbour, vault: Vault) -> None:
+    await _due(harbour, "ahead")
+    now = datetime.now(UTC)
+    await _heeded(harbour, "ahead", now + timedelta(days=400))
+    harbour.start()
+
+    def is_mended(seen: BackupScheduleStatus) -> bool:
+        last = seen.last_schedule_at
+        return last is not None and last < now + timedelta(days=1)
+
+    await stands(harbour, BACKUP_SCHEDULE, BackupScheduleStatus, "ahead", is_mended)
+    assert await vault.backups() == []
 
 
 async def test_a_backup_that_cannot_be_created_is_told_and_made_later(

@@ -8,7 +8,7 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.operator.api.conditions import StatusCondition, settled
 from shipkeeper.operator.api.restores import RestoreSpec, RestoreStatus
 from shipkeeper.operator.backups.job_verdict import TIME_LIMIT, JobFailedError
-from shipkeeper.operator.backups.standing import pause_after
+from shipkeeper.operator.backups.standing import left_until, pause_after
 from shipkeeper.operator.told import accepted, condition, explained, whole
 
 AWAITING = "AwaitingApproval"
@@ -51,7 +51,7 @@ def pause(status: RestoreStatus, generation: int, now: datetime) -> timedelta | 
     if status.observed_generation != generation:
         return timedelta(0)
     if status.retry_at is not None:
-        return max(status.retry_at - now, timedelta(0))
+        return left_until(status.retry_at, now)
     failure = _reason(status, "Progressing", "False")
     return None if failure in _HOPELESS else timedelta(0)
 

@@ -151,6 +151,20 @@ def occasion(
     return Occasion(at=due.at, is_over=True, is_made=is_made)
 
 
+def mended(before: BackupScheduleStatus, began: datetime, now: datetime) -> BackupScheduleStatus:
+    """A status whose times are not still to come, as those that a clock told that was wrong.
+
+    Until they come nothing would be due: they count from now on.
+    """
+    limit, verified = now + PUNCTUAL, before.verified
+    if verified is not None and verified.at > limit:
+        verified = msgspec.structs.replace(verified, at=whole(now))
+        before = msgspec.structs.replace(before, verified=verified)
+    if (before.last_schedule_at or began) > limit:
+        return msgspec.structs.replace(before, last_schedule_at=whole(now))
+    return before
+
+
 def next_check(times: BackupTimes | None, last: datetime, now: datetime) -> Occasion:
     """When the repository is checked next, and whether that is due; UsageError for nonsense."""
     if times is None:

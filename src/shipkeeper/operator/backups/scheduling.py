@@ -29,6 +29,7 @@ from shipkeeper.operator.backups.schedule_standing import (
     backup_name,
     heeded,
     let_go,
+    mended,
     newest_complete,
     next_check,
     occasion,
@@ -135,6 +136,7 @@ class ScheduleReconciler:
         if spec.suspend:
             self._stop_work(found.key)
             return suspended(before, generation, now), None
+        before = mended(before, began, now)
         own = own_backups(found, self._backups.values())
         is_busy = any(goes_on(each.status) for each in own)
         last = before.last_schedule_at or began

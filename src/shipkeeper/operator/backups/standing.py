@@ -139,6 +139,15 @@ def to_be_retried(
     return msgspec.structs.replace(status, retry_at=again)
 
 
+def left_until(moment: datetime | None, now: datetime) -> timedelta:
+    """How long it is until something is tried again.
+
+    No pause is longer than the longest: such a moment was told by a clock that was wrong.
+    """
+    left = moment - now if moment is not None else timedelta(0)
+    return left if timedelta(0) < left <= 2 * _LONGEST_PAUSE else timedelta(0)
+
+
 def pause_after(attempts: int) -> timedelta:
     """How long to wait with the next attempt after so many."""
     return min(_FIRST_PAUSE * 2 ** min(max(attempts - 1, 0), 10), _LONGEST_PAUSE)

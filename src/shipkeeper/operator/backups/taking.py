@@ -37,6 +37,7 @@ from shipkeeper.operator.backups.standing import (
     failed,
     has_ended,
     is_in_job,
+    left_until,
     made,
     selection_of,
     to_be_retried,
@@ -134,8 +135,8 @@ class BackupReconciler:
     ) -> timedelta | None:
         now, generation = datetime.now(UTC), found.metadata.generation
         if not self._takes.is_under_way(found):
-            if status.retry_at is not None and status.retry_at > now:
-                return status.retry_at - now
+            if left := left_until(status.retry_at, now):
+                return left
             if left := self._rests.left(found.uid, asyncio.get_running_loop().time()):
                 return left
             if status.phase == "":
