@@ -21,6 +21,7 @@ from world import say
 
 _AT_ONCE = 32
 _POLL_SECONDS = 0.1
+_TOLD_EVERY = 10
 
 
 async def place(
@@ -36,9 +37,10 @@ async def place(
     await _account(connection, where)
     places = cycle(nodes)
     async with _undecided(sandbox):
-        for each in sets:
+        for number, each in enumerate(sets, 1):
             await _filled(writer, each, places)
-            say(f"  the pods of {each['metadata']['name']} are made")
+            if number % _TOLD_EVERY == 0:
+                say(f"  the pods of {number} ReplicaSets are made")
 
 
 async def _account(connection: Connection, where: str) -> None:
