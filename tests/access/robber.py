@@ -15,7 +15,7 @@ from shipkeeper.access.observe import observe
 from shipkeeper.engine.finding import Finding
 from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.kube.connection import Connection, connect
-from shipkeeper.kube.errors import ForbiddenError
+from shipkeeper.kube.errors import ForbiddenError, NotFoundError
 from tests.access.servers import with_credentials
 
 MERGE = "application/merge-patch+json"
@@ -144,10 +144,10 @@ async def minted_for(robber: Robber, namespace: str, account: str, for_pod: Any)
 
 
 async def soon(attempt: Callable[[], Awaitable[None]]) -> None:
-    """The server's authorizer learns of it a moment later."""
+    """The server's authorizer learns of it a moment later, and so do controllers."""
     async with asyncio.timeout(30):
         while True:
             try:
                 return await attempt()
-            except (ForbiddenError, LookupError):
+            except (ForbiddenError, NotFoundError, LookupError):
                 await asyncio.sleep(0.05)
