@@ -36,8 +36,6 @@ async def keep_giving_back() -> None:
     By itself Python looks for cycles by the number of new objects. What was read of a cluster is
     not counted, and might hang from a few frames that refer to each other until the next run.
     """
-    # The modules stay: nobody looks at them again.
-    gc.freeze()
     while True:
         await asyncio.sleep(_EVERY_SECONDS)
         gc.collect()
