@@ -38,7 +38,8 @@ async def look_at(
         # Whoever has its turn next has all pods in memory: ours are to be gone.
         del seen
     wanted = Wanted(backup_at=await _last_backup(scene))
-    evidence = await gather_evidence(scene.connection, target.minor, known, wanted)
+    async with scene.whole:
+        evidence = await gather_evidence(scene.connection, target.minor, known, wanted)
     return Look(
         at=at,
         target=target,

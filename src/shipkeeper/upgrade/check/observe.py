@@ -17,13 +17,14 @@ from shipkeeper.backup.kinds import Kind, kinds_to_take
 from shipkeeper.backup.pages import one_ahead, pages
 from shipkeeper.engine.finding import Unchecked
 from shipkeeper.engine.looking import Looking
+from shipkeeper.engine.verdict import Verdict
 from shipkeeper.kube.connection import Connection
 from shipkeeper.kube.errors import NotFoundError
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import NODES, Resource
 from shipkeeper.model.meta import KubeObject
 from shipkeeper.nodes.explain import explain_drain
-from shipkeeper.nodes.observe import observe
+from shipkeeper.nodes.observe import ClusterState, observe
 from shipkeeper.nodes.options import DrainOptions
 from shipkeeper.upgrade.catalog import Catalog
 from shipkeeper.upgrade.check import programs
@@ -328,13 +329,17 @@ class _Gathering(Looking):
         """What would hinder a drain and is about budgets: all else is for the drain's own flags."""
         nodes = tuple((await self._reader.list(NODES)).items)
         state = await observe(self._reader, nodes)
-        explained = explain_drain(state, _FOR_DRAINS, datetime.now(UTC))
-        return tuple(
-            (each.node, verdict)
-            for each in explained
-            for verdict in each.obstacles
-            if verdict.target.startswith("pod/")
-        )
+        # In a thread: with thousands of nodes it takes a second, and others wait for their turn.
+        return await asyncio.to_thread(_hindered, state)
+
+
+def _hindered(state: ClusterState) -> tuple[tuple[str, Verdict], ...]:
+    return tuple(
+        (each.node, verdict)
+        for each in explain_drain(state, _FOR_DRAINS, datetime.now(UTC))
+        for verdict in each.obstacles
+        if verdict.target.startswith("pod/")
+    )
 
 
 def _decoded(data: str) -> str:
