@@ -10,7 +10,6 @@ import zlib
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -23,6 +22,7 @@ from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.resources import CONFIG_MAPS
 from shipkeeper.kube.writer import Writer
 from shipkeeper.model.config_map import ConfigMap
+from shipkeeper.operator.packing import packed, unpacked
 
 LABEL = "shipkeeper.dev/journal"
 # Every entry costs the API server a write of its whole page, so that pages are small.
@@ -30,9 +30,6 @@ _PAGE_BYTES = 65_536
 # A ConfigMap holds 1 MiB.
 _BLOB_BYTES = 700_000
 _ATTEMPTS = 5
-# Hundreds of runs may wait for their approval, with plans of thousands of pods: those that were
-# not asked for lately stay packed.
-_AT_HAND = 4
 _MARK = "e"
 _NO_WAY_ON = "nobody can go on with the run: delete what asked for it, and create another"
 
@@ -122,7 +119,7 @@ class ClusterLedger:
         )
 
     def _unpacked(self) -> tuple[Plan, Plan | None]:
-        return _unpacked(self._plan), _unpacked(self._revised) if self._revised else None
+        return unpacked(self._plan), unpacked(self._revised) if self._revised else None
 
     @property
     def is_untouched(self) -> bool:
@@ -183,10 +180,10 @@ class ClusterLedger:
         """Write down that the run goes on by another plan, and what changed."""
         number = self._head.revision + 1
         async with self._pen:
-            packed = await asyncio.to_thread(_packed, revision.plan)
-            pieces = await _store(self._writer, self.home, f"r{number}", packed)
+            text = await asyncio.to_thread(packed, revision.plan)
+            pieces = await _store(self._writer, self.home, f"r{number}", text)
             await self._put_head(revised=pieces, revision=number)
-        self._revised = packed
+        self._revised = text
         detail = {"changes": list(revision.changes)}
         await self.write(Entry(run=run, step=PLAN, phase=Phase.AFTER, detail=detail))
 
@@ -273,7 +270,7 @@ async def load_ledger(reader: Reader, writer: Writer, home: Home) -> ClusterLedg
 
 async def begin_ledger(reader: Reader, writer: Writer, home: Home, run: RunRecord) -> ClusterLedger:
     """Write a run down before its first step; ConflictError if there is one already."""
-    pieces = await _store(writer, home, "plan", await asyncio.to_thread(_packed, run.plan))
+    pieces = await _store(writer, home, "plan", await asyncio.to_thread(packed, run.plan))
     head = _Head(
         id=run.id,
         procedure=run.procedure,
@@ -301,15 +298,6 @@ async def keep_text(writer: Writer, home: Home, what: str, text: str) -> tuple[s
     return names
 
 
-def _packed(plan: Plan) -> bytes:
-    return zlib.compress(msgspec.json.encode(plan))
-
-
-@lru_cache(maxsize=_AT_HAND)
-def _unpacked(packed: bytes) -> Plan:
-    return msgspec.json.decode(zlib.decompress(packed), type=Plan)
-
-
 def _packed_plan(home: Home, maps: Mapping[str, ConfigMap], label: str, pieces: int) -> bytes:
     names = [f"{home.name}-{label}-{number}" for number in range(pieces)]
     if missing := [name for name in names if name not in maps]:
@@ -317,9 +305,9 @@ def _packed_plan(home: Home, maps: Mapping[str, ConfigMap], label: str, pieces: 
     return b"".join(b64decode(maps[name].binary_data["plan"]) for name in names)
 
 
-async def _store(writer: Writer, home: Home, label: str, packed: bytes) -> int:
-    """Keep a plan in ConfigMaps; what an attempt that was cut short left there is replaced."""
-    pieces = [packed[at : at + _BLOB_BYTES] for at in range(0, len(packed), _BLOB_BYTES)]
+async def _store(writer: Writer, home: Home, label: str, text: bytes) -> int:
+    """Keep a packed plan in ConfigMaps; what an attempt that was cut short left is replaced."""
+    pieces = [text[at : at + _BLOB_BYTES] for at in range(0, len(text), _BLOB_BYTES)]
     for number, piece in enumerate(pieces):
         binary = {"plan": b64encode(piece).decode()}
         manifest = home.manifest(f"{home.name}-{label}-{number}", binaryData=binary)

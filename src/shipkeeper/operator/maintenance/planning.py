@@ -1,5 +1,6 @@
 """What a NodeMaintenance asks for, planned on the cluster as it is."""
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ from shipkeeper.operator.api.maintenance import NodeMaintenanceSpec
 from shipkeeper.operator.api.windows import MaintenanceWindowSpec
 from shipkeeper.operator.maintenance.options import options_of, targets_of
 from shipkeeper.operator.maintenance.standing import blockers_of
+from shipkeeper.operator.packing import packed, unpacked
 from shipkeeper.operator.scene import Scene
 
 
@@ -35,9 +37,10 @@ async def plan_maintenance(
     own = (scene.node,) if scene.node else ()
     options = options_of(spec, windows, own)
     async with scene.whole:
-        count, plan = await _prepared(scene, names, selector, options)
+        count, text = await _prepared(scene, names, selector, options)
     if not count:
         raise NothingCanBeDoneError("NoNodes", "no node is selected")
+    plan = unpacked(text)
     if not plan.steps:
         raise NothingCanBeDoneError(*blockers_of(plan.verdicts))
     return count, plan
@@ -45,10 +48,10 @@ async def plan_maintenance(
 
 async def _prepared(
     scene: Scene, names: tuple[str, ...], selector: str, options: MaintenanceOptions
-) -> tuple[int, Plan]:
-    """How many nodes there are, and their plan; the state that it was made from is let go of."""
+) -> tuple[int, bytes]:
+    """How many nodes there are, and their packed plan; of what it was made from nothing is kept."""
     state, plan = await prepare(scene.connection, names, selector, options)
-    return len(state.nodes), plan
+    return len(state.nodes), await asyncio.to_thread(packed, plan)
 
 
 def asks_for_more(spec: NodeMaintenanceSpec, planned: Plan) -> bool:

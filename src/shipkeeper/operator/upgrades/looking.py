@@ -10,14 +10,16 @@ from shipkeeper.model.version import Version
 from shipkeeper.operator.api.backups import BACKUP_SCHEDULE, BackupScheduleStatus
 from shipkeeper.operator.api.upgrades import ClusterUpgradeSpec
 from shipkeeper.operator.api.windows import MaintenanceWindowSpec
+from shipkeeper.operator.packing import packed, unpacked
 from shipkeeper.operator.scene import Scene
 from shipkeeper.operator.upgrades.look import Look
 from shipkeeper.operator.upgrades.options import options_of, without_last
-from shipkeeper.upgrade.catalog import catalog
+from shipkeeper.upgrade.catalog import Catalog, catalog
 from shipkeeper.upgrade.check.judge import judge
 from shipkeeper.upgrade.check.observe import Wanted, gather_evidence
 from shipkeeper.upgrade.gist import gist_of
-from shipkeeper.upgrade.procedure import observe
+from shipkeeper.upgrade.options import UpgradeOptions
+from shipkeeper.upgrade.procedure import Seen, observe
 
 
 async def look_at(
@@ -30,10 +32,7 @@ async def look_at(
     async with scene.whole:
         seen = await observe(scene.connection, options, known)
         # In a thread: the proof takes seconds, and the Lease is renewed meanwhile.
-        plan = await asyncio.to_thread(seen.plan, options, known)
-        agreed = plan
-        if own:
-            agreed = await asyncio.to_thread(seen.plan, without_last(options), known)
+        text, agreed = await asyncio.to_thread(_planned, seen, options, known)
         at, versions = seen.at, seen.versions
         # Whoever has its turn next has all pods in memory: ours are to be gone.
         del seen
@@ -45,9 +44,16 @@ async def look_at(
         target=target,
         versions=versions,
         findings=await asyncio.to_thread(judge, evidence, target.minor, known, at),
-        plan=plan,
-        agreed=gist_of(agreed).digest,
+        plan=unpacked(text),
+        agreed=agreed,
     )
+
+
+def _planned(seen: Seen, options: UpgradeOptions, known: Catalog) -> tuple[bytes, str]:
+    """The packed plan, and what approves it, wherever the operator runs."""
+    plan = seen.plan(options, known)
+    agreed = seen.plan(without_last(options), known) if options.nodes.order.last else plan
+    return packed(plan), gist_of(agreed).digest
 
 
 async def _last_backup(scene: Scene) -> datetime | None:
