@@ -12,6 +12,9 @@ from shipkeeper.sandbox.sandbox import Sandbox
 
 pytest_plugins = ["tests.lab", "tests.sharing"]
 
+# The engines are Go's: a quarter of what a new API server works for is garbage collection.
+os.environ.setdefault("GOGC", "400")
+
 # No test depends on the clock: neither on how long an example takes nor on how long its making.
 settings.register_profile("clockless", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("clockless")

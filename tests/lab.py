@@ -59,4 +59,4 @@ def ssh_to(lab: Lab, target: str, command: str, *options: str) -> subprocess.Com
         *("-o", f"UserKnownHostsFile={lab.known_hosts}", "-o", "StrictHostKeyChecking=yes"),
         *(target, command),
     )
-    return subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)

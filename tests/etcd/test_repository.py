@@ -31,7 +31,7 @@ class Stock(NamedTuple):
 
 
 def backup(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_forked([SHIPKEEPER, "backup", *arguments], os.environ, timeout=120)
+    return run_forked([SHIPKEEPER, "backup", *arguments], os.environ, timeout=600)
 
 
 @pytest.fixture(scope="module")

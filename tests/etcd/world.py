@@ -24,7 +24,7 @@ def everything(cluster: EtcdCluster) -> str:
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return run_forked([SHIPKEEPER, "etcd", *arguments], os.environ, timeout=120)
+    return run_forked([SHIPKEEPER, "etcd", *arguments], os.environ, timeout=600)
 
 
 def restore_all(cluster: EtcdCluster, snapshot: Path, *more: str) -> None:

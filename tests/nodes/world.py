@@ -32,7 +32,7 @@ from shipkeeper.sandbox.sandbox import Sandbox
 
 _numbers = itertools.count(1)
 WORLD_LABEL = "world"
-READY_WITHIN = timedelta(seconds=120)
+READY_WITHIN = timedelta(seconds=400)
 
 
 class ObjectReference(KubeStruct, frozen=True, kw_only=True):

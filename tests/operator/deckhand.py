@@ -34,7 +34,7 @@ class Deckhand:
             each.name for each in (await self._reader.list(JOBS, namespace=NAMESPACE)).items
         )
 
-    async def pod_of(self, uid: str, *, within: float = 60.0) -> dict[str, Any]:
+    async def pod_of(self, uid: str, *, within: float = 400.0) -> dict[str, Any]:
         """A pod that runs for a Backup or a Restore, with every field that it has."""
         async with asyncio.timeout(within):
             while True:
@@ -51,7 +51,7 @@ class Deckhand:
     async def run(self, pod: dict[str, Any]) -> "subprocess.CompletedProcess[str]":
         """Run the container of a pod to its end, as `start` does."""
         process = await self.start(pod)
-        out, err = await asyncio.to_thread(process.communicate, timeout=120)
+        out, err = await asyncio.to_thread(process.communicate, timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     async def start(self, pod: dict[str, Any]) -> "subprocess.Popen[str]":

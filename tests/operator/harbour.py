@@ -60,11 +60,11 @@ class Replica:
         """Everything that it said so far."""
         return self._log.read_text()
 
-    async def says(self, text: str, *, within: float = 120.0) -> None:
+    async def says(self, text: str, *, within: float = 400.0) -> None:
         """Return once it said something."""
         await self._until(lambda: text in self.said, within)
 
-    async def leads(self, *, within: float = 120.0) -> None:
+    async def leads(self, *, within: float = 400.0) -> None:
         """Return once it leads itself, and does not only tell who does."""
         await self._until(lambda: _LEADS.search(self.said) is not None, within)
 
@@ -74,7 +74,7 @@ class Replica:
                 assert self.process.poll() is None, self.said
                 await asyncio.sleep(0.05)
 
-    async def ends(self, *, within: float = 120.0) -> int:
+    async def ends(self, *, within: float = 400.0) -> int:
         """Its exit code, once it ended."""
         return await asyncio.to_thread(self.process.wait, within)
 
@@ -156,7 +156,7 @@ class Harbour:
             input=given,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert answer.returncode == 0, answer.stderr
@@ -264,7 +264,7 @@ class Harbour:
         name: str,
         predicate: Callable[[NodeMaintenanceStatus], bool],
         *,
-        within: float = 120.0,
+        within: float = 400.0,
     ) -> NodeMaintenanceStatus:
         """The status of a NodeMaintenance, once it is as wanted."""
         resource = NODE_MAINTENANCE.resource
@@ -285,12 +285,12 @@ class Harbour:
             return status_of(following.objects[name])
 
     async def reaches(
-        self, name: str, *phases: str, within: float = 120.0
+        self, name: str, *phases: str, within: float = 400.0
     ) -> NodeMaintenanceStatus:
         """The status of a NodeMaintenance, once it is in one of some phases."""
         return await self.stands(name, lambda status: status.phase in phases, within=within)
 
-    async def delete(self, name: str, *, within: float = 120.0) -> None:
+    async def delete(self, name: str, *, within: float = 400.0) -> None:
         """Delete a NodeMaintenance and wait until it is gone."""
         resource = NODE_MAINTENANCE.resource
         try:

@@ -36,7 +36,7 @@ class LabBucket:
             env={**os.environ, "AWS_ACCESS_KEY_ID": s3.ACCESS, "AWS_SECRET_ACCESS_KEY": s3.SECRET},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         assert not done.returncode, done.stderr

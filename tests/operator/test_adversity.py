@@ -63,16 +63,16 @@ async def test_windows_follow_the_clock_when_it_is_set(
     await harbour.create(
         MAINTENANCE_WINDOW, "later", {"cron": f"0 {opens.hour} * * *", "length": "1h"}
     )
-    await harbour.kubectl("wait", "--for=condition=Open=false", "mw/later", "--timeout=60s")
+    await harbour.kubectl("wait", "--for=condition=Open=false", "mw/later", "--timeout=400s")
     await harbour.maintain("timed", nodes, windows=["later"])
     waiting = await harbour.reaches("timed", "Running")
     assert not waiting.under_way
     set_clock(clock, (opens + timedelta(minutes=30) - now).total_seconds())
-    await harbour.kubectl("wait", "--for=condition=Open", "mw/later", "--timeout=60s")
+    await harbour.kubectl("wait", "--for=condition=Open", "mw/later", "--timeout=400s")
     await harbour.reaches("timed", "Succeeded")
     assert "the clock was set forward by" in leader.said
     set_clock(clock, 0)
-    await harbour.kubectl("wait", "--for=condition=Open=false", "mw/later", "--timeout=60s")
+    await harbour.kubectl("wait", "--for=condition=Open=false", "mw/later", "--timeout=400s")
     assert "the clock was set back by" in leader.said
     found = await harbour.reader.get(MAINTENANCE_WINDOW.resource, "later")
     status = msgspec.json.decode(found.status, type=MaintenanceWindowStatus)

@@ -66,9 +66,9 @@ async def test_a_job_makes_it(harbour: Harbour, vault: Vault, deckhand: Deckhand
     assert await deckhand.jobs() == [status.job]
     assert s3.SECRET not in await harbour.kubectl("get", "jobs,pods,bk", "-A", "-o", "yaml")
     # With its object the Job goes, and what is stored stays.
-    await harbour.kubectl("delete", "bk", "in-a-job", "--timeout=60s")
+    await harbour.kubectl("delete", "bk", "in-a-job", "--timeout=400s")
     await harbour.kubectl(
-        "wait", "--for=delete", f"job/{status.job}", "-n", NAMESPACE, "--timeout=60s"
+        "wait", "--for=delete", f"job/{status.job}", "-n", NAMESPACE, "--timeout=400s"
     )
     assert len(await vault.backups()) == 1
 
@@ -144,7 +144,7 @@ async def test_others_are_made_beside_those_that_wait_for_their_jobs(
         await back_up(vault, name)
     await vault.back_up("beside", objects=SOME)
     assert (await vault.ended("beside")).phase == "Completed"
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(400):
         while len(jobs := await deckhand.jobs()) < 2:
             await asyncio.sleep(0.1)
     statuses = [await vault.backup(each, lambda seen: seen.phase != "") for each in names]

@@ -199,7 +199,7 @@ async def test_a_stored_backup_stays_unless_it_is_wished_otherwise(
     await vault.back_up("let-go", objects=some, deletionPolicy="Delete")
     kept, gone = await vault.ended("kept"), await vault.ended("let-go")
     assert {each.name for each in await vault.backups()} == {kept.id, gone.id}
-    await harbour.kubectl("delete", "bk", "kept", "let-go", "--timeout=60s")
+    await harbour.kubectl("delete", "bk", "kept", "let-go", "--timeout=400s")
     assert [each.name for each in await vault.backups()] == [kept.id]
 
 

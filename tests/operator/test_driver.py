@@ -78,7 +78,7 @@ async def test_a_run_leaves_no_files_behind(tmp_path: Path) -> None:
     driver = of_nothing(Short, tmp_path)
     assert below(tmp_path) == ["run"]
     driver.start()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(400):
         while not driver.is_over:
             await asyncio.sleep(0)
     assert driver.error is None

@@ -66,7 +66,7 @@ async def test_the_work_for_an_object_ends_when_another_has_its_name() -> None:
     errands.outcome(named("x", "1"), long)
     await asyncio.sleep(0)
     errands.outcome(named("x", "2"), saying("second"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(400):
         await ended.wait()
     await errands.stop()
 
@@ -129,7 +129,7 @@ async def test_errands_that_share_a_turn_leave_a_slot_to_others() -> None:
         await asyncio.sleep(0)
     other = Errands[str](finished.put_nowait, slots)
     other.outcome(named("short", "1"), saying("done"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(400):
         assert await finished.get() == "short"
     for errands in long:
         await errands.stop()

@@ -19,7 +19,7 @@ from shipkeeper.operator.api.windows import MAINTENANCE_WINDOW
 from tests.nodes.world import World
 from tests.operator.harbour import KUBECTL, NAMESPACE, Harbour
 
-LIMIT = "--timeout=60s"
+LIMIT = "--timeout=400s"
 _MANIFEST = """\
 apiVersion: shipkeeper.dev/v1alpha1
 kind: NodeMaintenance
@@ -55,7 +55,7 @@ class Watcher:
     async def shows(self, *phases: str) -> None:
         """Return once it has shown these phases, and no others."""
         try:
-            async with asyncio.timeout(120):
+            async with asyncio.timeout(400):
                 while self.phases != list(phases):
                     await asyncio.sleep(0.1)
         except TimeoutError:

@@ -48,7 +48,7 @@ async def test_creating_one_is_all_it_takes(world: World, harbour: Harbour) -> N
     # A spec that nothing comes of any more is seen all the same: others wait for that.
     await harbour.patch("simple", {"paused": True})
     seen = "--for=jsonpath={.status.observedGeneration}=2"
-    await harbour.kubectl("wait", "nodemaintenance/simple", seen, "--timeout=60s")
+    await harbour.kubectl("wait", "nodemaintenance/simple", seen, "--timeout=400s")
     assert await replica.stop() == 0
     assert "hands over" in replica.said
 
@@ -204,7 +204,7 @@ async def test_its_own_pods_hold_nothing_up(world: World, harbour: Harbour) -> N
     where = ("--namespace", NAMESPACE, "deployment", ACCOUNT)
     await harbour.kubectl("scale", *where, "--replicas=2")
     try:
-        await harbour.kubectl("rollout", "status", *where, "--timeout=60s")
+        await harbour.kubectl("rollout", "status", *where, "--timeout=400s")
         before = await own_pods(harbour)
         harbour.start()
         await harbour.maintain("own-pods", nodes)

@@ -57,7 +57,7 @@ async def test_a_backup_that_is_deleted_as_it_is_made_does_not_come(
     await harbour.writer.patch(BACKUP.resource, "gone", patch)
     await harbour.writer.delete(BACKUP.resource, "gone")
     harbour.start()
-    await harbour.kubectl("wait", "--for=delete", "bk/gone", "--timeout=60s")
+    await harbour.kubectl("wait", "--for=delete", "bk/gone", "--timeout=400s")
     # The leader before may be about to make it visible still.
     async with open_repository(vault.place) as opened:
         with pytest.raises(ForgottenError):
@@ -97,7 +97,7 @@ async def test_another_repository_of_the_name_does_not_take_what_was_begun(
     assert "deletionPolicy to Retain" in status.message
     retain = {"spec": {"deletionPolicy": "Retain"}}
     await harbour.writer.patch(BACKUP.resource, "moved", retain)
-    await harbour.kubectl("wait", "--for=delete", "bk/moved", "--timeout=60s")
+    await harbour.kubectl("wait", "--for=delete", "bk/moved", "--timeout=400s")
 
 
 async def test_a_maintenance_that_is_created_again_at_once_is_not_taken_for_the_first(

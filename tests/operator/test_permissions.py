@@ -152,7 +152,7 @@ async def test_every_permission_is_used_and_none_is_missing(world: World, harbou
         await harbour.reaches("all", "Succeeded")
     for kind in (ACCESS_REPORT, CERTIFICATE_REPORT):
         await harbour.kubectl(
-            "wait", "--for=condition=Checked", f"{kind.plural}/monthly", "--timeout=60s"
+            "wait", "--for=condition=Checked", f"{kind.plural}/monthly", "--timeout=400s"
         )
     # A watch is logged when it ends.
     await replica.stop()
@@ -178,7 +178,7 @@ async def test_what_backups_and_restores_may_is_used_and_nothing_is_missing(
     first = (await _pruned(harbour, lambda seen: seen.pruned_after != "")).pruned_after
     # The next one takes the first one's place, and its object goes with it.
     await _pruned(harbour, lambda seen: seen.pruned_after not in ("", first))
-    await harbour.kubectl("wait", "--for=delete", f"bk/{first}", "--timeout=60s")
+    await harbour.kubectl("wait", "--for=delete", f"bk/{first}", "--timeout=400s")
     await harbour.writer.patch(BACKUP_SCHEDULE.resource, "often", {"spec": {"suspend": True}})
     await vault.back_up("all", deletionPolicy="Delete")
     made = await vault.ended("all")
@@ -191,7 +191,7 @@ async def test_what_backups_and_restores_may_is_used_and_nothing_is_missing(
         harbour, RESTORE, RestoreStatus, "back", lambda seen: seen.finished_at is not None
     )
     assert restored.phase == "Succeeded", restored
-    await harbour.kubectl("delete", "bk", "all", "--timeout=60s")
+    await harbour.kubectl("delete", "bk", "all", "--timeout=400s")
     await replica.stop()
     done, refused = uses(world, since)
     assert refused == [], refused

@@ -135,7 +135,7 @@ async def test_it_reports_and_says_what_it_may_not_do(world: World, harbour: Har
     nodes = await world.add_nodes(2)
     harbour.start()
     await harbour.create(ACCESS_REPORT, "looked", {"schedule": {"cron": "0 0 29 2 *"}})
-    await harbour.kubectl("wait", "--for=condition=Checked", "ar/looked", "--timeout=120s")
+    await harbour.kubectl("wait", "--for=condition=Checked", "ar/looked", "--timeout=400s")
     await harbour.maintain("forbidden", nodes)
     status = await harbour.stands("forbidden", lambda status: bool(status.message))
     assert (status.phase, "cannot patch" in status.message) == ("Waiting", True), status

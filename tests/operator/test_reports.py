@@ -96,7 +96,7 @@ async def test_reports_say_what_the_commands_say(world: World, harbour: Harbour)
     await harbour.create(CERTIFICATE_REPORT, "certs", never)
     for kind, name in ((ACCESS_REPORT, "access"), (CERTIFICATE_REPORT, "certs")):
         await harbour.kubectl(
-            "wait", "--for=condition=Checked", f"{kind.plural}/{name}", "--timeout=120s"
+            "wait", "--for=condition=Checked", f"{kind.plural}/{name}", "--timeout=400s"
         )
     seen = await harbour.reader.get(ACCESS_REPORT.resource, "access")
     status = msgspec.json.decode(seen.status, type=ReportStatus)
@@ -119,7 +119,7 @@ async def test_what_may_not_be_read_is_never_passed(world: World, harbour: Harbo
     harbour.start()
     never = {"schedule": {"cron": "0 0 29 2 *"}}
     await harbour.create(ACCESS_REPORT, "blind", never)
-    await harbour.kubectl("wait", "--for=condition=Checked", "ar/blind", "--timeout=120s")
+    await harbour.kubectl("wait", "--for=condition=Checked", "ar/blind", "--timeout=400s")
     seen = await harbour.reader.get(ACCESS_REPORT.resource, "blind")
     status = msgspec.json.decode(seen.status, type=ReportStatus)
     assert status.found.unchecked > 0

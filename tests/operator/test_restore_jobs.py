@@ -139,9 +139,9 @@ async def test_one_job_plans_and_once_approved_another_carries_it_out(
     assert await deckhand.jobs() == [f"restore-{uid}-1", f"restore-{uid}-2"]
     assert s3.SECRET not in await harbour.kubectl("get", "jobs,pods,rst", "-A", "-o", "yaml")
     # With it go its Jobs, its journal and its Lease.
-    await harbour.kubectl("delete", "rst", "back", "--timeout=60s")
+    await harbour.kubectl("delete", "rst", "back", "--timeout=400s")
     for each in (f"job/restore-{uid}-1", f"lease/restore-{uid}", f"configmap/restore-{uid}"):
-        await harbour.kubectl("wait", "--for=delete", each, "-n", NAMESPACE, "--timeout=60s")
+        await harbour.kubectl("wait", "--for=delete", each, "-n", NAMESPACE, "--timeout=400s")
 
 
 async def test_whoever_leads_next_waits_for_the_same_job(
@@ -292,7 +292,7 @@ async def test_one_that_is_deleted_is_taken_back_by_its_job(
     uid = await _ask(harbour, "unwanted", asked, approved=True)
     process = await deckhand.start(await deckhand.pod_of(uid))
     await _stands(harbour, "unwanted", lambda seen: seen.done > 0)
-    await harbour.kubectl("delete", "rst", "unwanted", "--timeout=60s")
+    await harbour.kubectl("delete", "rst", "unwanted", "--timeout=400s")
     assert await asyncio.to_thread(process.wait, 60) == 0
     assert len(await _names(world, harbour)) < _MANY
 
@@ -313,7 +313,7 @@ async def test_one_that_is_deleted_after_its_job_died_is_taken_back_by_another(
     status = await _stands(harbour, "unwanted", lambda seen: seen.job != "")
     assert status.phase == "Stopping", status
     process = await deckhand.start(await deckhand.pod_of(uid))
-    await harbour.kubectl("wait", "--for=delete", "rst/unwanted", "--timeout=60s")
+    await harbour.kubectl("wait", "--for=delete", "rst/unwanted", "--timeout=400s")
     assert await asyncio.to_thread(process.wait, 60) == 0
     assert len(await _names(world, harbour)) < _MANY
 
@@ -342,7 +342,7 @@ async def test_one_whose_approval_is_taken_back_half_way_puts_webhooks_back(
     assert "half way" in status.message
     await harbour.kubectl("delete", "rst", "unwanted", "--wait=false")
     process = await deckhand.start(await deckhand.pod_of(uid))
-    await harbour.kubectl("wait", "--for=delete", "rst/unwanted", "--timeout=60s")
+    await harbour.kubectl("wait", "--for=delete", "rst/unwanted", "--timeout=400s")
     assert await asyncio.to_thread(process.wait, 60) == 0
     assert await _policy(world, harbour) == "Fail"
     await harbour.kubectl("delete", "validatingwebhookconfiguration", world.name)
@@ -366,7 +366,7 @@ async def test_a_plan_that_nobody_approves_is_let_go_of_without_a_job(
     for change in ({"prune": True}, {"job": None}):
         with pytest.raises(ApiError, match=r"only spec\.approved may change"):
             await _change(harbour, "unapproved", **change)
-    await harbour.kubectl("delete", "rst", "unapproved", "--timeout=60s")
+    await harbour.kubectl("delete", "rst", "unapproved", "--timeout=400s")
     assert "one" not in await _names(world, harbour)
 
 
@@ -509,7 +509,7 @@ async def test_what_jobs_and_the_operator_may_is_used_and_nothing_is_missing(
     pod = await deckhand.pod_of(uid)
     assert (await deckhand.run(pod)).returncode == 0
     await deckhand.ends(pod)
-    await harbour.kubectl("delete", "rst", "let-go", "--timeout=60s")
+    await harbour.kubectl("delete", "rst", "let-go", "--timeout=400s")
     await replica.stop()
     done, refused = uses(world, since)
     assert refused == [], refused
@@ -573,7 +573,7 @@ async def test_a_prune_leaves_what_the_operator_lives_by(
     status = await _ended(harbour, "prunes")
     assert (status.phase, status.counts.delete) == ("Succeeded", 1), status
     await harbour.kubectl("get", *names, secret, "-n", NAMESPACE)
-    await harbour.kubectl("wait", "--for=delete", mine, "--timeout=30s")
+    await harbour.kubectl("wait", "--for=delete", mine, "--timeout=400s")
     await harbour.kubectl("delete", secret, "-n", NAMESPACE)
 
 
@@ -587,7 +587,7 @@ async def test_without_the_permission_no_job_is_counted(
     assert (status.phase, status.attempts, status.job) == ("Waiting", 0, "")
     assert condition(status, "Progressing") == ("False", "NotPermitted")
     assert "permissions.restoreJobs" in status.message
-    await harbour.kubectl("delete", "rst", "forbidden", "--timeout=60s")
+    await harbour.kubectl("delete", "rst", "forbidden", "--timeout=400s")
     assert await deckhand.jobs() == []
 
 
@@ -608,7 +608,7 @@ async def test_what_stands_in_the_way_of_jobs_is_told(
     assert (status.phase, status.attempts, status.job) == ("Waiting", 0, "")
     assert condition(status, "Progressing") == ("False", "JobRefused")
     assert "failed calling webhook" in status.message
-    await harbour.kubectl("delete", "rst", "over", "hooked", "--timeout=60s")
+    await harbour.kubectl("delete", "rst", "over", "hooked", "--timeout=400s")
     assert await deckhand.jobs() == []
 
 

@@ -107,7 +107,7 @@ async def test_nothing_is_written_before_the_plan_is_approved(
     await harbour.create(RESTORE, "again", {**asked, "approved": True})
     again = await _stands(harbour, "again", lambda seen: seen.phase in ENDS)
     assert (again.phase, again.counts.create) == ("Succeeded", 0)
-    await harbour.kubectl("delete", "rst", "back", "again", "--timeout=60s")
+    await harbour.kubectl("delete", "rst", "back", "again", "--timeout=400s")
 
 
 async def test_roles_come_back_that_allow_more_than_the_operator_is_allowed(
@@ -136,7 +136,7 @@ async def test_what_cannot_be_planned_says_why(harbour: Harbour, tmp_path: Path)
     status = await _stands(harbour, "blind", lambda seen: seen.message != "")
     assert status.phase == "Waiting"
     assert "identitySecret" in status.message
-    await harbour.kubectl("delete", "rst", "blind", "--timeout=60s")
+    await harbour.kubectl("delete", "rst", "blind", "--timeout=400s")
 
 
 @pytest.mark.parametrize("is_sent", [False, True])
@@ -185,7 +185,7 @@ async def test_a_deleted_restore_is_let_go_of_wherever_its_leader_died(
     assert dying.done(), "it has fewer writes than that"
     await harbour.kubectl("delete", "rst", "back", "--wait=false")
     harbour.start()
-    await harbour.kubectl("wait", "--for=delete", "rst/back", "--timeout=120s")
+    await harbour.kubectl("wait", "--for=delete", "rst/back", "--timeout=400s")
     ending.cancel()
 
 
@@ -262,7 +262,7 @@ async def test_a_plan_that_is_not_asked_for_any_more_is_not_begun(
     assert (status.phase, status.conditions[0].reason) == ("AwaitingApproval", "SpecIgnored")
     with pytest.raises(NotFoundError):
         await harbour.reader.get(CONFIG_MAPS, "one", world.name)
-    await harbour.kubectl("delete", "rst", "narrowed", "--timeout=60s")
+    await harbour.kubectl("delete", "rst", "narrowed", "--timeout=400s")
 
 
 def _spec(vault: Vault) -> dict[str, Any]:

@@ -171,7 +171,7 @@ async def test_it_is_seen_approved_and_carried_out(cloud: Cloud) -> None:
     await cloud.stands("seen", lambda status: "control plane to 1.37" in status.message)
     cloud.upgrade()
     status = await cloud.reaches("seen", "Succeeded")
-    await harbour.kubectl("wait", "--for=condition=Succeeded", "cu/seen", "--timeout=10s")
+    await harbour.kubectl("wait", "--for=condition=Succeeded", "cu/seen", "--timeout=400s")
     assert (status.progress, status.nodes.done) == ("2/2", 2)
     assert status.plan == planned.plan
     for name in nodes:
@@ -250,7 +250,7 @@ async def test_deleting_it_stops_it_safely(cloud: Cloud) -> None:
     assert node.metadata.annotations[OWNER_ANNOTATION] == f"upgrade/{begun.run}"
     with pytest.raises(ApiError, match=r"only spec\.paused may change"):
         await cloud.patch("stopped", {"noBackup": False})
-    await harbour.kubectl("delete", "cu/stopped", "--timeout=120s")
+    await harbour.kubectl("delete", "cu/stopped", "--timeout=400s")
     for name in nodes[:2]:
         assert not (await world.node(name)).spec.unschedulable
     assert (await world.node(nodes[2])).spec.unschedulable
@@ -351,7 +351,7 @@ async def test_what_is_there_already_has_succeeded(world: World, harbour: Harbou
     status = await cloud.reaches("there", "Succeeded")
     assert status.message == f"everything is {NEW} already"
     assert status.finished_at is not None
-    await harbour.kubectl("delete", "cu/there", "--timeout=60s")
+    await harbour.kubectl("delete", "cu/there", "--timeout=400s")
 
 
 async def test_what_makes_no_sense_is_said(cloud: Cloud) -> None:

@@ -116,7 +116,7 @@ async def stands(
     name: str,
     predicate: Callable[[Status], bool],
     *,
-    within: float = 120.0,
+    within: float = 400.0,
 ) -> Status:
     """The status of an object, once it is as wanted."""
 

@@ -22,7 +22,7 @@ from shipkeeper.sandbox.rollout import apply
 T = TypeVar("T", bound=KubeObject)
 
 CORNER_LABEL = "corner"
-LIMIT = 60
+LIMIT = 400
 _numbers = itertools.count(1)
 
 

@@ -49,5 +49,5 @@ def go_back(sandbox: Sandbox, snapshot: Path, *how: str) -> None:
 
 
 def _etcd(*arguments: str) -> None:
-    done = run_forked([SHIPKEEPER, "etcd", *arguments], os.environ, timeout=120)
+    done = run_forked([SHIPKEEPER, "etcd", *arguments], os.environ, timeout=600)
     assert done.returncode == 0, done.stderr

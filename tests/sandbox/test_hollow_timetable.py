@@ -21,7 +21,7 @@ async def running(
 ) -> AsyncGenerator[Timetable[str]]:
     timetable = Timetable(keep, at_once=at_once)
     task = asyncio.create_task(timetable.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(400):
         yield timetable
     task.cancel()
     await asyncio.wait([task])
@@ -91,7 +91,7 @@ async def test_a_failure_ends_it() -> None:
     timetable = Timetable(keep, at_once=2)
     timetable.at("key", now())
     with pytest.raises(ExceptionGroup):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(400):
             await timetable.run()
 
 

@@ -42,7 +42,7 @@ async def test_a_reboot_brings_a_new_boot_and_kernel(corner: Corner) -> None:
     diary = Diary(name)
     reflector = Reflector(corner.reader, NODES)
     reflector.subscribe(diary.write)
-    async with reflector, asyncio.timeout(60):
+    async with reflector, asyncio.timeout(400):
         await asyncio.to_thread(
             corner.hollow.reboot, name, down_for=0.5, kernel_version="6.12.9", os_image="New 2"
         )
@@ -68,7 +68,7 @@ async def test_a_reboot_may_go_without_not_ready(corner: Corner) -> None:
     diary = Diary(name)
     reflector = Reflector(corner.reader, NODES)
     reflector.subscribe(diary.write)
-    async with reflector, asyncio.timeout(60):
+    async with reflector, asyncio.timeout(400):
         await asyncio.to_thread(corner.hollow.reboot, name, down_for=0, mark_not_ready=False)
         boot = old.status.node_info.boot_id
         await reflector.wait_for(lambda nodes: nodes[name].status.node_info.boot_id != boot)

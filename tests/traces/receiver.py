@@ -104,12 +104,12 @@ class Receiver:
     def await_request(self) -> None:
         """Return once a request came; AssertionError if none does."""
         with self._came:
-            assert self._came.wait_for(lambda: self.requests, timeout=60)
+            assert self._came.wait_for(lambda: self.requests, timeout=600)
 
     def await_span(self, name: str) -> None:
         """Return once a span of that name came; AssertionError if none does."""
         with self._came:
-            assert self._came.wait_for(lambda: name in self.names, timeout=60), self.names
+            assert self._came.wait_for(lambda: name in self.names, timeout=600), self.names
 
     @property
     def names(self) -> list[str]:

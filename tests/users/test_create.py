@@ -70,7 +70,7 @@ async def test_by_service_account(sandbox: Sandbox, tmp_path: Path) -> None:
         for each in found["items"]:
             assert token not in str(each)
             await connection.send("DELETE", f"{space}/secrets/{each['metadata']['name']}")
-        async with asyncio.timeout(90):
+        async with asyncio.timeout(400):
             while "cannot list" in (await kubectl(path, "get", "podtemplates")).stderr:
                 await asyncio.sleep(0.5)
         done = await kubectl(path, "get", "podtemplates")

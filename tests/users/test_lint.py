@@ -117,7 +117,7 @@ def test_each_fault_of_a_bootstrap_token(values: dict[str, str], rule: str) -> N
 
 def _code(port: int, ca: Path, token: str) -> int:
     tls = ssl.create_default_context(cafile=ca)
-    connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls, timeout=60)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls, timeout=600)
     try:
         connection.request("GET", "/api", headers={"Authorization": f"Bearer {token}"})
         return connection.getresponse().status

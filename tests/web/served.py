@@ -17,7 +17,7 @@ from shipkeeper.kube.config import ConnectionOptions
 from shipkeeper.paths import state_dir
 from shipkeeper.web.server import ServeOptions, serving
 
-WITHIN = 60.0  # seconds that anything may take before a test fails
+WITHIN = 400.0  # seconds that anything may take before a test fails
 
 
 class Served:

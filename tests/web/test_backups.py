@@ -273,7 +273,7 @@ async def test_few_backups_are_opened_at_a_time(
 
 async def back(kept: Kept) -> None:
     """Wait until the ConfigMap is there again."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(400):
         while True:
             with contextlib.suppress(NotFoundError):
                 await kept.world.connection.send("GET", kept.settings)
@@ -284,7 +284,7 @@ async def back(kept: Kept) -> None:
 async def test_that_it_was_verified_is_shown(library: Served, kept: Kept) -> None:
     async with tab_of(library) as tab:
         assert (await tab.post("/api/backups/verify", {}))[0] == 202
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(400):
             while not (found := await ask(tab, "list"))["verified"]:
                 await asyncio.sleep(0.1)
         assert found["verified"]["depth"] == "content"
@@ -380,7 +380,7 @@ async def refused(world: World, token: str, user: str) -> None:
     await credentials.log_in()
     acting = Connection(credentials)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(400):
             look = Permission(verb="list", resource=NODES)
             while await is_permitted(acting, look, if_not_told=False):
                 await asyncio.sleep(0.2)

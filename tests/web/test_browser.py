@@ -14,7 +14,7 @@ from tests.web.chromium import PHONE, browser, look, page_of, press_until_focuse
 from tests.web.served import Served, served
 from tests.web.test_runs import crowded
 
-WAITS = 60_000.0  # milliseconds
+WAITS = 400_000.0  # milliseconds
 EVIL = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 
 

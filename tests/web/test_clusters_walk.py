@@ -15,7 +15,7 @@ from tests.web.visitors import rule, token_of
 
 __all__ = ["consoles", "many", "west"]
 
-WAITS = 60_000  # milliseconds
+WAITS = 400_000  # milliseconds
 
 
 @pytest.fixture(scope="module")

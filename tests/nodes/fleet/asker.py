@@ -30,28 +30,30 @@ class Api:
     def __init__(self, kubeconfig: str) -> None:
         loaded = yaml.safe_load(Path(kubeconfig).read_text())
         cluster, user = loaded["clusters"][0]["cluster"], loaded["users"][0]["user"]
-        self._address = urllib.parse.urlsplit(str(cluster["server"]))
-        self._context = ssl.create_default_context(
+        address = urllib.parse.urlsplit(str(cluster["server"]))
+        context = ssl.create_default_context(
             cadata=base64.b64decode(cluster["certificate-authority-data"]).decode()
         )
         with tempfile.NamedTemporaryFile() as pair:
             for name in ("client-certificate-data", "client-key-data"):
                 pair.write(base64.b64decode(user[name]))
             pair.flush()
-            self._context.load_cert_chain(pair.name)
+            context.load_cert_chain(pair.name)
+        self._connection = http.client.HTTPSConnection(
+            address.hostname or "", address.port, timeout=2, context=context
+        )
 
     def addresses(self, namespace: str, app: str) -> set[str]:
         """Where the pods of an app are, Ready or not."""
-        connection = http.client.HTTPSConnection(
-            self._address.hostname or "", self._address.port, timeout=2, context=self._context
-        )
         try:
-            connection.request(
+            self._connection.request(
                 "GET", f"/api/v1/namespaces/{namespace}/pods?labelSelector=app={app}"
             )
-            pods = json.loads(connection.getresponse().read())["items"]
-        finally:
-            connection.close()
+            pods = json.loads(self._connection.getresponse().read())["items"]
+        except BaseException:
+            # The next request opens it anew.
+            self._connection.close()
+            raise
         return {pod["status"]["podIP"] for pod in pods if pod["status"].get("podIP")}
 
 

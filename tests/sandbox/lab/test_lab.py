@@ -85,7 +85,7 @@ def test_pods_run_and_answer_at_their_addresses(lab: Lab, kubectl: Kubectl) -> N
     }
     kubectl("apply", "-f", "-", stdin=json.dumps(pod))
     try:
-        kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=60s")
+        kubectl("wait", "--for=condition=Ready", "pod/web", "--timeout=400s")
         address = kubectl("get", "pod", "web", "-o", "jsonpath={.status.podIP}")
         assert address.startswith("10.244.")
         code = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).read())"
@@ -141,4 +141,4 @@ def test_the_command_line_knows_labs_and_sandboxes_by_one_set_of_names(lab: Lab)
 
 def cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [SHIPKEEPER, "sandbox", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)

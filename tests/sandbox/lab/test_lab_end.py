@@ -37,7 +37,7 @@ def test_a_lab_whose_maker_was_killed_is_taken_down_without_a_trace(lab: Lab) ->
         with pytest.raises(SandboxError, match="is damaged"):
             Lab.load(name)
     finally:
-        subprocess.run([SHIPKEEPER, "sandbox", "down", name], timeout=60, check=True)
+        subprocess.run([SHIPKEEPER, "sandbox", "down", name], timeout=600, check=True)
     assert traces(name) == set()
     assert LabLayout.of(name).name not in Lab.names()
     assert {host.is_on for host in lab.hosts} == {True}

@@ -41,7 +41,7 @@ def newest_lab() -> Iterator[Lab]:
         subprocess.run(up, check=True, timeout=900)
         yield Lab.load(name)
     finally:
-        subprocess.run([SHIPKEEPER, "sandbox", "down", name], check=True, timeout=120)
+        subprocess.run([SHIPKEEPER, "sandbox", "down", name], check=True, timeout=600)
     assert traces(name) == set()
 
 
@@ -87,7 +87,7 @@ async def test_ways_to_more_power_on_the_newest_version(lab_of_ways: LabTown, na
 def run_a_pod(kubectl: Kubectl) -> None:
     words = ("--restart=Never", f"--image={BUSYBOX}", "--command", "--", "echo", "hello")
     kubectl("run", "hello", *words)
-    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/hello", "--timeout=90s")
+    kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/hello", "--timeout=400s")
     assert kubectl("logs", "hello") == "hello\n"
 
 

@@ -13,7 +13,7 @@ from tests.lab import Ssh
 
 from .trace import Kubectl, node
 
-LIMIT = 90.0
+LIMIT = 400.0
 
 
 def eventually(holds: Callable[[], bool]) -> None:
