@@ -26,7 +26,7 @@ from tests.access.robber import (
     takes_prize,
 )
 from tests.access.theft import cordon_and_evict, draw_by_pod, draw_by_service, shrink_and_delete
-from tests.access.ways import GATHERED, NAMESPACE, STRICT
+from tests.access.ways import CREW, GATHERED, NAMESPACE, STRICT
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
@@ -135,6 +135,10 @@ async def plant(robber: Robber) -> None:
 
 
 async def bind(robber: Robber) -> None:
+    await _binds(robber, robber.own)
+
+
+async def _binds(robber: Robber, by: Connection) -> None:
     group = "rbac.authorization.k8s.io"
     binding = {
         "apiVersion": f"{group}/v1",
@@ -143,7 +147,7 @@ async def bind(robber: Robber) -> None:
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
         "subjects": [{"apiGroup": group, "kind": "User", "name": robber.user}],
     }
-    await robber.send("POST", f"{_RBAC}/clusterrolebindings", binding)
+    await by.send("POST", f"{_RBAC}/clusterrolebindings", body=binding)
     await soon(robber.sees_prize)
 
 
@@ -169,8 +173,18 @@ async def constrained(robber: Robber) -> None:
 
 
 async def constrained_group(robber: Robber) -> None:
-    other = await robber.as_other("somebody", "ways-crew")
+    other = await robber.as_other("somebody", CREW)
     await other.send("GET", "/api/v1/namespaces/kube-system/secrets")
+
+
+async def constrained_bind(robber: Robber) -> None:
+    """Whoever may bind what they have binds it to the robber."""
+    await _binds(robber, await robber.as_other("boss"))
+
+
+async def constrained_secret(robber: Robber) -> None:
+    token = await aboard(await robber.as_other("boss"))
+    await takes_prize(await robber.with_credentials(token=token))
 
 
 async def named_secret(robber: Robber) -> None:
@@ -364,11 +378,30 @@ async def join(robber: Robber) -> None:
     await soon(robber.sees_prize)
 
 
+_GHOST = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ghost"}}
+_ACCOUNTS = f"/api/v1/namespaces/{STRICT}/serviceaccounts"
+
+
 async def revive(robber: Robber) -> None:
     """A binding outlived its ServiceAccount."""
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ghost"}}
-    await robber.send("POST", f"/api/v1/namespaces/{STRICT}/serviceaccounts", account)
-    await takes_prize(await robber.with_credentials(token=await minted(robber, STRICT, "ghost")))
+    await robber.send("POST", _ACCOUNTS, _GHOST)
+    await _is_ghost(robber)
+
+
+async def revive_by_name(robber: Robber) -> None:
+    """What is created has no name for the authorizer; what is applied has."""
+    with pytest.raises(ForbiddenError):
+        await robber.send("POST", _ACCOUNTS, _GHOST)
+    path, query = f"{_ACCOUNTS}/ghost", {"fieldManager": robber.user}
+    await robber.send("PATCH", path, _GHOST, query=query, content_type=APPLY_PATCH)
+    await _is_ghost(robber)
+
+
+async def _is_ghost(robber: Robber) -> None:
+    token = await minted(robber, STRICT, "ghost")
+    await takes_prize(await robber.with_credentials(token=token))
+    # It is gone again for whoever comes next.
+    await robber.admin.send("DELETE", f"{_ACCOUNTS}/ghost")
 
 
 ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
@@ -397,6 +430,9 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "constrained": constrained,
     "constrained-user": constrained,
     "constrained-group": constrained_group,
+    "constrained-any-group": constrained_group,
+    "constrained-bind": constrained_bind,
+    "constrained-secret": constrained_secret,
     "constrained-list": constrained,
     "constrained-account": constrained_account,
     "constrained-node": constrained_node,
@@ -412,6 +448,7 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "relabel-inside": relabel,
     "join": join,
     "revive": revive,
+    "revive-by-name": revive_by_name,
     "steal": cordon_and_evict,
     "shrink": shrink_and_delete,
     "draw-by-pod": draw_by_pod,

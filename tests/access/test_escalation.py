@@ -12,23 +12,31 @@ from shipkeeper.access.chain import Chain
 from shipkeeper.access.controls.hygiene import disorder
 from shipkeeper.access.escalation.findings import WayFinding, escalation_findings
 from shipkeeper.access.escalation.graph import EscalationGraph
+from shipkeeper.model.version import Version
 from tests.access.fuzz import rbac
 from tests.access.ways import (
     ALSO,
     CLUSTER_ADMIN,
+    GHOST,
     LOOK_ALIKES,
     NAMESPACE,
     STRICT,
     WAYS,
+    Rule,
     Way,
     bound,
+    crew,
+    gathering,
     granted,
+    landscape,
     policy_with,
     rule,
+    token_secret,
     with_token_aboard,
 )
 
 _RBAC, _CSR = "rbac.authorization.k8s.io", "certificates.k8s.io"
+_AUTHN = "authentication.k8s.io"
 
 
 def found_for(user: str, *objects: dict[str, Any], version: str = "v1.37.2") -> list[WayFinding]:
@@ -65,7 +73,7 @@ def test_there_are_enough_look_alikes() -> None:
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)
 def test_a_look_alike_is_none(name: str) -> None:
-    assert not found_for(f"way-{name}", *bound(name, *LOOK_ALIKES[name]))
+    assert not found_for(f"way-{name}", *bound(name, *LOOK_ALIKES[name]), crew())
 
 
 @pytest.mark.parametrize(
@@ -125,11 +133,232 @@ def test_a_node_impersonated_in_one_namespace(names: str, namespace: str, *, is_
     assert bool(found_for("way-who", *objects)) is is_way
 
 
+# By what they take: where, a rule for others' names, one for the right name, and what else.
+SECONDS: dict[str, tuple[str, Rule, Rule, tuple[Rule, ...]]] = {
+    "get-then-list": (
+        "",
+        rule("get", "secrets", names="mine"),
+        rule("list", "secrets"),
+        (),
+    ),
+    "token": (
+        NAMESPACE,
+        rule("create", "serviceaccounts/token", names="nobody"),
+        rule("create", "serviceaccounts/token", names="mighty"),
+        (),
+    ),
+    "user": (
+        "",
+        rule("impersonate", "users", names="somebody"),
+        rule("impersonate", "users", names="boss"),
+        (),
+    ),
+    "account": (
+        NAMESPACE,
+        rule("impersonate", "serviceaccounts", names="nobody"),
+        rule("impersonate", "serviceaccounts", names="mighty"),
+        (),
+    ),
+    "group": (
+        "",
+        rule("impersonate", "groups", names="nobodies"),
+        rule("impersonate", "groups", names="system:masters"),
+        (rule("impersonate", "users", names="somebody"),),
+    ),
+    "bound-role": (
+        "",
+        rule("bind", "clusterroles", _RBAC, "harmless"),
+        rule("bind", "clusterroles", _RBAC, "cluster-admin"),
+        (rule("create", "clusterrolebindings", _RBAC),),
+    ),
+    "rewritten-role": (
+        "",
+        rule("escalate", "clusterroles", _RBAC, "harmless"),
+        rule("escalate", "clusterroles", _RBAC, "way-rewritten-role"),
+        (rule("patch", "clusterroles", _RBAC),),
+    ),
+    "changed-role": (
+        "",
+        rule("update", "clusterroles", _RBAC, "harmless"),
+        rule("patch", "clusterroles", _RBAC, "way-changed-role"),
+        (rule("escalate", "clusterroles", _RBAC),),
+    ),
+    "joined-role": (
+        "",
+        rule("patch", "clusterroles", _RBAC, "one"),
+        rule("patch", "clusterroles", _RBAC, "other"),
+        (rule("escalate", "clusterroles", _RBAC, "other"),),
+    ),
+    "signer": (
+        "",
+        rule("approve", "signers", _CSR, "example.com/mine"),
+        rule("approve", "signers", _CSR, "kubernetes.io/*"),
+        (
+            rule("create", "certificatesigningrequests", _CSR),
+            rule("update", "certificatesigningrequests/approval", _CSR),
+        ),
+    ),
+    "relabelled": (
+        STRICT,
+        rule("patch", "namespaces", names=NAMESPACE),
+        rule("patch", "namespaces", names=STRICT),
+        (rule("create", "pods"),),
+    ),
+    "ghost": (
+        STRICT,
+        rule("create", "serviceaccounts/token", names="nobody"),
+        rule("create", "serviceaccounts/token", names="ghost"),
+        (rule("create", "serviceaccounts"),),
+    ),
+    "applied-ghost": (
+        STRICT,
+        rule("create", "serviceaccounts", names="ghost"),
+        rule("patch", "serviceaccounts", names="ghost"),
+        (rule("create", "serviceaccounts/token"),),
+    ),
+    "constrained-user": (
+        "",
+        rule("impersonate:user-info", "users", _AUTHN, "somebody"),
+        rule("impersonate:user-info", "users", _AUTHN, "boss"),
+        (rule("impersonate-on:user-info:list", "secrets"),),
+    ),
+    "constrained-account": (
+        NAMESPACE,
+        rule("impersonate:serviceaccount", "serviceaccounts", _AUTHN, "nobody"),
+        rule("impersonate:serviceaccount", "serviceaccounts", _AUTHN, "mighty"),
+        (rule("impersonate-on:serviceaccount:create", "pods"),),
+    ),
+    "constrained-node": (
+        "",
+        rule("impersonate:arbitrary-node", "nodes", _AUTHN, "other-node"),
+        rule("impersonate:arbitrary-node", "nodes", _AUTHN, "ways-node"),
+        (rule("impersonate-on:arbitrary-node:create", "serviceaccounts/token"),),
+    ),
+    "constrained-node-token": (
+        "",
+        rule("impersonate-on:arbitrary-node:create", "serviceaccounts/token", names="nobody"),
+        rule("impersonate-on:arbitrary-node:create", "serviceaccounts/token", names="mighty"),
+        (rule("impersonate:arbitrary-node", "nodes", _AUTHN),),
+    ),
+}
+
+
+def _beside(name: str) -> tuple[Rule, ...]:
+    """A ghost, and an aggregated role for whoever can join it."""
+    whole, binding = gathering()
+    binding["subjects"][0]["name"] = f"way-{name}" if name == "joined-role" else "nobody"
+    return (whole, binding, granted("ghost", "cluster-admin", GHOST))
+
+
+@pytest.mark.parametrize("is_first", [False, True])
+@pytest.mark.parametrize("name", SECONDS)
+def test_a_second_rule_for_other_names_counts(name: str, *, is_first: bool) -> None:
+    namespace, decoy, real, more = SECONDS[name]
+    beside = _beside(name)
+    assert not found_for(f"way-{name}", *bound(name, namespace, (decoy, *more)), *beside)
+    rules = (real, decoy) if is_first else (decoy, real)
+    assert found_for(f"way-{name}", *bound(name, namespace, (*rules, *more)), *beside)
+
+
+@pytest.mark.parametrize("name", SECONDS)
+def test_a_second_binding_for_other_names_is_the_one_to_cut(name: str) -> None:
+    namespace, decoy, real, more = SECONDS[name]
+    beside = _beside(name)
+    second = bound("second", namespace, (real,))
+    second[1]["subjects"][0]["name"] = f"way-{name}"
+    first = bound(name, namespace, (decoy, *more))
+    (found,) = found_for(f"way-{name}", *first, *second, *beside)
+    others = [each for each in (*first, *second) if _label(each) != found.cut]
+    assert not found_for(f"way-{name}", *others, *beside)
+
+
+def without_boss(*objects: dict[str, Any], account: str = "mighty") -> list[dict[str, Any]]:
+    """The landscape, mighty in it one ServiceAccount alone, and further objects."""
+    everything = landscape()
+    (mighty,) = (each for each in everything if _label(each) == "clusterrolebinding/mighty")
+    mighty["subjects"] = [{"kind": "ServiceAccount", "name": account, "namespace": NAMESPACE}]
+    return [*everything, *objects]
+
+
+def found_among(manifests: list[dict[str, Any]], user: str) -> list[WayFinding]:
+    policy = from_manifests(manifests, source="test", version=Version.parse("v1.37.2"))
+    return [each for each in escalation_findings(Chain(policy)) if each.target == f"user/{user}"]
+
+
+def clerk(namespace: str, *rules: Rule) -> list[dict[str, Any]]:
+    objects = bound("clerk", namespace, rules)
+    objects[1]["subjects"][0]["name"] = "clerk"
+    return objects
+
+
+LIST, GET, MAKE = rule("list", "secrets"), rule("get", "secrets"), rule("create", "pods")
+GET_ABOARD, GET_MINE = (rule("get", "secrets", names=each) for each in ("aboard", "mine"))
+TOKEN = rule("create", "serviceaccounts/token")
+TOKEN_OF_MIGHTY = rule("create", "serviceaccounts/token", names="mighty")
+MAKE_BINDING = rule("create", "clusterrolebindings", _RBAC)
+BIND_ADMIN = rule("bind", "clusterroles", _RBAC, "cluster-admin")
+
+
+@pytest.mark.parametrize("who", ["", "clerk"])
+@pytest.mark.parametrize(
+    ("what", "namespace", "rules", "is_way"),
+    [
+        (LIST, "", (LIST,), True),
+        (LIST, "", (MAKE,), False),
+        (LIST, "", (GET,), False),
+        (LIST, NAMESPACE, (LIST,), True),
+        (LIST, STRICT, (LIST,), False),
+        (GET_ABOARD, "", (GET,), True),
+        (GET, "", (GET_ABOARD,), True),
+        (rule("get", "secrets", names="aboard mine"), "", (GET_MINE, GET_ABOARD), True),
+        (GET_ABOARD, "", (GET_MINE,), False),
+        (GET_ABOARD, STRICT, (GET,), False),
+        (MAKE, NAMESPACE, (MAKE,), True),
+        (MAKE, STRICT, (MAKE,), False),
+        (TOKEN_OF_MIGHTY, "", (TOKEN,), True),
+        (TOKEN, "", (TOKEN_OF_MIGHTY,), True),
+        (TOKEN_OF_MIGHTY, STRICT, (TOKEN,), False),
+        (MAKE_BINDING, "", (MAKE_BINDING,), False),
+        (MAKE_BINDING, "", (MAKE_BINDING, BIND_ADMIN), True),
+    ],
+)
+def test_in_anothers_name_both_must_be_allowed(
+    who: str, what: Rule, namespace: str, rules: tuple[Rule, ...], *, is_way: bool
+) -> None:
+    (verb,) = what["verbs"]
+    what = {**what, "verbs": [f"impersonate-on:user-info:{verb}"]}
+    way = bound("way", "", (rule("impersonate:user-info", "users", _AUTHN, who), what))
+    objects = without_boss(*way, *clerk(namespace, *rules), *token_secret())
+    assert bool(found_among(objects, "way-way")) is is_way
+
+
+@pytest.mark.parametrize("who", ["", "boss"])
+@pytest.mark.parametrize(("namespace", "is_way"), [(NAMESPACE, True), (STRICT, False)])
+def test_as_a_user_only_in_one_namespace(who: str, namespace: str, *, is_way: bool) -> None:
+    objects = (
+        *bound("who", "", (rule("impersonate:user-info", "users", _AUTHN, who),)),
+        *bound("what", namespace, (rule("impersonate-on:user-info:create", "pods"),)),
+    )
+    objects[-1]["subjects"][0]["name"] = "way-who"
+    assert bool(found_for("way-who", *objects)) is is_way
+
+
+@pytest.mark.parametrize("names", ["", "mighty"])
+@pytest.mark.parametrize(("namespace", "is_way"), [(NAMESPACE, True), (STRICT, False)])
+def test_as_an_account_only_in_one_namespace(names: str, namespace: str, *, is_way: bool) -> None:
+    who = rule("impersonate:serviceaccount", "serviceaccounts", _AUTHN, names)
+    objects = (
+        *bound("who", "", (who,)),
+        *bound("what", namespace, (rule("impersonate-on:serviceaccount:create", "pods"),)),
+    )
+    objects[-1]["subjects"][0]["name"] = "way-who"
+    assert bool(found_for("way-who", *objects)) is is_way
+
+
 def test_any_user_is_in_no_group_by_its_name() -> None:
     """8: whoever is impersonated has the groups that are impersonated with it, and no others."""
     way = bound("anybody", "", (rule("impersonate", "users"),))
-    crew = granted("crew", "cluster-admin", {"kind": "Group", "name": "crew"})
-    chain = Chain(from_manifests([CLUSTER_ADMIN, crew, *way], source="test"))
+    chain = Chain(from_manifests([CLUSTER_ADMIN, crew(), *way], source="test"))
     assert "user/way-anybody" not in {each.target for each in escalation_findings(chain)}
     boss = granted("boss", "cluster-admin", {"kind": "User", "name": "boss"})
     chain = Chain(from_manifests([CLUSTER_ADMIN, boss, *way], source="test"))
@@ -152,6 +381,19 @@ def test_a_kubelet_reads_the_tokens_of_its_pods_too() -> None:
     edges = EscalationGraph(Chain(policy_with(*bound("node", "", rules), *with_token_aboard())))
     found = {each.target for each in edges.edges(("AnyNode", "*")) if "Secret" in each.how}
     assert found == {("ServiceAccount", f"system:serviceaccount:{NAMESPACE}:mighty")}
+
+
+@pytest.mark.parametrize(
+    ("names", "is_aboard", "is_way"),
+    [("aboard", True, True), ("mine", True, False), ("aboard", False, False)],
+)
+def test_a_node_reads_a_secret_by_name(names: str, *, is_aboard: bool, is_way: bool) -> None:
+    rules = (
+        rule("impersonate:arbitrary-node", "nodes", _AUTHN),
+        rule("impersonate-on:arbitrary-node:get", "secrets", names=names),
+    )
+    objects = (*with_token_aboard()[: 2 if is_aboard else 1], *bound("node", "", rules))
+    assert bool(found_for("way-node", *objects)) is is_way
 
 
 def test_a_ready_admin_is_told_as_one() -> None:

@@ -20,7 +20,7 @@ from tests.access.flips import flips, path_of, spec_of
 from tests.access.robber import Robber, minted, minted_for, pod, ways_of
 from tests.access.robbery import ROBBERIES
 from tests.access.servers import with_credentials
-from tests.access.ways import ALSO, LOOK_ALIKES, NAMESPACE, WAYS, Way, bound, granted, rule
+from tests.access.ways import ALSO, LOOK_ALIKES, NAMESPACE, WAYS, Way, bound, crew, granted, rule
 from tests.access.websocket import printed
 from tests.access.world import ask, connected, create, delete, until_allowed
 
@@ -75,7 +75,11 @@ SHAMS = {
     "pods-by-name": "create-pods",
     "bindings-by-name": "bind",
     "tokens-of-nobodies": "tokens",
+    "impersonate-user-that-is-an-account": "impersonate-account",
     "constrained-masters": "impersonate",
+    "constrained-group-of-an-account": "constrained-group",
+    "constrained-group-who": "constrained-group",
+    "constrained-another-group": "constrained-group",
     "constrained-group-alone": "constrained-group",
     "constrained-another-node": "constrained-node",
     "constrained-node-who": "constrained-node",
@@ -91,7 +95,7 @@ SHAMS = {
 @pytest.mark.parametrize("name", SHAMS)
 async def test_a_sham_leads_nowhere(newest: Sandbox, town: Connection, name: str) -> None:
     namespace, rules = LOOK_ALIKES[name]
-    way = Way(name=name, rule="", rules=rules, namespace=namespace)
+    way = Way(name=name, rule="", rules=rules, namespace=namespace, besides=(crew(),))
     await create(town, *way.objects)
     try:
         assert not await ways_of(town, f"user/{way.user}")
@@ -121,6 +125,36 @@ async def test_a_node_may_not_bind_roles(newest: Sandbox, town: Connection) -> N
                 await as_node.send("POST", f"{_RBAC}/clusterrolebindings", way.objects[1])
     finally:
         await delete(town, *way.objects)
+
+
+@pytest.mark.parametrize("may", ["create pods", "list secrets"])
+async def test_what_is_done_in_anothers_name_is_theirs_to_do(
+    newest: Sandbox, town: Connection, may: str
+) -> None:
+    """9: who is impersonated is worth no more than what both of them may do."""
+    name = f"clerk-{may.partition(' ')[0]}"
+    rules = (
+        rule("impersonate:user-info", "users", "authentication.k8s.io", name),
+        rule("impersonate-on:user-info:list", "secrets"),
+    )
+    way = Way(name=f"as-{name}", rule="path-09", rules=rules, namespace="")
+    clerk = bound(name, "", (rule(*may.split()),))
+    clerk[1]["subjects"][0]["name"] = name
+    await create(town, *clerk, *way.objects)
+    try:
+        is_way = may == "list secrets"
+        found = {each.rule for each in await ways_of(town, f"user/{way.user}")}
+        assert found == ({way.rule} if is_way else set())
+        async with AsyncExitStack() as stack:
+            own = await stack.enter_async_context(connected(newest.issue_kubeconfig(way.user)))
+            robber = Robber(newest, way.user, own, town, stack)
+            await _known(town, way)
+            other = await robber.as_other(name)
+            refused = pytest.raises(ForbiddenError, match=f'User "{name}" cannot list')
+            with nullcontext() if is_way else refused:
+                await other.send("GET", "/api/v1/secrets")
+    finally:
+        await delete(town, *clerk, *way.objects)
 
 
 @pytest.mark.parametrize("names", ["", "*", "ways-node"])

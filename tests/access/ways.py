@@ -12,6 +12,7 @@ from tests.access.fuzz import rbac
 Rule = dict[str, Any]
 NAMESPACE = "ways"
 STRICT = "ways-strict"
+CREW = "ways-crew"
 _RBAC = "rbac.authorization.k8s.io"
 _CSR = "certificates.k8s.io"
 _AUTHN = "authentication.k8s.io"
@@ -73,8 +74,13 @@ def granted(name: str, role: str, subject: Rule) -> Rule:
     return {**binding, "subjects": [{**group, **subject}]}
 
 
-def with_token_aboard() -> tuple[Rule, ...]:
-    """A pod that has a ServiceAccount's token as a Secret, and that Secret."""
+def crew() -> Rule:
+    """A group that may do everything."""
+    return granted(CREW, "cluster-admin", {"kind": "Group", "name": CREW})
+
+
+def token_secret() -> tuple[Rule, ...]:
+    """A Secret with a ServiceAccount's token."""
     metadata = {"name": "aboard", "namespace": NAMESPACE}
     annotations = {"kubernetes.io/service-account.name": "mighty"}
     secret = {
@@ -82,17 +88,21 @@ def with_token_aboard() -> tuple[Rule, ...]:
         "type": "kubernetes.io/service-account-token",
         "metadata": {**metadata, "annotations": annotations},
     }
+    return (secret,)
+
+
+def with_token_aboard() -> tuple[Rule, ...]:
+    """A pod that has a ServiceAccount's token as a Secret, and that Secret."""
     spec = {
         "nodeName": "ways-node",
         "tolerations": [{"operator": "Exists"}],
         "containers": [{"name": "main", "image": "example.com/mine"}],
         "volumes": [{"name": "token", "secret": {"secretName": "aboard"}}],
     }
-    return (secret, {**_core("Pod", "aboard", NAMESPACE), "spec": spec})
+    return (*token_secret(), {**_core("Pod", "aboard", NAMESPACE), "spec": spec})
 
 
-_CREW = "ways-crew"
-_GHOST = {"kind": "ServiceAccount", "namespace": STRICT, "name": "ghost"}
+GHOST = {"kind": "ServiceAccount", "namespace": STRICT, "name": "ghost"}
 
 WAYS = (
     everywhere("list-secrets", "path-01", rule("list", "secrets")),
@@ -165,11 +175,38 @@ WAYS = (
         rule="path-09",
         rules=(
             rule("impersonate:user-info", "users", _AUTHN, "somebody"),
-            rule("impersonate:user-info", "groups", _AUTHN, _CREW),
+            rule("impersonate:user-info", "groups", _AUTHN, CREW),
             rule("impersonate-on:user-info:list", "secrets"),
         ),
         namespace="",
-        besides=(granted(_CREW, "cluster-admin", {"kind": "Group", "name": _CREW}),),
+        besides=(crew(),),
+    ),
+    Way(
+        name="constrained-any-group",
+        rule="path-09",
+        rules=(
+            rule("impersonate:user-info", "users", _AUTHN, "somebody"),
+            rule("impersonate:user-info", "groups", _AUTHN),
+            rule("impersonate-on:user-info:list", "secrets"),
+        ),
+        namespace="",
+        besides=(crew(),),
+    ),
+    everywhere(
+        "constrained-bind",
+        "path-09",
+        rule("impersonate:user-info", "users", _AUTHN, "boss"),
+        rule("impersonate-on:user-info:create", "clusterrolebindings", _RBAC),
+    ),
+    Way(
+        name="constrained-secret",
+        rule="path-09",
+        rules=(
+            rule("impersonate:user-info", "users", _AUTHN, "boss"),
+            rule("impersonate-on:user-info:get", "secrets", names="aboard"),
+        ),
+        namespace="",
+        besides=token_secret(),
     ),
     everywhere(
         "constrained-list",
@@ -267,7 +304,17 @@ WAYS = (
         rule="path-20",
         rules=(rule("create", "serviceaccounts serviceaccounts/token"),),
         namespace=STRICT,
-        besides=(granted("ghost", "cluster-admin", _GHOST),),
+        besides=(granted("ghost", "cluster-admin", GHOST),),
+    ),
+    Way(
+        name="revive-by-name",
+        rule="path-20",
+        rules=(
+            rule("create patch", "serviceaccounts", names="ghost"),
+            rule("create", "serviceaccounts/token"),
+        ),
+        namespace=STRICT,
+        besides=(granted("ghost", "cluster-admin", GHOST),),
     ),
 )
 # The first step of these is a part of a shorter way, which is told instead.
@@ -334,6 +381,40 @@ LOOK_ALIKES: dict[str, tuple[str, tuple[Rule, ...]]] = {
     "impersonate-in-namespace": (NAMESPACE, (rule("impersonate", "users groups"),)),
     "impersonate-groups": ("", (rule("impersonate", "groups"),)),
     "impersonate-uids": ("", (rule("impersonate", "uids", _AUTHN),)),
+    "impersonate-user-that-is-an-account": (
+        "",
+        (rule("impersonate", "users", names=f"system:serviceaccount:{NAMESPACE}:mighty"),),
+    ),
+    "constrained-group-of-an-account": (
+        "",
+        (
+            rule("impersonate:serviceaccount", "serviceaccounts", _AUTHN, "nobody"),
+            rule("impersonate:user-info", "groups", _AUTHN, CREW),
+            rule("impersonate-on:user-info:list", "secrets"),
+        ),
+    ),
+    "constrained-group-who": (
+        "",
+        (
+            rule("impersonate:user-info", "users", _AUTHN, "somebody"),
+            rule("impersonate:user-info", "groups", _AUTHN, CREW),
+        ),
+    ),
+    "constrained-another-group": (
+        "",
+        (
+            rule("impersonate:user-info", "users", _AUTHN, "somebody"),
+            rule("impersonate:user-info", "groups", _AUTHN, "nobodies"),
+            rule("impersonate-on:user-info:list", "secrets"),
+        ),
+    ),
+    "constrained-pods-by-name": (
+        "",
+        (
+            rule("impersonate:user-info", "users", _AUTHN),
+            rule("impersonate-on:user-info:create", "pods", names="mine"),
+        ),
+    ),
     "constrained-who": ("", (rule("impersonate:user-info", "users", _AUTHN),)),
     "constrained-powerless": (
         "",

@@ -1,22 +1,23 @@
 """9: impersonation for certain verbs: who it is, and what for, are granted apart. Pure.
 
-As k8s.io/apiserver pkg/endpoints/filters/impersonation/mode.go asks its authorizer.
+As k8s.io/apiserver pkg/endpoints/filters/impersonation/mode.go asks its authorizer. What is done in
+another's name is asked about once more, as the other: there is a way where both may do it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from shipkeeper.access.attributes import MASTERS, NODE_PREFIX, split_service_account
 from shipkeeper.access.escalation.edge import (
     Edge,
-    Goal,
     Place,
     edge,
-    goal,
     pods,
     secrets,
     tokens,
 )
-from shipkeeper.access.escalation.identity_ways import named_accounts
+from shipkeeper.access.escalation.identities import as_user
 from shipkeeper.access.escalation.powers import EVERYWHERE, Held, Powers, held_for
 from shipkeeper.access.escalation.terrain import Terrain
 from shipkeeper.model.rbac import GROUP
@@ -26,19 +27,41 @@ _AUTHENTICATION = "authentication.k8s.io"
 _CONSTRAINED = 36
 _READ = ("get", "list", "watch")
 _ARBITRARY, _ASSOCIATED = "arbitrary-node", "associated-node"
-# Verbs on what, in another's name; and where that leads to.
-_USES: tuple[tuple[tuple[str, ...], str, str, Callable[[str], Place]], ...] = (
-    (_READ, "", "secrets", secrets),
-    (("create",), "", "pods", pods),
-    (("create",), "", "serviceaccounts/token", tokens),
-    (("create",), GROUP, "clusterrolebindings", lambda _: goal(Goal.ADMIN)),
+# Verbs on what, in another's name.
+_USES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (_READ, "", "secrets"),
+    (("create",), "", "pods"),
+    (("create",), "", "serviceaccounts/token"),
+    (("create",), GROUP, "clusterrolebindings"),
 )
 
 
+class _Use(msgspec.Struct, frozen=True):
+    """Something dangerous that may be done in another's name, by what, in one place or all."""
+
+    verb: str
+    group: str
+    resource: str
+    place: str
+    held: Held
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}"
+
+
 def constrained_impersonation(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
-    """9: users, ServiceAccounts and nodes, each in a mode of its own."""
+    """9: users, groups, ServiceAccounts and nodes, each in a mode of its own."""
     if terrain.minor < _CONSTRAINED:
         return
+    # Many of those that may be impersonated lead to the same place.
+    told: set[Place] = set()
+    for each in _every_mode(powers, place, terrain):
+        if each.target not in told:
+            told.add(each.target)
+            yield each
+
+
+def _every_mode(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     # They alone have a namespace in which they may be granted.
     yield from _as_account(powers, place, terrain)
     if not place:
@@ -48,63 +71,104 @@ def constrained_impersonation(powers: Powers, place: str, terrain: Terrain) -> I
 
 
 def _as_user(powers: Powers, terrain: Terrain) -> Iterator[Edge]:
-    users, groups = (
-        powers.every("impersonate:user-info", _AUTHENTICATION, resource, EVERYWHERE)
-        for resource in ("users", "groups")
-    )
-    for what, use, target in _uses(powers, "user-info", terrain) if users else ():
-        for who in users:
-            if not who.names:
-                yield edge(target, 9, f"impersonates any user to {use}", who, what)
-            for name in sorted(who.names):
-                # ServiceAccounts and nodes are refused in this mode.
-                if not (split_service_account(name) or name.startswith(NODE_PREFIX)):
-                    how = f"impersonates user {name} to {use}"
-                    yield edge(("User", name), 9, how, who, what)
-        # A group is never impersonated alone, and system:masters not at all.
-        for joined in groups:
-            if not joined.names:
-                how = f"impersonates any group to {use}"
-                yield edge(target, 9, how, joined, users[0], what)
-            for name in sorted(joined.names - {MASTERS}):
-                how = f"impersonates group {name} to {use}"
-                yield edge(("Group", name), 9, how, joined, users[0], what)
+    verb = "impersonate:user-info"
+    users = powers.every(verb, _AUTHENTICATION, "users", EVERYWHERE)
+    uses = tuple(_uses(powers, "user-info")) if users else ()
+    if not uses:
+        return
+    for name, who in _each(users, terrain.identities.names("User")):
+        if _is_plain(name):
+            yield from _gains(uses, ("User", name), terrain, who)
+    # A group is never impersonated alone, and this one never in this mode.
+    groups = powers.every(verb, _AUTHENTICATION, "groups", EVERYWHERE)
+    somebody = next((who for name, who in _each(users, ("anybody",)) if _is_plain(name)), None)
+    for name, who in _each(groups, terrain.identities.names("Group")) if somebody else ():
+        if somebody and name != MASTERS:
+            yield from _gains(uses, ("Group", name), terrain, somebody, who)
+
+
+def _is_plain(user: str) -> bool:
+    """ServiceAccounts and nodes are refused as users."""
+    return not (split_service_account(user) or user.startswith(NODE_PREFIX))
 
 
 def _as_account(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
-    every = powers.every("impersonate:serviceaccount", _AUTHENTICATION, "serviceaccounts", place)
-    for what, use, target in _uses(powers, "serviceaccount", terrain) if every else ():
-        for who in every:
-            if who.names:
-                yield from named_accounts(who, place, terrain, 9, "impersonates", what)
-            else:
-                yield edge(target, 9, f"impersonates any ServiceAccount to {use}", who, what)
+    who = powers.every("impersonate:serviceaccount", _AUTHENTICATION, "serviceaccounts", place)
+    uses = tuple(_uses(powers, "serviceaccount")) if who else ()
+    for namespace in ((place,) if place else terrain.namespaces) if uses else ():
+        for account in sorted(terrain.accounts.get(namespace, ())):
+            held = held_for(account.rpartition(":")[2], who)
+            if held:
+                yield from _gains(uses, ("ServiceAccount", account), terrain, held)
 
 
-def _uses(powers: Powers, mode: str, terrain: Terrain) -> Iterator[tuple[Held, str, Place]]:
-    """Something dangerous that may be done in another's name; in words; where it leads."""
-    for verbs, group, resource, leads_to in _USES:
+def _each(every: tuple[Held, ...], known: Iterable[str]) -> Iterator[tuple[str, Held]]:
+    """All that may be impersonated, of those known if it is for all, and by what."""
+    for held in every:
+        for name in sorted(held.names or known):
+            yield name, held
+
+
+def _uses(powers: Powers, mode: str) -> Iterator[_Use]:
+    for verbs, group, resource in _USES:
         for place in powers.places:
-            for verb, held in _held(powers, mode, verbs, group, resource, place):
-                if not (held.names and resource == "secrets"):
-                    yield held, f"{verb} {resource}", leads_to(place)
-                    break
-                # A Secret by name is one alone, which may hold a token.
-                for name in sorted(held.names):
-                    for account in sorted(terrain.token_accounts_of(name, place)):
-                        yield held, f"{verb} Secret {name}", ("ServiceAccount", account)
+            for verb in verbs:
+                asked = f"impersonate-on:{mode}:{verb}"
+                for held in powers.every(asked, group, resource, place):
+                    yield _Use(verb, group, resource, place, held)
 
 
-def _held(
-    powers: Powers, mode: str, verbs: tuple[str, ...], group: str, resource: str, place: str
-) -> Iterator[tuple[str, Held]]:
-    """By which verbs a resource may be used in another's name; those for all names come first."""
-    found = [
-        (verb, held)
-        for verb in verbs
-        for held in powers.every(f"impersonate-on:{mode}:{verb}", group, resource, place)
-    ]
-    yield from sorted(found, key=lambda each: bool(each[1].names))
+def _gains(uses: Iterable[_Use], other: Place, terrain: Terrain, *who: Held) -> Iterator[Edge]:
+    """What can be come to in the name of another."""
+    theirs = Powers(terrain.identities.grants(as_user(*other)))
+    kind, name = other
+    whom = name if kind == "ServiceAccount" else f"{kind.lower()} {name}"
+    for use in uses:
+        for target in _targets(use, theirs, other, terrain):
+            yield edge(target, 9, f"impersonates {whom} to {use}", *who, use.held)
+
+
+def _targets(use: _Use, theirs: Powers, other: Place, terrain: Terrain) -> Iterator[Place]:
+    """Where a use leads, as far as the other may do it, too."""
+    find = theirs.every_also if use.place else theirs.every
+    for place in (use.place,) if use.place else theirs.places:
+        for held in find(use.verb, use.group, use.resource, place):
+            names = _shared(use.held.names, held.names)
+            if names is None:
+                continue
+            match use.resource:
+                case "pods":
+                    yield pods(place)
+                case "clusterrolebindings":
+                    # Whoever binds roles may bind those that they have.
+                    if terrain.heeds_rbac:
+                        yield other
+                case "secrets":
+                    yield from _secrets(names, place, terrain)
+                case _:
+                    yield from _tokens(names, place, terrain)
+
+
+def _shared(one: frozenset[str], other: frozenset[str]) -> frozenset[str] | None:
+    """The names that both are for, none being no restriction; None if there is no such name."""
+    return one & other or None if one and other else one or other
+
+
+def _secrets(names: frozenset[str], place: str, terrain: Terrain) -> Iterator[Place]:
+    if not names:
+        yield secrets(place)
+    for name in sorted(names):
+        for account in sorted(terrain.token_accounts_of(name, place)):
+            yield "ServiceAccount", account
+
+
+def _tokens(names: frozenset[str], place: str, terrain: Terrain) -> Iterator[Place]:
+    if not names:
+        yield tokens(place)
+    for namespace in ((place,) if place else terrain.namespaces) if names else ():
+        for account in sorted(terrain.accounts.get(namespace, ())):
+            if account.rpartition(":")[2] in names:
+                yield "ServiceAccount", account
 
 
 def _as_node(powers: Powers, mode: str, terrain: Terrain) -> Iterator[Edge]:
@@ -113,7 +177,12 @@ def _as_node(powers: Powers, mode: str, terrain: Terrain) -> Iterator[Edge]:
     for place in powers.places if nodes else ():
         made = powers.every(f"impersonate-on:{mode}:create", "", "serviceaccounts/token", place)
         yield from _minted_by(nodes, made, place, terrain)
-        yield from _read_by(nodes, _held(powers, mode, _READ, "", "secrets", place), place, terrain)
+        reads = [
+            (verb, held)
+            for verb in _READ
+            for held in powers.every(f"impersonate-on:{mode}:{verb}", "", "secrets", place)
+        ]
+        yield from _read_by(nodes, reads, place, terrain)
 
 
 def _nodes(powers: Powers, mode: str, terrain: Terrain) -> dict[str, Held]:
@@ -142,7 +211,7 @@ def _minted_by(
 
 
 def _read_by(
-    nodes: dict[str, Held], every: Iterator[tuple[str, Held]], place: str, terrain: Terrain
+    nodes: dict[str, Held], every: Iterable[tuple[str, Held]], place: str, terrain: Terrain
 ) -> Iterator[Edge]:
     """Tokens in the Secrets of the nodes' pods."""
     for verb, read in every:

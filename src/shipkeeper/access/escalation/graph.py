@@ -6,14 +6,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from shipkeeper.access.attributes import (
-    ANONYMOUS,
     AUTHENTICATED,
     MASTERS,
-    NODES,
     UNAUTHENTICATED,
-    User,
-    authenticated,
-    split_service_account,
 )
 from shipkeeper.access.chain import Chain
 from shipkeeper.access.escalation.edge import (
@@ -26,12 +21,11 @@ from shipkeeper.access.escalation.edge import (
     secrets,
     tokens,
 )
-from shipkeeper.access.escalation.line_grants import line_grants
+from shipkeeper.access.escalation.identities import as_user
 from shipkeeper.access.escalation.paths import WAYS
 from shipkeeper.access.escalation.powers import EVERYWHERE, Powers
 from shipkeeper.access.escalation.terrain import Terrain
-from shipkeeper.access.matrix import bound_subjects
-from shipkeeper.access.rbac import Grant, Rbac
+from shipkeeper.access.rbac import Grant
 from shipkeeper.access.rule import Compiled
 from shipkeeper.errors import UsageError
 from shipkeeper.model.meta import ObjectMeta
@@ -58,21 +52,16 @@ class EscalationGraph:
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
-        self.terrain = Terrain(chain.policy)
-        self._rbac = chain.rbac or Rbac((), ())
-        self._subjects = bound_subjects(chain.policy)
+        self.terrain = Terrain(chain)
+        self._identities = self.terrain.identities
         self._allows_all = "AlwaysAllow" in chain.policy.chain.types
         self._edges: dict[Place, tuple[Edge, ...]] = {}
 
     def starts(self) -> list[Place]:
         """Everybody from whom a way may begin: all subjects of bindings, and of ABAC lines."""
-        found: dict[Place, None] = dict.fromkeys(self._subjects)
-        for line in self.chain.abac.lines if self.chain.abac else ():
-            kind = "ServiceAccount" if split_service_account(line.user) else "User"
-            if line.user or line.group:
-                found[kind if line.user else "Group", line.user or line.group] = None
+        found = set(self._identities.known)
         if self._allows_all:
-            found |= dict.fromkeys((("Group", UNAUTHENTICATED), ("Group", AUTHENTICATED)))
+            found |= {("Group", UNAUTHENTICATED), ("Group", AUTHENTICATED)}
         return sorted(found)
 
     def routes(self, starts: Iterable[Place] | None = None) -> Iterator[Route]:
@@ -139,9 +128,8 @@ class EscalationGraph:
             remedy = "take AlwaysAllow out of --authorization-mode"
             yield Edge(target=goal(Goal.ADMIN), path=20, how=how, remedy=remedy)
             return
-        user = _user(kind, name)
-        lines = line_grants(self.chain.abac, user) if self.chain.abac else ()
-        grants = (*self._rbac.every_grant_of(user), *lines)
+        user = as_user(kind, name)
+        grants = self._identities.grants(user)
         yield from self._of_powers(Powers(grants, self.terrain.nodes_of(user)))
 
     def _of_powers(self, powers: Powers) -> Iterator[Edge]:
@@ -163,7 +151,7 @@ class EscalationGraph:
     def _role_grants(self, name: str) -> Iterator[Grant]:
         """The rules of a role as if it were bound: NAMESPACE|ROLE, the namespace maybe empty."""
         namespace, _, role_name = name.partition("|")
-        role = self._rbac.roles.get(("", role_name))
+        role = self._identities.rbac.roles.get(("", role_name))
         if role is not None:
             binding = Binding(
                 metadata=ObjectMeta(name="to-be-made", namespace=namespace),
@@ -220,7 +208,7 @@ class EscalationGraph:
 
     def _everybody(self, name: str) -> Iterator[Edge]:
         kinds = {"User"} if name == ANY_NAME[1] else {"User", "Group"}
-        for kind, whom in self._subjects:
+        for kind, whom in self._identities.known:
             if kind in kinds and whom != MASTERS:
                 yield Edge(target=(kind, whom), path=8, how=f"becomes {kind.lower()} {whom}")
 
@@ -244,18 +232,6 @@ class EscalationGraph:
             for account in sorted(self.terrain.running[namespace]):
                 how = f"takes the token of a pod in namespace {namespace} from its node"
                 yield Edge(target=("ServiceAccount", account), path=18, how=how)
-
-
-def _user(kind: str, name: str) -> User:
-    if kind == "Group":
-        return User(name="", groups=(name,))
-    if kind == "ServiceAccount" or split_service_account(name):
-        return authenticated(name)
-    if name == ANONYMOUS:
-        return User(name=name, groups=(UNAUTHENTICATED,))
-    if name.startswith("system:node:"):
-        return User(name=name, groups=(NODES, AUTHENTICATED))
-    return authenticated(name)
 
 
 def _by_lines(edge: Edge) -> Edge:

@@ -1,7 +1,9 @@
 """The ways that lead through another identity: its token, its name, or its remains. Pure."""
 
 from collections.abc import Iterator
+from itertools import filterfalse
 
+from shipkeeper.access.attributes import split_service_account
 from shipkeeper.access.escalation.edge import (
     ANY_NAME,
     Edge,
@@ -54,7 +56,8 @@ def impersonate(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     for held in users:
         if not held.names:
             yield edge(ANY_NAME, 8, "impersonates any user", held)
-        for name in sorted(held.names):
+        # Of a ServiceAccount's name the server asks as of a ServiceAccount.
+        for name in sorted(filterfalse(split_service_account, held.names)):
             yield edge(("User", name), 8, f"impersonates user {name}", held)
     # A group is never impersonated alone.
     somebody = next(iter((*users, *accounts)), None)
@@ -68,18 +71,21 @@ def impersonate(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
 
 def revive_accounts(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     """20: a ServiceAccount that is gone and still bound, made anew, and its token taken."""
-    made = powers.also("create", "", "serviceaccounts", place)
-    if made is None or made.names:
+    made = powers.every_also("create", "", "serviceaccounts", place)
+    if not made:
         return
     minted = powers.every_also("create", "", "serviceaccounts/token", place)
     pod = powers.also("create", "", "pods", place)
     for namespace in (place,) if place else terrain.namespaces:
         for account in sorted(terrain.ghosts.get(namespace, ())):
-            used = held_for(account.rpartition(":")[2], minted) or pod
+            name = account.rpartition(":")[2]
+            makes, used = held_for(name, made), held_for(name, minted) or pod
+            if not (makes and used):
+                continue
             # What is held everywhere is told there.
-            if used and (not place or place in (made.grant.namespace, used.grant.namespace)):
+            if not place or place in (makes.grant.namespace, used.grant.namespace):
                 how = f"makes {account} anew, to which bindings still are"
-                yield edge(("ServiceAccount", account), 20, how, made, used)
+                yield edge(("ServiceAccount", account), 20, how, makes, used)
 
 
 def named_accounts(

@@ -10,6 +10,8 @@ from shipkeeper.access.attributes import (
     service_account_name,
     split_service_account,
 )
+from shipkeeper.access.chain import Chain
+from shipkeeper.access.escalation.identities import Identities
 from shipkeeper.access.policy import Policy
 from shipkeeper.access.rbac import subject_name
 from shipkeeper.access.references import containers, many, one, secrets
@@ -34,8 +36,10 @@ _TOKEN_NAME = re.compile(r"^(?P<account>.+)-token-[a-z0-9]{5}$")
 class Terrain:
     """The cluster as an attacker would look at it."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, chain: Chain) -> None:
+        policy = chain.policy
         self.policy = policy
+        self.identities = Identities(chain)
         self.minor = policy.version.minor
         self.nodes = known_nodes(policy)
         self.accounts = _accounts(policy)
