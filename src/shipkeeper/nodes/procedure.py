@@ -30,7 +30,7 @@ from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import Writer
 from shipkeeper.nodes.assembly import assembled, options_of
 from shipkeeper.nodes.fleet.forecast import Forecast, Move, forecast_moves
-from shipkeeper.nodes.fleet.observe import FleetState, observe_fleet
+from shipkeeper.nodes.fleet.observe import FleetState, Whole, fleet_of, observe_whole
 from shipkeeper.nodes.fleet.pace import observed_pace
 from shipkeeper.nodes.fleet.plan import plan_fleet
 from shipkeeper.nodes.fleet.surge_room import admit_surges
@@ -51,14 +51,18 @@ async def prepare(
     names: tuple[str, ...],
     selector: str,
     options: DrainOptions | MaintenanceOptions,
+    whole: Whole | None = None,
 ) -> tuple[ClusterState, Plan]:
-    """Observe the nodes and plan what was asked for; writes nothing."""
+    """Observe the nodes and plan what was asked for; writes nothing.
+
+    The `whole` cluster is read, too, where that matters and it was not a moment ago.
+    """
     reader = Reader(connection)
     drain = drain_options(options)
     nodes = await observe_nodes(reader, names, selector)
     verdicts: tuple[Verdict, ...] = ()
     if drain.surge.enabled or isinstance(options, MaintenanceOptions):
-        state = await observe_fleet(reader, nodes, pod_selector=drain.pod_selector)
+        state = fleet_of(whole or await observe_whole(reader), nodes, drain.pod_selector)
         if drain.surge.enabled:
             state, verdicts = admit_surges(state, await observe_surge(reader), drain.surge)
     else:

@@ -15,6 +15,7 @@ from shipkeeper.kube.steady import Footing, SteadyConnection
 from shipkeeper.kube.writer import Writer
 from shipkeeper.operator.backups.unsealing import Identities
 from shipkeeper.operator.measures import Measures
+from shipkeeper.operator.sight import Sight
 from shipkeeper.operator.told import explained
 
 _HOLDER = re.compile(r"^run (\S+) of the operator in (\S+)$")
@@ -32,8 +33,8 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     is needed by the next leader.
     `is_job` tells that it is a Job's, which leads only what concerns its object.
     `driven` are runs that this process carries out now, and whose lock is theirs. `heavy` has the
-    slots for pieces of work each of which may take long and much memory; `whole` is held for the
-    seconds in which all pods of the cluster are in it.
+    slots for pieces of work each of which may take long and much memory; `sight` gives turns to
+    those that have all pods of the cluster in it for some seconds.
     """
 
     connection: Connection
@@ -49,7 +50,7 @@ class Scene(msgspec.Struct, frozen=True, kw_only=True):
     say: Callable[[str], None]
     driven: set[str] = msgspec.field(default_factory=set[str])
     identities: Identities = msgspec.field(default_factory=Identities)
-    whole: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
+    sight: Sight = msgspec.field(default_factory=Sight)
     heavy: asyncio.Semaphore = msgspec.field(default_factory=lambda: asyncio.Semaphore(_HEAVY))
 
     @property

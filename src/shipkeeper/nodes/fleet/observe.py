@@ -15,11 +15,12 @@ from shipkeeper.kube.resources import (
     VOLUME_ATTACHMENTS,
     Resource,
 )
+from shipkeeper.model.disruption import PodDisruptionBudget
 from shipkeeper.model.node import Node
 from shipkeeper.model.scheduling import NodeSelector, SchedulablePod
 from shipkeeper.model.selector import parse_selector
 from shipkeeper.model.storage import PersistentVolume, PersistentVolumeClaim
-from shipkeeper.nodes.kured import find_locks
+from shipkeeper.nodes.kured import KuredLock, find_locks
 from shipkeeper.nodes.observe import ClusterState
 from shipkeeper.nodes.outside import Outside
 
@@ -39,13 +40,25 @@ class FleetState(ClusterState, frozen=True, kw_only=True, dict=True):
     attached: dict[str, tuple[str, ...]] = {}
 
 
-async def observe_fleet(
-    reader: Reader, nodes: tuple[Node, ...], *, pod_selector: str = ""
-) -> FleetState:
-    """All nodes and pods of the cluster; the pods of these nodes that the selector matches.
+class Whole(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
+    """A whole cluster at one moment, whichever of its nodes are to be maintained.
 
-    Of these nodes one that has gone away meanwhile is left out: it is in no cluster any more.
+    Fields are those of FleetState; `kured` is what kured's DaemonSets hold.
     """
+
+    cluster: tuple[Node, ...]
+    everything: tuple[SchedulablePod, ...]
+    budgets: tuple[PodDisruptionBudget, ...]
+    daemon_sets: frozenset[str]
+    kured: tuple[KuredLock, ...]
+    eviction_version: str
+    budget_version: str
+    volumes: dict[str, tuple[NodeSelector, ...]]
+    attached: dict[str, tuple[str, ...]]
+
+
+async def observe_whole(reader: Reader) -> Whole:
+    """All nodes and pods of the cluster, and what decides whether these may be moved, and where."""
     budget_resource = await reader.budget_resource()
     cluster, pods, budgets, daemon_sets, eviction_version = await asyncio.gather(
         reader.list(NODES),
@@ -55,26 +68,51 @@ async def observe_fleet(
         reader.eviction_version(),
     )
     storage = await _storage(reader, pods.items)
-    listed = {node.name: node for node in cluster.items}
+    return Whole(
+        cluster=tuple(sorted(cluster.items, key=lambda node: node.name)),
+        everything=tuple(sorted(pods.items, key=lambda pod: pod.key)),
+        budgets=tuple(budgets.items),
+        daemon_sets=frozenset(each.key for each in daemon_sets.items),
+        kured=find_locks(daemon_sets.items),
+        eviction_version=eviction_version,
+        budget_version=budget_resource.version,
+        volumes=storage.volumes,
+        attached=storage.attached,
+    )
+
+
+def fleet_of(whole: Whole, nodes: tuple[Node, ...], pod_selector: str = "") -> FleetState:
+    """These nodes with their pods that the selector matches, and the whole cluster around them.
+
+    Of these nodes one that has gone away meanwhile is left out: it is in no cluster any more.
+    """
+    listed = {node.name: node for node in whole.cluster}
     names = [node.name for node in nodes if node.name in listed]
     on_nodes, selector = set(names), parse_selector(pod_selector)
     return FleetState(
         nodes=tuple(listed[name] for name in names),
         pods=tuple(
             pod
-            for pod in pods.items
+            for pod in whole.everything
             if pod.spec.node_name in on_nodes and selector.matches(pod.metadata.labels)
         ),
-        budgets=tuple(budgets.items),
-        daemon_sets=frozenset(each.key for each in daemon_sets.items),
-        eviction_version=eviction_version,
-        budget_version=budget_resource.version,
-        outside=Outside(kured=find_locks(daemon_sets.items)),
-        cluster=tuple(sorted(cluster.items, key=lambda node: node.name)),
-        everything=tuple(sorted(pods.items, key=lambda pod: pod.key)),
-        volumes=storage.volumes,
-        attached=storage.attached,
+        budgets=whole.budgets,
+        daemon_sets=whole.daemon_sets,
+        eviction_version=whole.eviction_version,
+        budget_version=whole.budget_version,
+        outside=Outside(kured=whole.kured),
+        cluster=whole.cluster,
+        everything=whole.everything,
+        volumes=whole.volumes,
+        attached=whole.attached,
     )
+
+
+async def observe_fleet(
+    reader: Reader, nodes: tuple[Node, ...], *, pod_selector: str = ""
+) -> FleetState:
+    """Nodes that are to be maintained, and the whole cluster around them, as they are now."""
+    return fleet_of(await observe_whole(reader), nodes, pod_selector)
 
 
 class _Storage(msgspec.Struct, frozen=True, kw_only=True):

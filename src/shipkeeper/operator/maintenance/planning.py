@@ -8,6 +8,7 @@ import msgspec
 
 from shipkeeper.engine.plan import Plan
 from shipkeeper.errors import ShipkeeperError, UsageError
+from shipkeeper.kube.reader import Reader
 from shipkeeper.nodes.options import MaintenanceOptions
 from shipkeeper.nodes.procedure import prepare
 from shipkeeper.operator.api.kind import CustomObject
@@ -27,31 +28,30 @@ class NothingCanBeDoneError(ShipkeeperError):
 
 
 async def plan_maintenance(
-    scene: Scene, spec: NodeMaintenanceSpec, windows: Mapping[str, MaintenanceWindowSpec]
+    scene: Scene,
+    spec: NodeMaintenanceSpec,
+    windows: Mapping[str, MaintenanceWindowSpec],
+    asked: float,
 ) -> tuple[int, Plan]:
     """How many nodes are meant, and the plan for them; the operator's own node goes last.
 
-    UsageError for nonsense, NothingCanBeDoneError if there is no step.
+    The cluster is as it was at the moment `asked` of the loop's clock, or later. UsageError for
+    nonsense, NothingCanBeDoneError if there is no step.
     """
     names, selector = targets_of(spec)
     own = (scene.node,) if scene.node else ()
     options = options_of(spec, windows, own)
-    async with scene.whole:
-        count, text = await _prepared(scene, names, selector, options)
+    async with scene.sight.of(Reader(scene.connection), asked) as whole:
+        # Packed: nothing is kept of what it was made from.
+        state, plan = await prepare(scene.connection, names, selector, options, whole)
+        count, text = len(state.nodes), await asyncio.to_thread(packed, plan)
+        del whole, state, plan
     if not count:
         raise NothingCanBeDoneError("NoNodes", "no node is selected")
     plan = unpacked(text)
     if not plan.steps:
         raise NothingCanBeDoneError(*blockers_of(plan.verdicts))
     return count, plan
-
-
-async def _prepared(
-    scene: Scene, names: tuple[str, ...], selector: str, options: MaintenanceOptions
-) -> tuple[int, bytes]:
-    """How many nodes there are, and their packed plan; of what it was made from nothing is kept."""
-    state, plan = await prepare(scene.connection, names, selector, options)
-    return len(state.nodes), await asyncio.to_thread(packed, plan)
 
 
 def asks_for_more(spec: NodeMaintenanceSpec, planned: Plan) -> bool:

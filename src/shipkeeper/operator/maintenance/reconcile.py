@@ -1,5 +1,6 @@
 """Reconciling NodeMaintenances: plan, wait for approval, run, and stop safely when deleted."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -107,12 +108,18 @@ class MaintenanceReconciler:
 
     def _planned(self, found: CustomObject, spec: NodeMaintenanceSpec) -> ClusterLedger | None:
         """The journal with the plan, once it is made; None while it is being made."""
-        return self._plans.outcome(found, lambda: guarded(self._scene, self._plan(found, spec)))
+        asked = asyncio.get_running_loop().time()
+        return self._plans.outcome(
+            found, lambda: guarded(self._scene, self._plan(found, spec, asked))
+        )
 
-    async def _plan(self, found: CustomObject, spec: NodeMaintenanceSpec) -> ClusterLedger:
+    async def _plan(
+        self, found: CustomObject, spec: NodeMaintenanceSpec, asked: float
+    ) -> ClusterLedger:
         """Make a plan and write it down, if that is what is asked for still."""
         await as_it_is(self._scene.reader, _KIND, found)
-        count, plan = await plan_maintenance(self._scene, spec, window_specs(self._windows))
+        windows = window_specs(self._windows)
+        count, plan = await plan_maintenance(self._scene, spec, windows, asked)
         await hold(self._scene.writer, _KIND, await as_it_is(self._scene.reader, _KIND, found))
         ledger = await self._declared.journals.begin(found, plan)
         await self._teller.say(found, "Planned", f"{ledger.record.id}: {count} nodes")

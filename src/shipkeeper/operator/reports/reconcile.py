@@ -48,7 +48,7 @@ _AFTER_FAILURE = timedelta(minutes=5)
 
 async def look_at_access(scene: Scene, spec: AccessReportSpec) -> Findings:
     """Audit access as it is now; what may not be read is told as not checked."""
-    async with scene.whole:
+    async with scene.sight.alone():
         policy = await observe(scene.steady, EVERY_KIND)
         return await asyncio.to_thread(audit, policy, with_system=spec.include_system)
 

@@ -29,7 +29,7 @@ async def look_at(
     own = (scene.node,) if scene.node else ()
     options, known = options_of(spec, windows, own), catalog()
     target = Version.parse(options.target)
-    async with scene.whole:
+    async with scene.sight.alone():
         seen = await observe(scene.connection, options, known)
         # In a thread: the proof takes seconds, and the Lease is renewed meanwhile.
         text, agreed = await asyncio.to_thread(_planned, seen, options, known)
@@ -37,7 +37,7 @@ async def look_at(
         # Whoever has its turn next has all pods in memory: ours are to be gone.
         del seen
     wanted = Wanted(backup_at=await _last_backup(scene))
-    async with scene.whole:
+    async with scene.sight.alone():
         evidence = await gather_evidence(scene.connection, target.minor, known, wanted)
     return Look(
         at=at,

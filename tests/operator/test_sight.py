@@ -1,0 +1,76 @@
+"""The whole cluster in memory: read once for all who asked before, and never twice at a time."""
+
+import asyncio
+import gc
+from weakref import ref
+
+import pytest
+
+from shipkeeper.kube.reader import Reader
+from shipkeeper.nodes.fleet.observe import Whole
+from shipkeeper.operator.sight import Sight
+from tests.nodes.world import World
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def test_whoever_asked_before_it_was_read_sees_what_another_reads(world: World) -> None:
+    sight, reader = Sight(), Reader(world.connection)
+    asked = now()
+    async with sight.of(reader, asked) as first:
+        pass
+    async with sight.of(reader, asked) as second:
+        assert second is first
+
+
+async def test_whoever_asks_later_sees_what_is_there_by_then(world: World) -> None:
+    sight, reader = Sight(), Reader(world.connection)
+    async with sight.of(reader, now()):
+        pass
+    (node,) = await world.add_nodes(1)
+    async with sight.of(reader, now()) as seen:
+        assert node in {each.name for each in seen.cluster}
+
+
+async def test_what_was_read_long_ago_is_read_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sight, reader, asked = Sight(), Reader(world.connection), now()
+    async with sight.of(reader, asked) as first:
+        pass
+    monkeypatch.setattr("shipkeeper.operator.sight._FRESH_SECONDS", 0.0)
+    async with sight.of(reader, asked) as second:
+        assert second is not first
+
+
+async def test_whoever_reads_in_their_own_way_is_alone(world: World) -> None:
+    sight, reader = Sight(), Reader(world.connection)
+    kept = list[ref[Whole]]()
+    async with sight.of(reader, now()) as seen:
+        kept.append(ref(seen))
+        other = asyncio.create_task(_alone(sight, kept))
+        await asyncio.sleep(0)
+        assert not other.done()
+        del seen
+    assert await other
+
+
+async def test_nobody_keeps_what_nobody_looks_at(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shipkeeper.operator.sight._FRESH_SECONDS", 0.01)
+    sight, reader = Sight(), Reader(world.connection)
+    async with sight.of(reader, now()) as seen:
+        kept = ref(seen)
+    del seen
+    while kept() is not None:
+        await asyncio.sleep(0.01)
+        gc.collect()
+
+
+async def _alone(sight: Sight, kept: list[ref[Whole]]) -> bool:
+    async with sight.alone():
+        gc.collect()
+        return kept[0]() is None
