@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from weakref import ref
 
 import pytest
 
@@ -47,12 +46,11 @@ async def test_what_was_read_long_ago_is_read_anew(
 
 async def test_whoever_reads_in_their_own_way_is_alone(world: World) -> None:
     sight, reader = Sight(), Reader(world.connection)
-    kept = list[ref[Whole]]()
     async with sight.of(reader, now()) as seen:
-        kept.append(ref(seen))
-        other = asyncio.create_task(_alone(sight, kept))
+        other = asyncio.create_task(_alone(sight))
         await asyncio.sleep(0)
         assert not other.done()
+        assert in_memory() == 1
         del seen
     assert await other
 
@@ -62,15 +60,17 @@ async def test_nobody_keeps_what_nobody_looks_at(
 ) -> None:
     monkeypatch.setattr("shipkeeper.operator.sight._FRESH_SECONDS", 0.01)
     sight, reader = Sight(), Reader(world.connection)
-    async with sight.of(reader, now()) as seen:
-        kept = ref(seen)
-    del seen
-    while kept() is not None:
+    async with sight.of(reader, now()):
+        assert in_memory() == 1
+    while in_memory():
         await asyncio.sleep(0.01)
-        gc.collect()
 
 
-async def _alone(sight: Sight, kept: list[ref[Whole]]) -> bool:
+async def _alone(sight: Sight) -> bool:
     async with sight.alone():
-        gc.collect()
-        return kept[0]() is None
+        return in_memory() == 0
+
+
+def in_memory() -> int:
+    gc.collect()
+    return sum(isinstance(each, Whole) for each in gc.get_objects())

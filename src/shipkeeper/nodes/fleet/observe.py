@@ -40,7 +40,7 @@ class FleetState(ClusterState, frozen=True, kw_only=True, dict=True):
     attached: dict[str, tuple[str, ...]] = {}
 
 
-class Whole(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
+class Whole(msgspec.Struct, frozen=True, kw_only=True):
     """A whole cluster at one moment, whichever of its nodes are to be maintained.
 
     Fields are those of FleetState; `kured` is what kured's DaemonSets hold.
