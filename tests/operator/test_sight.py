@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,12 +12,23 @@ from shipkeeper.operator.sight import Sight
 from tests.nodes.world import World
 
 
+@pytest.fixture
+async def sight() -> AsyncIterator[Sight]:
+    """One of which nothing is left in memory for the next test."""
+    found = Sight()
+    yield found
+    async with found.alone():
+        pass
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def test_whoever_asked_before_it_was_read_sees_what_another_reads(world: World) -> None:
-    sight, reader = Sight(), Reader(world.connection)
+async def test_whoever_asked_before_it_was_read_sees_what_another_reads(
+    sight: Sight, world: World
+) -> None:
+    reader = Reader(world.connection)
     asked = now()
     async with sight.of(reader, asked) as first:
         pass
@@ -24,8 +36,8 @@ async def test_whoever_asked_before_it_was_read_sees_what_another_reads(world: W
         assert second is first
 
 
-async def test_whoever_asks_later_sees_what_is_there_by_then(world: World) -> None:
-    sight, reader = Sight(), Reader(world.connection)
+async def test_whoever_asks_later_sees_what_is_there_by_then(sight: Sight, world: World) -> None:
+    reader = Reader(world.connection)
     async with sight.of(reader, now()):
         pass
     (node,) = await world.add_nodes(1)
@@ -34,9 +46,9 @@ async def test_whoever_asks_later_sees_what_is_there_by_then(world: World) -> No
 
 
 async def test_what_was_read_long_ago_is_read_anew(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    sight: Sight, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sight, reader, asked = Sight(), Reader(world.connection), now()
+    reader, asked = Reader(world.connection), now()
     async with sight.of(reader, asked) as first:
         pass
     monkeypatch.setattr("shipkeeper.operator.sight._FRESH_SECONDS", 0.0)
@@ -44,8 +56,8 @@ async def test_what_was_read_long_ago_is_read_anew(
         assert second is not first
 
 
-async def test_whoever_reads_in_their_own_way_is_alone(world: World) -> None:
-    sight, reader = Sight(), Reader(world.connection)
+async def test_whoever_reads_in_their_own_way_is_alone(sight: Sight, world: World) -> None:
+    reader = Reader(world.connection)
     async with sight.of(reader, now()) as seen:
         other = asyncio.create_task(_alone(sight))
         await asyncio.sleep(0)
@@ -56,10 +68,10 @@ async def test_whoever_reads_in_their_own_way_is_alone(world: World) -> None:
 
 
 async def test_nobody_keeps_what_nobody_looks_at(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    sight: Sight, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shipkeeper.operator.sight._FRESH_SECONDS", 0.01)
-    sight, reader = Sight(), Reader(world.connection)
+    reader = Reader(world.connection)
     async with sight.of(reader, now()):
         assert in_memory() == 1
     while in_memory():
