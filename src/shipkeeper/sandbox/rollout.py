@@ -85,8 +85,9 @@ async def wait_ready(reader: Reader, namespace: str, *, timeout: timedelta) -> N
                 await asyncio.sleep(_POLL_SECONDS)
     except TimeoutError as error:
         more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        named = ", ".join(missing[:_NAMED]) or "the API server did not answer in that time"
         raise IncompleteError(
-            f"not ready after {timeout}: {', '.join(missing[:_NAMED])}{more}",
+            f"not ready after {timeout}: {named}{more}",
             reason="NotReady",
             hint=f"look at them with: kubectl -n {namespace} get all",
         ) from error
