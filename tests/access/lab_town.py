@@ -42,7 +42,7 @@ WORKER, CONTROL_PLANE = "w1", "cp1"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 _CLONE_NEWNET = 0x40000000
 _ENFORCE = "pod-security.kubernetes.io/enforce"
-_PATIENCE = 90
+_PATIENCE = 400
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -167,7 +167,7 @@ def _objects() -> list[dict[str, Any]]:
 def _told(lab: Lab) -> list[dict[str, Any]]:
     words = ("access", "audit", "-o", "json", "--fail-on", "never")
     command = lab.inside(SHIPKEEPER, *words, "--kubeconfig", str(lab.kubeconfig))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["findings"]
 

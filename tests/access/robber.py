@@ -145,7 +145,7 @@ async def minted_for(robber: Robber, namespace: str, account: str, for_pod: Any)
 
 async def soon(attempt: Callable[[], Awaitable[None]]) -> None:
     """The server's authorizer learns of it a moment later, and so do controllers."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(400):
         while True:
             try:
                 return await attempt()

@@ -128,7 +128,7 @@ async def _create(connection: Connection, manifest: Manifest) -> None:
 
 async def _until_accepted(attempt: Callable[[], Awaitable[None]]) -> None:
     """A namespace's ServiceAccount comes a moment after the namespace."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(400):
         while True:
             try:
                 return await attempt()
@@ -148,7 +148,7 @@ async def delete(connection: Connection, *manifests: Manifest) -> None:
 
 async def until_allowed(own: Connection, path: str) -> None:
     """Wait until a server's authorizer knows that somebody may read a path."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(400):
         while True:
             try:
                 await own.send("GET", path)

@@ -103,7 +103,7 @@ def folders(lab: Lab, kubectl: Kubectl) -> Iterator[tuple[Path, Path]]:
         found.append(folder)
     made = {"apiVersion": "v1", "kind": "List", "items": manifests("log")}
     kubectl("apply", "-f", "-", stdin=json.dumps(made))
-    kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod/db", "pod/web", "--timeout=400s")
+    kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod/db", "pod/web", "--timeout=900s")
     yield found[0], found[1]
     kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 

@@ -74,7 +74,7 @@ def manifest(version: str, kind: str, name: str, spec: Any) -> str:
 
 
 def all_ready(kubectl: Kubectl) -> None:
-    kubectl("-n", "fleet", "rollout", "status", "deployment/web", "--timeout=400s")
+    kubectl("-n", "fleet", "rollout", "status", "deployment/web", "--timeout=900s")
 
 
 def boots(lab: Lab, name: str) -> int:
@@ -209,7 +209,7 @@ def test_a_power_cut_in_the_middle_of_a_drain_is_told_and_mended(
             assert lab.run("w2", "cat", "/root/drained", check=False).returncode
         finally:
             lab.power_on("w1")
-    kubectl("wait", "--for=condition=Ready", "node/w1", "--timeout=400s")
+    kubectl("wait", "--for=condition=Ready", "node/w1", "--timeout=900s")
     again = user.run(*words)
     assert not again.process.returncode, again.said
     assert [cordon_of(kubectl, name) for name in ("w1", "w2")] == ["-", "-"]

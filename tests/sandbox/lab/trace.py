@@ -54,7 +54,7 @@ class Kubectl:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1200,
             check=False,
         )
         assert not done.returncode, done.stderr
