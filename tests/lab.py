@@ -10,6 +10,7 @@ import pytest
 
 from shipkeeper.sandbox.assets import OLDEST
 from shipkeeper.sandbox.lab import Lab, LabUnsupportedError, require_lab_machine
+from tests.running import begun, end
 
 
 def require_lab() -> None:
@@ -22,24 +23,15 @@ def require_lab() -> None:
         pytest.skip(error.message)
 
 
-_running: list[Lab] = []
-
-
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """A running lab; whoever takes a host down brings it back."""
     require_lab()
     name = f"test-lab-{os.getpid()}"
     made = Lab.up(name, OLDEST, lambda line: print(line, file=sys.stderr))  # noqa: T201
-    _running.append(made)
+    begun("lab", made)
     yield made
-    end_labs()
-
-
-def end_labs() -> None:
-    """End the lab, if it still runs: four idle hosts are work for the machine, too."""
-    while _running:
-        _running.pop().down()
+    end("lab")
 
 
 Ssh = Callable[..., "subprocess.CompletedProcess[str]"]

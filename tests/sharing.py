@@ -1,4 +1,8 @@
-"""How the tests are shared out over processes: by files, long ones first, hosts to two."""
+"""How the tests are shared out over processes: by files, long ones first, hosts to two.
+
+A control plane that nobody asks for takes a twentieth of a processor: those that few files need are
+one process's work, and each ends with the last file that needs it.
+"""
 
 import re
 from collections.abc import Generator
@@ -7,7 +11,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
-from tests.lab import end_labs
+from tests.running import end
 
 # Fixtures that are engines; tests without them are short.
 _ENGINES = frozenset(
@@ -22,27 +26,49 @@ _OWN_LABS = frozenset(
         "tests/upgrade/test_upgrade_in_lab.py",
     }
 )
-_ON_LAB = pytest.StashKey[frozenset[str]]()
+_SELDOM = ("returning", "secluded")
+# What each file that needs one of these is shared out with.
+_together: dict[str, str] = {}
+_ON_OLDEST = frozenset({"sandbox", "oldest"})
+_USERS = pytest.StashKey[dict[str, frozenset[str]]]()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let tests that take minutes begin first, and short ones last: they fill what is left."""
-    on_engines = _files_with(_ENGINES, items)
-    config.stash[_ON_LAB] = on_lab = _files_with(_LAB, items)
+    """Let tests that take minutes begin first, and short ones last: they fill what is left.
+
+    Those that need the same control plane follow each other.
+    """
+    for name in _SELDOM:
+        for each in _files_with(frozenset({name}), items):
+            _together.setdefault(each, name)
+    on_engines, on_lab = _scopes_with(_ENGINES, items), _scopes_with(_LAB, items)
+    config.stash[_USERS] = users = {
+        "lab": on_lab,
+        "oldest": _scopes_with(_ON_OLDEST, items),
+        **{name: _scopes_with(frozenset({name}), items) for name in _SELDOM},
+    }
 
     def begins_late(item: pytest.Item) -> tuple[bool, ...]:
-        file = _file_of(item.nodeid)
+        file, scope = _file_of(item.nodeid), share_of(item.nodeid)
+        is_on_oldest = scope in users["oldest"]
         return (
             not _uses_hosts(file),
             file in _OWN_LABS,
             # It ends with the last of those that need it.
-            file not in on_lab,
+            scope not in on_lab,
+            not (_kills(file) and not is_on_oldest),
             not _kills(file),
-            file not in on_engines,
+            not is_on_oldest,
+            scope not in on_engines,
             not file.startswith("tests/nodes/"),
         )
 
     items.sort(key=begins_late)
+
+
+def _scopes_with(fixtures: frozenset[str], items: list[pytest.Item]) -> frozenset[str]:
+    files = _files_with(fixtures, items)
+    return frozenset(share_of(each.nodeid) for each in items if _file_of(each.nodeid) in files)
 
 
 def _files_with(fixtures: frozenset[str], items: list[pytest.Item]) -> frozenset[str]:
@@ -57,11 +83,12 @@ def _files_with(fixtures: frozenset[str], items: list[pytest.Item]) -> frozenset
 def pytest_runtest_teardown(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
-    """End the shared lab once the last test that needs it has cleared up."""
+    """End what is shared once the last test that needs it has cleared up."""
     result = yield
-    on_lab = item.config.stash[_ON_LAB]
-    if _file_of(item.nodeid) in on_lab and not (nextitem and _file_of(nextitem.nodeid) in on_lab):
-        end_labs()
+    for name, scopes in item.config.stash[_USERS].items():
+        is_needed = nextitem is not None and share_of(nextitem.nodeid) in scopes
+        if share_of(item.nodeid) in scopes and not is_needed:
+            end(name)
     return result
 
 
@@ -78,9 +105,12 @@ class _Sharing(LoadScopeScheduling):
 def share_of(nodeid: str) -> str:
     """What goes to one process: a file; all on the shared lab; a test that kills at every point.
 
-    And all that make labs of their own: two labs at a time are enough for a small machine.
+    And all that make labs of their own: two labs at a time are enough for a small machine. And all
+    on a control plane that few need.
     """
     file = _file_of(nodeid)
+    if file in _together:
+        return _together[file]
     if _uses_hosts(file):
         return "own labs" if file in _OWN_LABS else "lab"
     if file.startswith("tests/sandbox/test_control_plane"):

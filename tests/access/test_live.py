@@ -24,6 +24,9 @@ from tests.access.ways import ALSO, LOOK_ALIKES, NAMESPACE, WAYS, Way, bound, cr
 from tests.access.websocket import printed
 from tests.access.world import ask, connected, create, delete, until_allowed
 
+# One test looks for it by itself: what uses it is to be seen beforehand (tests/sharing.py).
+pytestmark = pytest.mark.usefixtures("oldest")
+
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _CLUSTER_KINDS = ("clusterrolebindings", "clusterroles")
 

@@ -127,13 +127,13 @@ async def _create(connection: Connection, manifest: Manifest) -> None:
 
 
 async def _until_accepted(attempt: Callable[[], Awaitable[None]]) -> None:
-    """A namespace's ServiceAccount comes a moment after the namespace."""
+    """A namespace's ServiceAccount comes a moment after the namespace, and so does its token."""
     async with asyncio.timeout(400):
         while True:
             try:
                 return await attempt()
             except Exception as error:
-                if "serviceaccount" not in str(error):
+                if "serviceaccount" not in str(error).replace(" ", ""):
                     raise
                 await asyncio.sleep(0.05)
 

@@ -182,7 +182,8 @@ async def test_killed_at_a_write(
     await harbour.maintain(name, nodes, order={"canary": ["1"]})
     await harbour.reaches(name, "Succeeded", within=AFTER_DEATH)
     if dying.process.poll() is None:
-        assert dies_at > SAMPLE[-1], "it was to die, and did not"
+        # On a busy machine some changes are told together, so that the last is never reached.
+        assert dies_at >= SAMPLE[-1], "it was to die, and did not"
     evicted = world.accepted_evictions()
     assert len(evicted) == len(set(evicted))
     assert not any([(await world.node(each)).spec.unschedulable for each in nodes])

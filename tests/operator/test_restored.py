@@ -44,9 +44,8 @@ async def test_a_run_goes_on_from_the_older_state(
     await harbour.stands("older", lambda status: status.nodes.done >= 2)
     await harbour.maintain("younger", nodes, approved=False)
     await harbour.reaches("younger", "AwaitingApproval")
-    before = world.accepted_evictions()
+    before = await _go_back(world, snapshot)
     assert len(before) == len(set(before))
-    await asyncio.to_thread(go_back, world.sandbox, snapshot)
     await leader.says(WENT_BACK)
     await harbour.reaches("older", "Succeeded", within=AFTER_DEATH)
     after = world.accepted_evictions()[len(before) :]
@@ -68,8 +67,7 @@ async def test_a_run_that_was_never_asked_for_in_the_older_state_is_stopped(
     snapshot = await asyncio.to_thread(remember, world.sandbox, tmp_path / "snapshot.db")
     await harbour.maintain("undone", nodes, action={"wait": "1h"})
     await harbour.stands("undone", lambda status: bool(status.under_way))
-    before = world.accepted_evictions()
-    await asyncio.to_thread(go_back, world.sandbox, snapshot)
+    before = await _go_back(world, snapshot)
     await leader.says(WENT_BACK)
     # It leads again, and does what is asked for now.
     await harbour.maintain("asked", nodes[:1])
@@ -77,3 +75,10 @@ async def test_a_run_that_was_never_asked_for_in_the_older_state_is_stopped(
     assert not any([(await world.node(each)).spec.unschedulable for each in nodes])
     moved = world.accepted_evictions()[len(before) :]
     assert len(moved) == len(set(moved))
+
+
+async def _go_back(world: World, snapshot: Path) -> list[str]:
+    """The evictions that were accepted before the cluster went back."""
+    return await asyncio.to_thread(
+        go_back, world.sandbox, snapshot, meanwhile=world.accepted_evictions
+    )

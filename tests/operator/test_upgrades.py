@@ -278,7 +278,8 @@ async def test_killed_at_a_write(cloud: Cloud, dies_at: int, is_sent: bool) -> N
     status = await cloud.reaches(name, "Succeeded")
     assert status.progress == "2/2"
     if dying.process.poll() is None:
-        assert dies_at > SAMPLE[-1], "it was to die, and did not"
+        # On a busy machine some changes are told together, so that the last is never reached.
+        assert dies_at >= SAMPLE[-1], "it was to die, and did not"
     evicted = world.accepted_evictions()
     assert len(evicted) == len(set(evicted))
     for each in nodes:

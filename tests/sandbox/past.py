@@ -2,7 +2,9 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from shipkeeper.sandbox import names
 from shipkeeper.sandbox.layout import Layout
@@ -30,13 +32,17 @@ def remember(sandbox: Sandbox, snapshot: Path) -> Path:
     return snapshot
 
 
-def go_back(sandbox: Sandbox, snapshot: Path, *how: str) -> None:
+def go_back(
+    sandbox: Sandbox, snapshot: Path, *how: str, meanwhile: Callable[[], Any] = lambda: None
+) -> Any:
     """Restore etcd as an administrator does: everything stops, and starts on the old state.
 
-    `how` are further flags of the restore.
+    `how` are further flags of the restore. Returns what `meanwhile` returns, which is called while
+    everything is stopped.
     """
     for each in reversed(names.COMPONENTS):
         sandbox.stop_component(each)
+    found = meanwhile()
     data = Layout.of(sandbox.name).etcd_data
     shutil.rmtree(data)
     _etcd(
@@ -46,6 +52,7 @@ def go_back(sandbox: Sandbox, snapshot: Path, *how: str) -> None:
     )
     for each in names.COMPONENTS:
         sandbox.start_component(each)
+    return found
 
 
 def _etcd(*arguments: str) -> None:

@@ -13,6 +13,9 @@ from tests.upgrade import seeds_held_out, seeds_newest, seeds_oldest
 from tests.upgrade.seeded import clear_away, plant, run_check, score
 from tests.upgrade.seeds import Seed
 
+# They are looked for by name: what uses them is to be seen beforehand (tests/sharing.py).
+pytestmark = pytest.mark.usefixtures("oldest", "secluded")
+
 
 @pytest.mark.parametrize("module", [seeds_oldest, seeds_newest])
 async def test_every_seeded_problem_is_found_and_nothing_else(
