@@ -27,6 +27,7 @@ test: .venv/.ready
 # Side by side: types are one processor's work, and the tests begin with hosts that take a while.
 .types:
 	$(RUN)/pyright
+	touch .venv/.typed
 
 .tests:
 	$(RUN)/python -m pytest
