@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlencode
 
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
@@ -83,6 +84,8 @@ async def test_a_stranger_gets_nothing(
     assert writes(kept.world, OWNER) == before
 
 
+# Values are drawn in a thread, beside which the console draws the lengths of its pauses.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 async def test_who_may_only_read_changes_nothing(
     public: Served, kept: Kept, routes: list[Route], tmp_path: Path
 ) -> None:
