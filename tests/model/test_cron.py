@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipkeeper.errors import UsageError
+from shipkeeper.model import cron
 from shipkeeper.model.cron import Cron, CronError, fields_of, parse_schedule
 from tests.nodes.test_windows import DAYS, MINUTE, PATTERNS, Pattern, moments_of, utc
 
@@ -111,3 +112,20 @@ def test_the_numbers_of_an_expression() -> None:
 def test_moments_are_in_utc() -> None:
     found = parse_schedule("0 3 * * *", "Europe/Berlin").next(utc("2026-06-01"))
     assert found == datetime(2026, 6, 1, 1, tzinfo=UTC)
+
+
+def test_time_zones_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = list[str]()
+
+    def look() -> set[str]:
+        looks.append("look")
+        return {"UTC"}
+
+    cron._known_zones.cache_clear()
+    monkeypatch.setattr(cron, "available_timezones", look)
+    try:
+        for _ in range(3):
+            cron.check_zone("UTC")
+        assert looks == ["look"]
+    finally:
+        cron._known_zones.cache_clear()

@@ -84,6 +84,9 @@ async def operate(options: OperatorOptions, say: Callable[[str], None]) -> None:
             )
             say(f"metrics are at {url}")
         connection = await stack.enter_async_context(connect(options.connection))
+        # Whoever leads no more is to let go of what they led with, too.
+        giving_back = asyncio.create_task(keep_giving_back())
+        stack.callback(giving_back.cancel)
         failures, follows_setback = 0, False
         while True:
             try:
@@ -196,7 +199,6 @@ async def _lead(scene: Scene) -> None:
 
         async with asyncio.TaskGroup() as group:
             group.create_task(watch_clock(jumped))
-            group.create_task(keep_giving_back())
             for controller, reconciler in work:
                 group.create_task(controller.work(reconciler))
 

@@ -52,8 +52,10 @@ async def look_at(
 def _planned(seen: Seen, options: UpgradeOptions, known: Catalog) -> tuple[bytes, str]:
     """The packed plan, and what approves it, wherever the operator runs."""
     plan = seen.plan(options, known)
-    agreed = seen.plan(without_last(options), known) if options.nodes.order.last else plan
-    return packed(plan), gist_of(agreed).digest
+    text = packed(plan)
+    if options.nodes.order.last:
+        plan = seen.plan(without_last(options), known)
+    return text, gist_of(plan).digest
 
 
 async def _last_backup(scene: Scene) -> datetime | None:
