@@ -121,11 +121,11 @@ def test_time_zones_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None
         looks.append("look")
         return {"UTC"}
 
-    cron._known_zones.cache_clear()
+    cron.known_zones.cache_clear()
     monkeypatch.setattr(cron, "available_timezones", look)
     try:
         for _ in range(3):
             cron.check_zone("UTC")
         assert looks == ["look"]
     finally:
-        cron._known_zones.cache_clear()
+        cron.known_zones.cache_clear()

@@ -145,14 +145,15 @@ def check_cron(expression: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _known_zones() -> frozenset[str]:
+def known_zones() -> frozenset[str]:
+    """The names of all time zones that are known here."""
     # Looks into hundreds of files: an operator with as many schedules stood still for seconds.
     return frozenset(available_timezones())
 
 
 def check_zone(zone: str) -> None:
     """CronError that names what comes near if there is no such time zone."""
-    known = _known_zones()
+    known = known_zones()
     if zone not in known:
         near = difflib.get_close_matches(zone, known, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "name one such as Europe/Berlin"
