@@ -26,9 +26,24 @@ _OWN_LABS = frozenset(
         "tests/upgrade/test_upgrade_in_lab.py",
     }
 )
-_SELDOM = ("returning", "secluded")
-# What each file that needs one of these is shared out with.
-_together: dict[str, str] = {}
+# Control planes that few files need, and those files. They are named here because whoever shares
+# out collects nothing: what a test asks for is known to the processes that run it alone.
+_SELDOM = {
+    "returning": frozenset(
+        {
+            "tests/kube/test_restored.py",
+            "tests/nodes/test_set_back.py",
+            "tests/operator/test_restored.py",
+        }
+    ),
+    "secluded": frozenset(
+        {
+            "tests/backup/test_round_trip.py",
+            "tests/upgrade/test_check.py",
+            "tests/web/test_states_walk.py",
+        }
+    ),
+}
 _ON_OLDEST = frozenset({"sandbox", "oldest"})
 _USERS = pytest.StashKey[dict[str, frozenset[str]]]()
 
@@ -38,14 +53,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Those that need the same control plane follow each other.
     """
-    for name in _SELDOM:
-        for each in _files_with(frozenset({name}), items):
-            _together.setdefault(each, name)
-    on_engines, on_lab = _scopes_with(_ENGINES, items), _scopes_with(_LAB, items)
+    for name, files in _SELDOM.items():
+        if unnamed := _files_with(frozenset({name}), items) - files:
+            raise pytest.UsageError(f"tests/sharing.py: {name} is needed by {sorted(unnamed)}, too")
+    on_engines = _files_with(_ENGINES, items)
     config.stash[_USERS] = users = {
-        "lab": on_lab,
+        "lab": _files_with(_LAB, items),
         "oldest": _scopes_with(_ON_OLDEST, items),
-        **{name: _scopes_with(frozenset({name}), items) for name in _SELDOM},
+        **{name: frozenset({name}) for name in _SELDOM},
     }
 
     def begins_late(item: pytest.Item) -> tuple[bool, ...]:
@@ -55,11 +70,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             not _uses_hosts(file),
             file in _OWN_LABS,
             # It ends with the last of those that need it.
-            scope not in on_lab,
+            file not in users["lab"],
             not (_kills(file) and not is_on_oldest),
             not _kills(file),
             not is_on_oldest,
-            scope not in on_engines,
+            file not in on_engines,
             not file.startswith("tests/nodes/"),
         )
 
@@ -85,11 +100,15 @@ def pytest_runtest_teardown(
 ) -> Generator[None, object, object]:
     """End what is shared once the last test that needs it has cleared up."""
     result = yield
-    for name, scopes in item.config.stash[_USERS].items():
-        is_needed = nextitem is not None and share_of(nextitem.nodeid) in scopes
-        if share_of(item.nodeid) in scopes and not is_needed:
+    for name, users in item.config.stash[_USERS].items():
+        if _is_of(users, item) and not (nextitem and _is_of(users, nextitem)):
             end(name)
     return result
+
+
+def _is_of(users: frozenset[str], item: pytest.Item) -> bool:
+    """Whether a test's file, or what it is shared out with, is among these."""
+    return not users.isdisjoint((_file_of(item.nodeid), share_of(item.nodeid)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
@@ -109,8 +128,9 @@ def share_of(nodeid: str) -> str:
     on a control plane that few need.
     """
     file = _file_of(nodeid)
-    if file in _together:
-        return _together[file]
+    for name, files in _SELDOM.items():
+        if file in files:
+            return name
     if _uses_hosts(file):
         return "own labs" if file in _OWN_LABS else "lab"
     if file.startswith("tests/sandbox/test_control_plane"):
