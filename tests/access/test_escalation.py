@@ -272,6 +272,44 @@ def test_a_second_binding_for_other_names_is_the_one_to_cut(name: str) -> None:
     assert not found_for(f"way-{name}", *others, *beside)
 
 
+# Which rules are in one namespace, which everywhere, and the path they open together.
+ACROSS: dict[str, tuple[tuple[Rule, ...], tuple[Rule, ...], str]] = {
+    "plant": ((rule("create", "secrets"),), (rule("get", "secrets"),), "path-07"),
+    "plant-read-here": ((rule("get", "secrets"),), (rule("create", "secrets"),), "path-07"),
+    "impersonate": (
+        (rule("impersonate", "serviceaccounts", names="nobody"),),
+        (rule("impersonate", "groups", names="system:masters"),),
+        "path-08",
+    ),
+    "apply": (
+        (rule("patch", "deployments", "apps", "one"),),
+        (rule("create", "deployments", "apps", "one"),),
+        "path-02",
+    ),
+    "revive": (
+        (rule("patch", "serviceaccounts", names="ghost"),),
+        (
+            rule("create", "serviceaccounts", names="ghost"),
+            rule("create", "serviceaccounts/token", names="ghost"),
+        ),
+        "path-20",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ACROSS)
+def test_a_way_may_take_a_right_of_one_namespace_and_one_of_all(name: str) -> None:
+    here, wide, path = ACROSS[name]
+    namespace = STRICT if name == "revive" else NAMESPACE
+    first, second = bound(name, namespace, here), bound("second", "", wide)
+    second[1]["subjects"][0]["name"] = f"way-{name}"
+    beside = _beside(name)
+    found = found_for(f"way-{name}", *first, *second, *beside)
+    assert path in {each.rule for each in found}
+    lone = (*found_for(f"way-{name}", *first, *beside), *found_for(f"way-{name}", *second, *beside))
+    assert path not in {each.rule for each in lone}
+
+
 def without_boss(*objects: dict[str, Any], account: str = "mighty") -> list[dict[str, Any]]:
     """The landscape, mighty in it one ServiceAccount alone, and further objects."""
     everything = landscape()

@@ -34,11 +34,13 @@ def plant_tokens(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]
     made = powers.also("create", "", "secrets", place)
     if made is None:
         return
-    read = powers.one_of(_READ, "", "secrets", place)
-    pod = powers.holds("create", "", "pods", place)
-    if (read and not read.names) or pod:
+    reads = [held for verb in _READ for held in powers.every_also(verb, "", "secrets", place)]
+    pod = powers.also("create", "", "pods", place)
+    read = next((held for held in reads if not held.names), pod)
+    # What is held everywhere is told there.
+    if read and place in (made.place, read.place):
         how = f"plants a Secret for a ServiceAccount's token {where(place)} and reads it"
-        yield edge(tokens(place), 7, how, made, read or pod)
+        yield edge(tokens(place), 7, how, made, read)
 
 
 def impersonate(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
@@ -59,8 +61,8 @@ def impersonate(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
         # Of a ServiceAccount's name the server asks as of a ServiceAccount.
         for name in sorted(filterfalse(split_service_account, held.names)):
             yield edge(("User", name), 8, f"impersonates user {name}", held)
-    # A group is never impersonated alone.
-    somebody = next(iter((*users, *accounts)), None)
+    # A group is never impersonated alone; a ServiceAccount may be of one namespace.
+    somebody = next(iter((*users, *powers.somewhere("impersonate", "", "serviceaccounts"))), None)
     for held in powers.every("impersonate", "", "groups", place) if somebody else ():
         if not held.names:
             how = "impersonates the group system:masters"
@@ -83,7 +85,7 @@ def revive_accounts(powers: Powers, place: str, terrain: Terrain) -> Iterator[Ed
             if not (makes and used):
                 continue
             # What is held everywhere is told there.
-            if not place or place in (makes.grant.namespace, used.grant.namespace):
+            if not place or place in (makes.place, used.place):
                 how = f"makes {account} anew, to which bindings still are"
                 yield edge(("ServiceAccount", account), 20, how, makes, used)
 

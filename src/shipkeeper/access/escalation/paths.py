@@ -179,7 +179,7 @@ def relabel_namespaces(powers: Powers, place: str, terrain: Terrain) -> Iterator
     for space in (place,) if place else _spaces(every):
         change = held_for(space, every)
         # What is held everywhere is told there.
-        is_here = not place or (change and place in (change.grant.namespace, pod.grant.namespace))
+        is_here = not place or (change and place in (change.place, pod.place))
         if change and is_here and not (space and terrain.lets_privileged_run(space)):
             how = f"lifts Pod Security {where(space)} and runs a privileged pod"
             yield edge(goal(Goal.ROOT), 14, how, change, pod)

@@ -1,6 +1,6 @@
 """What one identity may do, place by place, as far as ways to more power need it. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -18,6 +18,13 @@ class Held(msgspec.Struct, frozen=True):
 
     grant: Grant
     rule: Compiled
+    only_in: str = ""
+    """The namespace in which it is good for something, if that is less than where it is held."""
+
+    @property
+    def place(self) -> str:
+        """The namespace in which it counts; empty for all."""
+        return self.only_in or self.grant.namespace
 
     @property
     def binding(self) -> str:
@@ -85,6 +92,10 @@ class Powers:
         found = self.every(verb, group, resource, place)
         return (*found, *self.every(verb, group, resource, EVERYWHERE)) if place else found
 
+    def somewhere(self, verb: str, group: str, resource: str) -> Iterator[Held]:
+        """The same, wherever it is held: everywhere first."""
+        return (held for place in self.places for held in self.every(verb, group, resource, place))
+
     def every_of(
         self, verbs: Iterable[str], group: str, resource: str, place: str
     ) -> tuple[Held, ...]:
@@ -107,6 +118,14 @@ class Powers:
         kind = resource.partition("/")[0]
         if place and kind in CLUSTER_SCOPED and kind != "namespaces":
             return ()
+        found = self._granted(verb, group, resource, place)
+        if verb.rpartition(":")[2] == "create" and "/" not in resource:
+            if any(not held.names for held in found):
+                return found
+            return self._applied(found, verb, group, resource, place)
+        return found
+
+    def _granted(self, verb: str, group: str, resource: str, place: str) -> tuple[Held, ...]:
         by_name: list[Held] = []
         for grant in self._by_place.get(place, ()):
             for rule in grant.rules:
@@ -114,12 +133,10 @@ class Powers:
                     if not rule.names:
                         return (Held(grant, rule),)
                     by_name.append(Held(grant, rule))
-        if by_name and verb.rpartition(":")[2] == "create" and "/" not in resource:
-            return self._applied(by_name, verb, group, resource, place)
         return tuple(by_name)
 
     def _applied(
-        self, by_name: list[Held], verb: str, group: str, resource: str, place: str
+        self, by_name: tuple[Held, ...], verb: str, group: str, resource: str, place: str
     ) -> tuple[Held, ...]:
         """Of the permissions to create by name those that are good for something.
 
@@ -129,10 +146,14 @@ class Powers:
         if verb != "create":
             return ()
         verbs = ("patch", "update") if group == GROUP else ("patch",)
-        applies = [held for each in verbs for held in self.every_also(each, group, resource, place)]
-        return tuple(
-            held for held in by_name if any(held_for(name, applies) for name in held.names)
-        )
+        here = [held for each in verbs for held in self.every(each, group, resource, place)]
+        if not place:
+            return _for_a_name(by_name, here)
+        wide = [held for each in verbs for held in self.every(each, group, resource, EVERYWHERE)]
+        # Created everywhere, but applied in this place alone.
+        made = self._granted(verb, group, resource, EVERYWHERE) if here else ()
+        narrowed = (Held(each.grant, each.rule, place) for each in _for_a_name(made, here))
+        return (*_for_a_name(by_name, [*here, *wide]), *narrowed)
 
     def allows(self, asked: Attributes) -> bool:
         """Whether a single request is allowed."""
@@ -151,6 +172,11 @@ class Powers:
                 if rule.any_verb and rule.any_group and rule.any_resource and not rule.names:
                     return Held(grant, rule)
         return None
+
+
+def _for_a_name(some: Iterable[Held], others: list[Held]) -> tuple[Held, ...]:
+    """Those by name of which others are for one of the names."""
+    return tuple(held for held in some if any(held_for(name, others) for name in held.names))
 
 
 def held_for(name: str, held: Iterable[Held]) -> Held | None:

@@ -21,7 +21,7 @@ def bind(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
         binding = powers.one_also(_WRITE, GROUP, "rolebindings", place)
         for may in powers.every_also("bind", GROUP, "clusterroles", place) if binding else ():
             # What is held everywhere is told there.
-            if binding and place in (binding.grant.namespace, may.grant.namespace):
+            if binding and place in (binding.place, may.place):
                 yield from _bound(may, binding, place)
         return
     wide = powers.one_of(_WRITE, GROUP, "clusterrolebindings", place)
