@@ -414,6 +414,7 @@ ROBBERIES: dict[str, Callable[[Robber], Awaitable[None]]] = {
     "patch-deployments": patch_deployments,
     "patch-pods": patch_pods,
     "exec": enter,
+    "exec-one": enter,
     "debug": debug,
     "node-proxy": node_proxy,
     "tokens": tokens,

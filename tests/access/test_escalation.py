@@ -141,6 +141,18 @@ SECONDS: dict[str, tuple[str, Rule, Rule, tuple[Rule, ...]]] = {
         rule("list", "secrets"),
         (),
     ),
+    "entered": (
+        NAMESPACE,
+        rule("create", "pods/exec", names="another"),
+        rule("create", "pods/exec", names="target"),
+        (),
+    ),
+    "changed-pod": (
+        NAMESPACE,
+        rule("patch", "pods", names="another"),
+        rule("update", "pods", names="target"),
+        (),
+    ),
     "token": (
         NAMESPACE,
         rule("create", "serviceaccounts/token", names="nobody"),

@@ -78,27 +78,41 @@ def create_pods(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
 
 def change_workloads(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     """3: a workload's template, or a pod's image, changed to what one likes."""
-    del terrain
     for group, resource in _CONTROLLERS:
         held = powers.one_of(_CHANGE, group, resource, place)
         if held:
             yield edge(pods(place), 3, f"changes {resource} {where(place)}", held)
             break
-    held = powers.one_of(_CHANGE, "", "pods", place)
-    if held:
-        yield edge(inside(place), 3, f"changes the images of pods {where(place)}", held)
+    yield from _aboard(
+        powers.every_of(_CHANGE, "", "pods", place), place, terrain, 3, "changes the images of"
+    )
 
 
 def enter_pods(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:
     """4: code run in the pods of others."""
     verbs = ("create",) if terrain.minor >= _WEBSOCKETS_CREATE else ("create", "get")
     for subresource in ("exec", "attach"):
-        held = powers.one_of(verbs, "", f"pods/{subresource}", place)
-        if held:
-            yield edge(inside(place), 4, f"runs {subresource} in pods {where(place)}", held)
-    held = powers.one_of(_CHANGE, "", "pods/ephemeralcontainers", place)
-    if held:
-        yield edge(inside(place), 4, f"adds containers to pods {where(place)}", held)
+        every = powers.every_of(verbs, "", f"pods/{subresource}", place)
+        yield from _aboard(every, place, terrain, 4, f"runs {subresource} in")
+    every = powers.every_of(_CHANGE, "", "pods/ephemeralcontainers", place)
+    yield from _aboard(every, place, terrain, 4, "adds containers to")
+
+
+def _aboard(
+    every: tuple[Held, ...], place: str, terrain: Terrain, path: int, how: str
+) -> Iterator[Edge]:
+    """Into all pods, or into those of certain names that run."""
+    for held in every:
+        if not held.names or terrain.lacks_pods:
+            yield edge(inside(place), path, f"{how} pods {where(place)}", held)
+            return
+    for name in sorted({name for held in every for name in held.names}):
+        held = held_for(name, every)
+        for pod in terrain.pods_named(name, place):
+            into = f"{how} pod {name} of namespace {pod.namespace}"
+            yield edge(("ServiceAccount", pod.account), path, f"{into}, {pod.account}", held)
+            if pod.is_privileged:
+                yield edge(goal(Goal.ROOT), path, f"{into}, which is privileged", held)
 
 
 def node_proxy(powers: Powers, place: str, terrain: Terrain) -> Iterator[Edge]:

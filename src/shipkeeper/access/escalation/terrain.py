@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import msgspec
+
 from shipkeeper.access.attributes import (
     AUTHENTICATED,
     SERVICE_ACCOUNTS,
@@ -31,6 +33,14 @@ _TOKEN_TYPE = "kubernetes.io/service-account-token"  # noqa: S105
 _TOKEN_OF = "kubernetes.io/service-account.name"  # noqa: S105
 # What Kubernetes' tools call a token's Secret where the type could not be read.
 _TOKEN_NAME = re.compile(r"^(?P<account>.+)-token-[a-z0-9]{5}$")
+
+
+class Aboard(msgspec.Struct, frozen=True):
+    """A pod that runs: its namespace, as whom it runs, and whether it is as good as its node."""
+
+    namespace: str
+    account: str
+    is_privileged: bool
 
 
 class Terrain:
@@ -68,6 +78,7 @@ class Terrain:
         self.tokens_aboard: dict[str, dict[tuple[str, str], str]] = {}
         """By node, its pods' Secrets with a token (namespace and name), and whose it is."""
         self.privileged: set[str] = set()
+        self._pods_named: dict[str, list[Aboard]] = {}
         tokens = _token_secrets(policy)
         for pod in policy.pods:
             node = str(pod.spec.get("nodeName") or "")
@@ -75,13 +86,15 @@ class Terrain:
             name = service_account_name(pod.namespace, account)
             if node:
                 self.running.setdefault(pod.namespace, set()).add(name)
+                aboard = Aboard(pod.namespace, name, _is_privileged(pod))
+                self._pods_named.setdefault(pod.name, []).append(aboard)
             # A mirror pod leads its node to nothing (see node_graph).
             if node and MIRROR_ANNOTATION not in pod.metadata.annotations:
                 self.crews.setdefault(node, set()).add(name)
                 for secret in secrets(pod.spec):
                     if (pod.namespace, secret) in tokens:
-                        aboard = self.tokens_aboard.setdefault(node, {})
-                        aboard[pod.namespace, secret] = tokens[pod.namespace, secret]
+                        found = self.tokens_aboard.setdefault(node, {})
+                        found[pod.namespace, secret] = tokens[pod.namespace, secret]
             if _is_privileged(pod):
                 self.privileged.add(pod.namespace)
         self.token_accounts: dict[str, set[str]] = {}
@@ -110,6 +123,15 @@ class Terrain:
         """The ServiceAccounts whose tokens are in Secrets of a name, in a namespace or all."""
         found = self._tokens_named.get(secret, ())
         return {account for namespace, account in found if place in ("", namespace)}
+
+    def pods_named(self, name: str, place: str) -> list[Aboard]:
+        """The pods of a name that run, in a namespace or all."""
+        return [pod for pod in self._pods_named.get(name, ()) if place in ("", pod.namespace)]
+
+    @property
+    def lacks_pods(self) -> bool:
+        """Whether it is not known which pods there are."""
+        return not self.policy.pods or bool(self.policy.lacks("Pod"))
 
     def lets_privileged_run(self, namespace: str) -> bool:
         """Whether Pod Security lets privileged pods into a namespace."""
