@@ -50,7 +50,7 @@ def test_one_control_plane_is_renewed_and_its_authority_replaced(lab: Lab, tmp_p
     assert planned["outlook"]["sites"][0]["how"] == "kubeadm"
     assert listed(plane) == there
 
-    with plane.asked(100) as asked:
+    with plane.asked(10) as asked:
         plane.succeeds(plane.renew("--timeout=10m"))
     assert asked.end()["longest_silence_seconds"] < AWAY_SECONDS
     after = plane.serials()
