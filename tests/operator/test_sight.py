@@ -86,3 +86,32 @@ async def _alone(sight: Sight) -> bool:
 def in_memory() -> int:
     gc.collect()
     return sum(isinstance(each, Whole) for each in gc.get_objects())
+
+
+async def test_a_run_goes_before_all_that_wait_and_sees_what_is_there_now(
+    sight: Sight, world: World
+) -> None:
+    reader, order = Reader(world.connection), list[str]()
+
+    async def plan(name: str) -> None:
+        async with sight.of(reader, now()):
+            order.append(name)
+
+    async def run() -> None:
+        async with sight.now(reader) as seen:
+            order.append("run")
+            assert node in {each.name for each in seen.cluster}
+
+    async with asyncio.TaskGroup() as tasks, sight.of(reader, now()):
+        (node,) = await world.add_nodes(1)
+        first, *_ = [tasks.create_task(plan(name)) for name in ("first", "second")]
+        await asyncio.sleep(0)
+        tasks.create_task(run())
+        await asyncio.sleep(0)
+        # Whoever gives up waiting is passed over.
+        first.cancel()
+        await asyncio.wait([first])
+        tasks.create_task(plan("third"))
+        await asyncio.sleep(0)
+        assert order == []
+    assert order == ["run", "second", "third"]

@@ -26,6 +26,7 @@ from shipkeeper.kube.writer import Writer
 from shipkeeper.model.disruption import PodDisruptionBudget
 from shipkeeper.model.node import Node
 from shipkeeper.nodes.eviction import Evictor
+from shipkeeper.nodes.fleet.observe import Look, look
 from shipkeeper.nodes.fleet.review import FleetReviewer
 from shipkeeper.nodes.fleet.steps import Gate, maintenance_actions
 from shipkeeper.nodes.fleet.volume_steps import volume_actions
@@ -51,17 +52,18 @@ async def assembled(
     *,
     is_aborted: bool = False,
     more: Actions | None = None,
+    look: Look = look,
 ) -> AsyncGenerator[Run]:
     """A run, ready to be executed or aborted; what it watches is watched for as long as it lasts.
 
     `more` takes the actions of a maintenance, and has those of steps that a procedure on top of it
-    adds, or does in another way.
+    adds, or does in another way; by `look` a maintenance sees the whole cluster anew.
 
     Before its end is written down, nodes show nothing of it any more, nothing is scaled for it, and
     other tools may go on.
     """
     async with AsyncExitStack() as stack:
-        assembly = _Assembly(connection, journal, session, stack, more)
+        assembly = _Assembly(connection, journal, session, stack, more, look)
         yield await assembly.make(sink, is_aborted=is_aborted)
 
 
@@ -73,6 +75,7 @@ class _Assembly:
         session: Session,
         stack: AsyncExitStack,
         more: Actions | None,
+        look: Look,
     ) -> None:
         # Requests outlast the API server's absence, and change nothing without the lock.
         self._connection = SteadyConnection(connection, session.tenure)
@@ -84,6 +87,7 @@ class _Assembly:
         self._drain = drain_options(self._options)
         self._stack = stack
         self._more = more
+        self._look = look
 
     async def make(self, sink: Sink, *, is_aborted: bool) -> Run:
         nodes = Reflector(self._reader, NODES)
@@ -202,7 +206,13 @@ class _Assembly:
             return None
         began_with, is_resumed = self._session.run.began_with, self._session.is_resumed
         review = FleetReviewer(
-            self._reader, nodes, budgets, began_with, options, is_resumed=is_resumed
+            self._reader,
+            nodes,
+            budgets,
+            began_with,
+            options,
+            is_resumed=is_resumed,
+            look=self._look,
         )
         return await self._stack.enter_async_context(review)
 

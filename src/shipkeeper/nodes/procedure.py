@@ -30,7 +30,14 @@ from shipkeeper.kube.resources import NODES
 from shipkeeper.kube.writer import Writer
 from shipkeeper.nodes.assembly import assembled, options_of
 from shipkeeper.nodes.fleet.forecast import Forecast, Move, forecast_moves
-from shipkeeper.nodes.fleet.observe import FleetState, Whole, fleet_of, observe_whole
+from shipkeeper.nodes.fleet.observe import (
+    FleetState,
+    Look,
+    Whole,
+    fleet_of,
+    look,
+    observe_whole,
+)
 from shipkeeper.nodes.fleet.pace import observed_pace
 from shipkeeper.nodes.fleet.plan import plan_fleet
 from shipkeeper.nodes.fleet.surge_room import admit_surges
@@ -190,13 +197,13 @@ async def take_back(connection: Connection, journal: Ledger, session: Session, t
 
 
 async def carry_out(
-    connection: Connection, journal: Ledger, session: Session, tell: Sink
+    connection: Connection, journal: Ledger, session: Session, tell: Sink, *, look: Look = look
 ) -> RunResult:
     """Execute the run of a session that is open already, and tell of it by Events."""
     async with (
         announcing(
             Writer(connection), session.run.id, overheard(session.directory, tell)
         ) as announce,
-        assembled(connection, journal, session, announce) as run,
+        assembled(connection, journal, session, announce, look=look) as run,
     ):
         return await run.execute()

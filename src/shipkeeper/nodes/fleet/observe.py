@@ -1,7 +1,8 @@
 """Reading a whole cluster for a maintenance: who is where, and where everybody could go."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import msgspec
 
@@ -79,6 +80,16 @@ async def observe_whole(reader: Reader) -> Whole:
         volumes=storage.volumes,
         attached=storage.attached,
     )
+
+
+Look = Callable[[Reader], AbstractAsyncContextManager[Whole]]
+"""The whole cluster as it is now, for the length of a context: nobody keeps it any longer."""
+
+
+@asynccontextmanager
+async def look(reader: Reader) -> AsyncGenerator[Whole]:
+    """Read it, whoever else does."""
+    yield await observe_whole(reader)
 
 
 def fleet_of(whole: Whole, nodes: tuple[Node, ...], pod_selector: str = "") -> FleetState:

@@ -12,11 +12,10 @@ from shipkeeper.errors import ShipkeeperError
 from shipkeeper.kube.changes import Change, Modified
 from shipkeeper.kube.reader import Reader
 from shipkeeper.kube.reflector import Reflector
-from shipkeeper.kube.resources import NODES
 from shipkeeper.model.disruption import PodDisruptionBudget
 from shipkeeper.model.meta import KubeObject
 from shipkeeper.model.node import Node
-from shipkeeper.nodes.fleet.observe import FleetState, observe_fleet
+from shipkeeper.nodes.fleet.observe import FleetState, Look, Whole, fleet_of, look
 from shipkeeper.nodes.fleet.plan import leeway
 from shipkeeper.nodes.fleet.revision import revise
 from shipkeeper.nodes.fleet.surge_room import admit_surges
@@ -46,7 +45,9 @@ class FleetReviewer:
         options: MaintenanceOptions,
         *,
         is_resumed: bool,
+        look: Look = look,
     ) -> None:
+        self._look = look
         self._reader = reader
         self._nodes = nodes
         self._budgets = budgets
@@ -96,19 +97,17 @@ class FleetReviewer:
     async def _review(self, plan: Plan, begun: Set[str]) -> Revision | None:
         # A change that comes while we look asks for another look.
         self._changed.clear()
-        state = await self._observe()
-        return await asyncio.to_thread(
-            revise, self._base, plan, begun, state, self._options, datetime.now(UTC)
-        )
+        async with self._look(self._reader) as whole:
+            state = await self._state(whole)
+            return await asyncio.to_thread(
+                revise, self._base, plan, begun, state, self._options, datetime.now(UTC)
+            )
 
-    async def _observe(self) -> FleetState:
+    async def _state(self, whole: Whole) -> FleetState:
         names = set(nodes_of(self._base))
-        listing = await self._reader.list(NODES)
-        nodes = tuple(
-            sorted((n for n in listing.items if n.name in names), key=lambda node: node.name)
-        )
+        nodes = tuple(node for node in whole.cluster if node.name in names)
         drain = self._options.drain
-        state = await observe_fleet(self._reader, nodes, pod_selector=drain.pod_selector)
+        state = fleet_of(whole, nodes, drain.pod_selector)
         if drain.surge.enabled:
             state, _ = admit_surges(state, await observe_surge(self._reader), drain.surge)
         return state

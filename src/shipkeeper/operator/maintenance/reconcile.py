@@ -8,7 +8,6 @@ import msgspec
 
 from shipkeeper.errors import UsageError
 from shipkeeper.kube.errors import ForbiddenError
-from shipkeeper.nodes import procedure
 from shipkeeper.operator.api.kind import CustomObject
 from shipkeeper.operator.api.maintenance import (
     NODE_MAINTENANCE,
@@ -20,6 +19,7 @@ from shipkeeper.operator.declared import DeclaredRuns
 from shipkeeper.operator.errands import Errands
 from shipkeeper.operator.guarding import guarded
 from shipkeeper.operator.ledger import ClusterLedger
+from shipkeeper.operator.maintenance.carrying_out import Maintaining
 from shipkeeper.operator.maintenance.planning import (
     NothingCanBeDoneError,
     asks_for_more,
@@ -52,7 +52,7 @@ class MaintenanceReconciler:
         self._windows = windows
         self._teller = Teller(scene)
         self._declared = DeclaredRuns(
-            scene, _KIND, queue, runs, everything, procedure, self._teller
+            scene, _KIND, queue, runs, everything, Maintaining(scene.sight), self._teller
         )
         # A plan of nodes is small, and must not wait for backups.
         self._plans: Errands[ClusterLedger] = Errands(queue.add)

@@ -1,0 +1,56 @@
+"""Turns: one at a time, in their order, those in a hurry first, and none is ever lost."""
+
+import asyncio
+
+import pytest
+
+from shipkeeper.operator.turns import Turns
+
+
+async def test_whoever_is_in_a_hurry_goes_before_all_others_that_wait() -> None:
+    turns, order = Turns(), list[str]()
+
+    async def take(name: str, *, in_hurry: bool = False) -> None:
+        async with turns.taken(in_hurry=in_hurry):
+            order.append(name)
+            await asyncio.sleep(0)
+            assert order[-1] == name
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in ("first", "second", "third"):
+            tasks.create_task(take(name))
+        for name in ("hurried", "hurried, too"):
+            tasks.create_task(take(name, in_hurry=True))
+    assert order == ["first", "hurried", "hurried, too", "second", "third"]
+
+
+@pytest.mark.parametrize("pauses", range(4))
+async def test_whoever_is_cancelled_as_their_turn_comes_passes_it_on(pauses: int) -> None:
+    turns, order = Turns(), list[str]()
+
+    async def take(name: str) -> None:
+        async with turns.taken():
+            order.append(name)
+
+    async with asyncio.TaskGroup() as tasks:
+        async with turns.taken():
+            early = tasks.create_task(take("early"))
+            tasks.create_task(take("late"))
+            await asyncio.sleep(0)
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        early.cancel()
+    assert order[-1] == "late"
+    async with turns.taken():
+        pass
+
+
+async def test_a_failure_passes_the_turn_on() -> None:
+    turns = Turns()
+    try:
+        async with turns.taken():
+            raise LookupError
+    except LookupError:
+        pass
+    async with turns.taken():
+        pass
