@@ -26,4 +26,4 @@ async def test_answers_are_those_of_the_server(sandbox: Sandbox, tmp_path: Path)
     assert tally.mismatches == []
     assert tally.reviews == ROUNDS * QUESTIONS * SERVERS
     # The questions are worth asking: all outcomes are among the answers.
-    assert min(tally.allowed, tally.denied, tally.errors, tally.invalid) > 5
+    assert min(tally.allowed, tally.denied, tally.errors, tally.invalid) > 0
