@@ -14,7 +14,9 @@ from shipkeeper.operator.api.kind import CustomObject, Kind
 from shipkeeper.operator.measures import Measures
 from shipkeeper.operator.queue import WorkQueue
 
-_WORKERS = 4
+# Of each kind. All kinds share one processor: with more workers none is done sooner, and each
+# reconcile takes longer.
+_WORKERS = 2
 
 Complain = Callable[[str, ShipkeeperError], None]
 
