@@ -1,8 +1,9 @@
 """Renewal, and an authority's rotation, on a real kubeadm cluster that is asked all the while.
 
 The shared lab has one control-plane host: its API server is away while it restarts, and how long
-that lasts is measured. With SHIPKEEPER_EXHAUSTIVE=1 there are three: then no request may fail,
-whatever is killed, but those that etcd cuts off when its leader changes.
+that lasts is measured. With SHIPKEEPER_EXHAUSTIVE=1 its authority is replaced, too, and there are
+three: then no request may fail, whatever is killed, but those that etcd cuts off when its leader
+changes.
 """
 
 import os
@@ -42,7 +43,7 @@ def own_ports(serials: dict[str, str]) -> set[str]:
     return {each for each in serials if not each.startswith("kubelet ")}
 
 
-def test_one_control_plane_is_renewed_and_its_authority_replaced(lab: Lab, tmp_path: Path) -> None:
+def test_one_control_plane_is_renewed(lab: Lab, tmp_path: Path) -> None:
     plane = ControlPlane(lab, tmp_path)
     plane.kubectl("create", "configmap", "asked")
     before, there = plane.serials(), listed(plane)
@@ -57,6 +58,13 @@ def test_one_control_plane_is_renewed_and_its_authority_replaced(lab: Lab, tmp_p
     assert changed(before, after) == own_ports(before)
     assert plane.findings() == []
 
+
+@pytest.mark.skipif(
+    not EXHAUSTIVE, reason="everything restarts three times: SHIPKEEPER_EXHAUSTIVE=1"
+)
+def test_its_authority_is_replaced(lab: Lab, tmp_path: Path) -> None:
+    plane = ControlPlane(lab, tmp_path)
+    plane.take_kubeconfig()
     first_kubeconfig = tmp_path / "first.kubeconfig"
     first_kubeconfig.write_bytes(lab.kubeconfig.read_bytes())
     rotation = plane.rotate("kubernetes", "--timeout=10m")
