@@ -103,7 +103,12 @@ def folders(lab: Lab, kubectl: Kubectl) -> Iterator[tuple[Path, Path]]:
         found.append(folder)
     made = {"apiVersion": "v1", "kind": "List", "items": manifests("log")}
     kubectl("apply", "-f", "-", stdin=json.dumps(made))
-    kubectl("-n", NAMESPACE, "wait", "--for=condition=Ready", "pod/db", "pod/web", "--timeout=900s")
+    ready = ("wait", "--for=condition=Ready", "pod/db", "pod/web", "--timeout=400s")
+    try:
+        kubectl("-n", NAMESPACE, *ready)
+    except AssertionError as error:
+        error.add_note(kubectl("-n", NAMESPACE, "describe", "pods"))
+        raise
     yield found[0], found[1]
     kubectl("delete", "namespace", NAMESPACE, "--wait=false")
 
