@@ -234,8 +234,8 @@ async def test_giving_up_is_killed_as_well_and_ended_later(newest_world: World) 
     fleet = await Fleet.up(newest_world)
     # The first node is done then, two others are on their way.
     call = Call(purpose="evict", number=3, is_answered=True)
-    for purpose in ("uncordon", "unsteer", "release lock"):
-        for is_answered in (False, True):
+    for index, purpose in enumerate(("uncordon", "unsteer", "release lock")):
+        for is_answered in (False, True) if IS_EXHAUSTIVE else (index % 2 == 1,):
             request, is_dead = await die(fleet, call)
             assert is_dead
             (run,) = Journal(Path(request.journal)).runs()
