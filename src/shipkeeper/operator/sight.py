@@ -8,7 +8,7 @@ import msgspec
 
 from shipkeeper.kube.reader import Reader
 from shipkeeper.nodes.fleet.observe import Whole, observe_whole
-from shipkeeper.operator.turns import Turns
+from shipkeeper.operator.priority_lock import PriorityLock
 
 # A hundred plans may wait for their turn: each is made of what was read after it was asked for, and
 # not longer ago than this.
@@ -26,14 +26,14 @@ class Sight:
     """Takes turns between all who have every pod in memory."""
 
     def __init__(self) -> None:
-        self._turns = Turns()
+        self._turns = PriorityLock()
         self._seen: _Seen | None = None
         self._end: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
     async def alone(self) -> AsyncGenerator[None]:
         """A turn for somebody who reads the cluster in their own way."""
-        async with self._turns.taken():
+        async with self._turns.held():
             self._forget()
             yield
 
@@ -43,14 +43,14 @@ class Sight:
 
         Nobody keeps it beyond the context: whoever has the next turn may read all pods anew.
         """
-        async with self._turns.taken():
+        async with self._turns.held():
             yield await self._look(reader, asked)
 
     @asynccontextmanager
     async def now(self, reader: Reader) -> AsyncGenerator[Whole]:
         """The cluster as it is now, before all others that wait: a run stands still until then."""
         asked = asyncio.get_running_loop().time()
-        async with self._turns.taken(in_hurry=True):
+        async with self._turns.held(in_hurry=True):
             yield await self._look(reader, asked)
 
     async def _look(self, reader: Reader, asked: float) -> Whole:

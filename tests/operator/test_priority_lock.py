@@ -1,17 +1,17 @@
-"""Turns: one at a time, in their order, those in a hurry first, and none is ever lost."""
+"""A lock: one at a time, in their order, those in a hurry first, and none is ever lost."""
 
 import asyncio
 
 import pytest
 
-from shipkeeper.operator.turns import Turns
+from shipkeeper.operator.priority_lock import PriorityLock
 
 
 async def test_whoever_is_in_a_hurry_goes_before_all_others_that_wait() -> None:
-    turns, order = Turns(), list[str]()
+    turns, order = PriorityLock(), list[str]()
 
     async def take(name: str, *, in_hurry: bool = False) -> None:
-        async with turns.taken(in_hurry=in_hurry):
+        async with turns.held(in_hurry=in_hurry):
             order.append(name)
             await asyncio.sleep(0)
             assert order[-1] == name
@@ -26,14 +26,14 @@ async def test_whoever_is_in_a_hurry_goes_before_all_others_that_wait() -> None:
 
 @pytest.mark.parametrize("pauses", range(4))
 async def test_whoever_is_cancelled_as_their_turn_comes_passes_it_on(pauses: int) -> None:
-    turns, order = Turns(), list[str]()
+    turns, order = PriorityLock(), list[str]()
 
     async def take(name: str) -> None:
-        async with turns.taken():
+        async with turns.held():
             order.append(name)
 
     async with asyncio.TaskGroup() as tasks:
-        async with turns.taken():
+        async with turns.held():
             early = tasks.create_task(take("early"))
             tasks.create_task(take("late"))
             await asyncio.sleep(0)
@@ -41,16 +41,14 @@ async def test_whoever_is_cancelled_as_their_turn_comes_passes_it_on(pauses: int
             await asyncio.sleep(0)
         early.cancel()
     assert order[-1] == "late"
-    async with turns.taken():
+    async with turns.held():
         pass
 
 
 async def test_a_failure_passes_the_turn_on() -> None:
-    turns = Turns()
-    try:
-        async with turns.taken():
+    turns = PriorityLock()
+    with pytest.raises(LookupError):
+        async with turns.held():
             raise LookupError
-    except LookupError:
-        pass
-    async with turns.taken():
+    async with turns.held():
         pass

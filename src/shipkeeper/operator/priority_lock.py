@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from itertools import count
 
 
-class Turns:
+class PriorityLock:
     """As asyncio.Lock, but for those in a hurry: they go before all others that wait."""
 
     def __init__(self) -> None:
@@ -16,7 +16,7 @@ class Turns:
         self._numbers = count()
 
     @asynccontextmanager
-    async def taken(self, *, in_hurry: bool = False) -> AsyncGenerator[None]:
+    async def held(self, *, in_hurry: bool = False) -> AsyncGenerator[None]:
         """A turn, for the length of the context."""
         await self._take(in_hurry=in_hurry)
         try:
