@@ -3,11 +3,19 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from shipkeeper.kube.reader import Reader
+from shipkeeper.kube.reflector import Reflector
+from shipkeeper.kube.resources import BUDGETS, NODES
+from shipkeeper.nodes import procedure
 from shipkeeper.nodes.fleet.observe import Whole
+from shipkeeper.nodes.fleet.review import FleetReviewer
+from shipkeeper.nodes.options import DrainOptions, MaintenanceOptions
+from shipkeeper.nodes.procedure import prepare
+from shipkeeper.operator.maintenance.carrying_out import Maintaining
 from shipkeeper.operator.sight import Sight
 from tests.nodes.world import World
 
@@ -115,3 +123,32 @@ async def test_a_run_goes_before_all_that_wait_and_sees_what_is_there_now(
         await asyncio.sleep(0)
         assert order == []
     assert order == ["run", "second", "third"]
+
+
+async def test_a_run_is_reviewed_on_the_look_that_it_is_given(sight: Sight, world: World) -> None:
+    (node,) = await world.add_nodes(1)
+    options = MaintenanceOptions(drain=DrainOptions(), command="true")
+    _, plan = await prepare(world.connection, (node,), "", options)
+    nodes, budgets = Reflector(world.reader, NODES), Reflector(world.reader, BUDGETS)
+    reviewer = FleetReviewer(
+        world.reader, nodes, budgets, plan, options, is_resumed=True, look=sight.now
+    )
+    async with sight.alone():
+        review = asyncio.create_task(reviewer.review(plan, set()))
+        done, _ = await asyncio.wait([review], timeout=0.5)
+        assert not done
+    await review
+
+
+async def test_the_operators_runs_look_by_its_sight(
+    sight: Sight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    async def carry_out(*_: Any, **how: Any) -> None:
+        given.update(how)
+
+    monkeypatch.setattr(procedure, "carry_out", carry_out)
+    nothing: Any = None
+    await Maintaining(sight).carry_out(nothing, nothing, nothing, nothing)
+    assert given == {"look": sight.now}
